@@ -1,4 +1,4 @@
-"""Boards: facts that the gateware is built for, one file each."""
+"""Boards that the gateware is built for: one file each."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ from golden.contract.protocol import WINDOW
 
 @dataclass(frozen=True)
 class BoardFacts:
-    """What the gateware must know of the board that it runs on."""
+    """The facts of a board that the gateware is built for."""
 
-    #: Lower case, one word.
+    #: Name of the board, one word in lower case.
     name: str
     #: Frequency of the `sync` domain.
     clock_hz: int
     #: Clock cycles per bit of the serial line.
     uart_divisor: int
-    #: Requests that a host may have in flight; see `golden.contract.protocol.WINDOW`.
+    #: Requests that a host may send before the first answer; see `golden.contract.protocol.WINDOW`.
     window: int = WINDOW
-    #: It has an SDRAM of 32 MB, and samples of its network can be stored there.
+    #: Whether the board has an SDRAM of 32 MB in which samples of its network can be stored.
     sdram: bool = False
 
     @property

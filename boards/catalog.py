@@ -1,4 +1,4 @@
-"""All boards with a real part, found in the files of this package: a new board is one file."""
+"""The boards with a real part, collected from the files of this package; a new board is one file."""
 
 import ast
 import importlib.util
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def defined_in(source: str) -> list[str]:
-    """Names of the boards that a file defines at its top level: `X = Fpga(name="x", ...)`, or
+    """Return the names of the boards that a file defines at its top level, by `X = Fpga(name="x", ...)` or
     `X = replace(Y, name="x", ...)`.
 
-    The file is read, not run: its platform needs Amaranth, which a list of names must not.
+    The source is parsed, not run, because a platform imports Amaranth and listing names must work without it.
     """
     out = []
     for statement in ast.parse(source).body:
@@ -36,7 +36,7 @@ def defined_in(source: str) -> list[str]:
 
 
 def modules() -> dict[str, str]:
-    """Name of each board -> the module that defines it.
+    """Map the name of each board to the module that defines it.
 
     Raises `DesignError` for a file that isn't Python.
     """
@@ -56,7 +56,8 @@ def modules() -> dict[str, str]:
 
 @contextmanager
 def _running(place: str) -> Iterator[None]:
-    """Whatever a board's file raises is told in one line."""
+    """Turn an error of a board's file, unless it is a `NudgeError`, into a `DesignError` of one line that
+    begins with `place`."""
     try:
         yield
     except NudgeError:
@@ -68,7 +69,7 @@ def _running(place: str) -> Iterator[None]:
 
 
 class Catalog(Mapping[str, "Fpga"]):
-    """The boards by name. A board's file is imported when it is asked for, and no other.
+    """The boards by name. Looking up a board imports its file and no other.
 
     Raises `DesignError` for a file that can't be imported.
     """
@@ -95,7 +96,7 @@ BOARDS = Catalog()
 
 
 def board_of_file(path: Path, name: str) -> "Fpga":
-    """The board of that name in a Python file, wherever that is; running it is what its owner asks for.
+    """Run any Python file (`--target-file`) and return the board of that name from it.
 
     Raises `DesignError` for a file that can't be read or run, or has no such board.
     """
@@ -114,7 +115,7 @@ def board_of_file(path: Path, name: str) -> "Fpga":
 
 
 def board(name: str) -> "Fpga":
-    """The board of that name; `DesignError` lists the names there are."""
+    """Return the board of that name; `DesignError` for an unknown name lists the known ones."""
     if name not in BOARDS:
         raise DesignError(f"unknown target {name!r}: choose one of {', '.join(BOARDS)}")
     return BOARDS[name]

@@ -1,4 +1,4 @@
-"""Families of parts, and what the programs and files for them are called."""
+"""Families of parts, with the names of their programs and the suffix of their bitstreams."""
 
 from enum import Enum
 from typing import Any, Self
@@ -13,16 +13,16 @@ class Family(Enum):
     ECP5 = ("nextpnr-ecp5", "ecppack", "bit")
 
     def __init__(self, nextpnr: str, packer: str, suffix: str):
-        #: The program that places and routes.
+        #: Program that places and routes.
         self.nextpnr = nextpnr
-        #: The program that makes a bitstream of what was routed.
+        #: Program that packs a routed design into a bitstream.
         self.packer = packer
-        #: Of a bitstream's file name.
+        #: Suffix of a bitstream's file name, without the dot.
         self.suffix = suffix
 
     @classmethod
     def of(cls, platform: Any) -> Self:
-        """The family of an Amaranth platform's part; `DesignError` for one of another vendor or family."""
+        """Return the family of an Amaranth platform's part; `DesignError` for any other part."""
         tools = platform.required_tools
         for family in cls:
             if family.nextpnr in tools:
@@ -31,7 +31,7 @@ class Family(Enum):
 
     @classmethod
     def other(cls, found: str) -> DesignError:
-        """The error of a part that no bitstream can be made for. found: how that showed."""
+        """Return the error for a part of no known family. found: cause, the first words of its message."""
         known = " and ".join(f"{family.name} ({family.nextpnr})" for family in cls)
         return DesignError(
             f"{found}, but bitstreams are made for Lattice parts alone, {known}: for another vendor's part, nudge verilog"

@@ -1,4 +1,4 @@
-"""What a board with a real part says of itself, and what is built for it."""
+"""Boards with a real part: their pins, clocks and programs, and the design of each preset."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,65 +19,68 @@ from plumbing.errors import DesignError
 from . import BoardFacts
 from .family import Family
 
-#: Largest error of the serial rate. 8N1 bears about 5 % between both ends, most of which belongs to
-#: an adapter's own clock and to slow edges on the wire; a core's clock can always be chosen closer.
+#: Largest relative error of the serial rate. 8N1 tolerates about 5 % between both ends; most of that is
+#: needed for the adapter's own clock and for slow edges on the wire. A core clock within this bound can
+#: always be chosen.
 BAUD_TOLERANCE = 0.005
 
-#: A resource of the platform: its name and number.
+#: Name and number of a resource of the platform.
 ResourceName = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Design:
-    """What is built for one preset."""
+    """The design that a board is built with for one preset."""
 
     #: Lanes and engines of the accelerator.
     config: Config
     clock_hz: int
-    #: Where wires are scarce: spacers (`boards.toolchain.spacers`) for each flip-flop.
+    #: Spacers per flip-flop (`boards.toolchain.spacers`), for designs that run short of wires.
     spacers: Fraction = Fraction(0)
-    #: Of placement, unless another is asked for: one that is known to be routed, where there is one.
+    #: Default seed of placement: a seed that is known to route, if one is known.
     seed: int = 1
 
 
 @dataclass(frozen=True)
 class Fpga:
-    """A board with a real part. `boards.catalog` finds those that a file of this package defines.
+    """A board with a real part. `boards.catalog` collects those that are defined in a file of this package.
 
-    Raises `DesignError` for a name or a USB number that nothing could match, for no design, and for a platform whose part
-    no bitstream can be made for.
+    Raises `DesignError` for a malformed name or USB number, for an empty `designs`, and for a platform whose
+    part belongs to none of the families in `Family`.
     """
 
-    #: Lower case, digits and hyphens.
+    #: Name of the board: lower case, digits and hyphens.
     name: str
-    #: Board and part, for people.
+    #: Board and part, as shown to users.
     what: str
-    #: Makes its Amaranth platform, which has the part and the pins.
+    #: Constructor of the Amaranth platform, which defines the part and the pins.
     platform: Callable[[], Any]
-    #: Bits per second of its serial adapter.
+    #: Bits per second of the serial adapter.
     baud: int
-    #: What it can be built for, by preset, the smallest first.
+    #: The design of each preset that the board can be built for, the smallest first.
     designs: Mapping[str, Design]
-    #: The command that loads a bitstream, whose file name is put at the end.
+    #: Command that loads a bitstream; the bitstream's file name is appended.
     flash: tuple[str, ...] = ()
-    #: What `lsusb` shows while it can be loaded, vendor:product.
+    #: USB number (vendor:product) that `lsusb` shows while the board can be loaded.
     usb: str | None = None
-    #: What else has to be done for that, put behind "plug it in".
+    #: Further instruction for the user, appended to "plug it in".
     hint: str = ""
+    #: The serial line.
     uart: ResourceName = ("uart", 0)
-    #: Resets the core while it is pressed.
+    #: Button that resets the core while it is pressed.
     button: ResourceName | None = None
-    #: They show, in this order and as far as there are any: an error, the core is busy, and each
-    #: phase, as bright as its share of the time. A resource of three colours is three LEDs.
+    #: LEDs that show, in this order: error, core busy, then each phase, lit for its share of the time.
+    #: Signals without an LED are not shown. A resource of three colours counts as three LEDs.
     leds: tuple[ResourceName, ...] = ()
-    #: Pins that the platform has no name for.
+    #: Pins that the platform doesn't name.
     resources: tuple[Resource, ...] = ()
     #: SDRAM of 32 MB, 16 bits wide.
     sdram: ResourceName | None = None
-    #: Requests in flight, which cost block RAM.
+    #: Requests that a host may send before the first answer; each costs block RAM.
     window: int = WINDOW
     #: Options of Yosys' synthesis command.
     synth_opts: str = ""
+    #: Options of nextpnr.
     nextpnr_opts: str = ""
 
     def __post_init__(self) -> None:
@@ -102,17 +105,19 @@ class Fpga:
         return Family.of(self.platform())
 
     def design(self, preset: str) -> Design:
-        """What is built for a preset; `DesignError` if this board has no design for it."""
+        """Return the design for a preset; `DesignError` if this board has none for it."""
         if preset not in self.designs:
             wrong = f"{self.name} has no design for preset" if preset in PRESETS else "unknown preset"
             raise DesignError(f"{wrong} {preset!r}: {self.name} has those for {', '.join(self.designs)}")
         return self.designs[preset]
 
     def with_network(self, spec: Spec) -> "Fpga":
-        """The board with one design, that of a network from a file: its `[lanes.BOARD]`, else `[lanes.event]`, else one lane.
+        """Return the board with a single design: that of a network from a file.
 
-        The core's clock is `clock` of `[lanes.BOARD]`, else that of the board's largest preset. Raises `ConfigError` for a
-        network that no gateware has.
+        Lanes are those of the file's `[lanes.BOARD]`, else of `[lanes.event]`, else one for each layer;
+        always one if the board's largest preset uses the compact core. The core's clock is `clock` of
+        `[lanes.BOARD]`, else that of the largest preset. Raises `ConfigError` for a network that the gateware
+        can't run.
         """
         check_schedule(spec)
         check_depth(spec)
@@ -126,11 +131,15 @@ class Fpga:
 
     @property
     def largest(self) -> str:
-        """The last preset that it takes."""
+        """The last preset of `designs`."""
         return list(self.designs)[-1]
 
     def facts(self, preset: str) -> BoardFacts:
-        """Clock, divisor and memory of the board when it is built for a preset."""
+        """Return clock, divisor, window and memory of the board when it is built for a preset.
+
+        Raises `DesignError` if the clock can't make the serial rate within `BAUD_TOLERANCE` with 8 or more
+        cycles per bit.
+        """
         clock_hz = self.design(preset).clock_hz
         divisor = round(clock_hz / self.baud)
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
@@ -139,5 +148,5 @@ class Fpga:
         return BoardFacts(self.name, clock_hz, divisor, self.window, self.stores(self.design(preset).config.spec))
 
     def stores(self, spec: Spec) -> bool:
-        """Whether it keeps samples of this network in a memory of its own."""
+        """Return whether the board has a memory in which samples of this network can be stored."""
         return self.sdram is not None and storable(spec.input)

@@ -1,5 +1,5 @@
-"""OrangeCrab r0.2 (Good Stuff Department): LFE5U-25F, speed grade 8, 48 MHz; a serial adapter at
-pins 0 (in) and 1 (out)."""
+"""OrangeCrab r0.2 (Good Stuff Department): LFE5U-25F, speed grade 8, 48 MHz; an external serial adapter
+connects to pins 0 (in) and 1 (out)."""
 
 from amaranth.build import Attrs
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
@@ -12,12 +12,12 @@ ORANGECRAB = Fpga(
     name="orangecrab",
     what="OrangeCrab r0.2, LFE5U-25F-8",
     platform=OrangeCrabR0_2_25FPlatform,
-    baud=1_000_000,  # what every adapter has
-    # with seed 1 the buffer of the reset lies where no wire leads to it
+    baud=1_000_000,  # every adapter supports it
+    # seed 1 places the buffer of the reset where no wire can reach it
     designs={"tiny": Design(FEW, 48_000_000, seed=2)},
     flash=("dfu-util", "--alt", "0", "--download"),
     usb="1209:5af0",
-    window=16,  # digits at 1 Mbaud: 8 go out while the adapter holds an answer back
+    window=16,  # at 1 Mbaud the host sends 8 digits while the adapter holds an answer back
     button=("button", 0),
     leds=(("rgb_led", 0),),
     hint=" while holding its button, so that its boot loader runs",

@@ -1,4 +1,4 @@
-"""What several boards with a smaller ECP5 build."""
+"""The design that is common to the boards with a smaller ECP5."""
 
 from dataclasses import replace
 

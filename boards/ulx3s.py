@@ -15,22 +15,22 @@ ULX3S = Fpga(
     name="ulx3s",
     what="ULX3S, LFE5U-85F-6",
     platform=ULX3S_85F_Platform,
-    baud=3_000_000,  # the most that an FT231X has
+    baud=3_000_000,  # the maximum of an FT231X
     designs={
-        # 50 MHz would be 2 % from 3 Mbaud
+        # 50 MHz could make 3 Mbaud only with an error of 2 %
         "tiny": Design(configuration(preset("tiny"), "event"), 48_000_000),
         "small": Design(configuration(preset("small"), "event"), 54_000_000, spacers=Fraction(1, 2)),
         "medium": Design(configuration(preset("medium"), "event"), 48_000_000, spacers=Fraction(1, 2)),
     },
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",
-    window=32,  # digits at 3 Mbaud: 25 go out while the adapter holds an answer back
+    window=32,  # at 3 Mbaud the host sends 25 digits while the adapter holds an answer back
     button=("button", 0),
     leds=tuple(("led", n) for n in (7, 6, 0, 1, 2, 3, 4, 5)),
     sdram=("sdram", 0),
-    # LUT4 alone: wider ones tie cells to each other
+    # LUT4 only: wider LUTs force several cells to be placed together
     synth_opts="-abc9 -nowidelut",
-    # router1, nextpnr's own choice, doesn't end where wires are scarce
+    # nextpnr's default, router1, doesn't terminate where wires are scarce
     nextpnr_opts="--router router2",
 )
 

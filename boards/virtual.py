@@ -1,13 +1,12 @@
-"""The virtual board: `hw.top.Top` compiled by Verilator, its serial pins bridged to a
-pseudo-terminal or a TCP port."""
+"""The virtual board: `hw.top.Top` in Verilator, its serial line as a pseudo-terminal or a TCP port."""
 
 from dataclasses import replace
 
 from . import BoardFacts
 
-#: Both ends of its serial line share the simulated clock, so that a bit may be as short as a cycle:
-#: the line never limits. The window is the largest that a board here has.
+#: Both ends of the serial line share the simulated clock, so a bit takes a single cycle and the line never
+#: limits the rate. The window is the largest of the boards here.
 VIRTUAL = BoardFacts("virtual", clock_hz=48_000_000, uart_divisor=1, window=32)
 
-#: The same with an SDRAM.
+#: The virtual board with an SDRAM.
 VIRTUAL_SDRAM = replace(VIRTUAL, sdram=True)

@@ -1,4 +1,4 @@
-"""What cycles are estimated from, and what comes of it."""
+"""Input and result of the estimate of cycles: the activity of a network, and cycles per sample."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Activity(Protocol):
-    """What is counted in the model, `golden.model.activity.Activity`."""
+    """Spikes that were counted in the model: the interface of `golden.model.activity.Activity`."""
 
     @property
     def free(self) -> int: ...
@@ -24,11 +24,11 @@ class Activity(Protocol):
 
 @dataclass(frozen=True)
 class Cycles:
-    """Of one sample, with its share of what a batch has once."""
+    """Clock cycles per sample, including its share of the cycles that a batch takes once."""
 
     training: float
     inference: float
-    #: Mean of a half of a sweep in training, 0 of the compact core.
+    #: Mean length of a half of a sweep in training; 0 for the compact core.
     half: float
-    #: What a sample waits for: its sweeps, its static drive, or the update of another.
+    #: Name of the limit of the rate: "sweeps", "static drive", "update" or "images"; a phrase if compact.
     limit: str

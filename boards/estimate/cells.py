@@ -1,7 +1,7 @@
-"""Logic cells and flip-flops of a unit: what is counted, and what is proportional to its features.
+"""Estimate of the logic cells and flip-flops of a unit.
 
-Carry chains and distributed RAM are counted. The rest has coefficients, fitted by `boards.estimate.fit` to synthesised units,
-which are in coefficients.json.
+Carry chains and distributed RAM are counted. The rest is a linear function of the unit's features,
+with coefficients in coefficients.json that `boards.estimate.fit` fits to synthesised units.
 """
 
 import json
@@ -17,10 +17,10 @@ from .mapping import Mapped
 
 COEFFICIENTS = Path(__file__).parent / "coefficients.json"
 
-#: Cells of a distributed RAM: four that read, two that write.
+#: Cells of a distributed RAM: four for the read port, two for the write port.
 CELLS_OF_RAM = 6
 
-#: Kind of unit -> the features that its cells have coefficients for, and those of its flip-flops.
+#: Kind of unit -> features with a coefficient for cells, features with a coefficient for flip-flops.
 MODEL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "array": (("unit", "state", "phi", "outputs", "chosen", "earlier", "address", "annealed", "multiplexed"),
               ("unit", "state", "phi", "outputs", "chosen", "earlier", "address")),
@@ -43,39 +43,42 @@ MODEL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "compact": (("unit",), ("unit",)),
 }  # fmt: skip
 
-#: Kinds that are never synthesised alone.
+#: Kinds that are only synthesised as part of a whole design.
 WHOLE = ("shell", "store", "compact")
 
 
 def counted(features: Features, memory: Mapped) -> tuple[float, float]:
-    """Cells and flip-flops that need no coefficient."""
+    """Return the cells and flip-flops that are counted without a coefficient."""
     return features.get("carry", 0) + CELLS_OF_RAM * memory.distributed, memory.outputs + memory.registers
 
 
 def all_features(features: Features, memory: Mapped) -> Features:
-    """Those of the unit, and of its memories."""
+    """Return the features of a unit, together with those of its memories."""
     return features | {"multiplexed": memory.multiplexed}
 
 
 class Coefficients(NamedTuple):
-    """What a fit gives; the first of two numbers is of cells, the second of flip-flops."""
+    """The result of a fit. In each pair the first entry is for cells, the second for flip-flops."""
 
     #: Kind of unit -> coefficients by feature.
     kinds: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]
-    #: What a unit has within a whole design of what it has alone.
+    #: Size of a unit inside a whole design / size of the same unit synthesised alone.
     within: tuple[float, float] = (1.0, 1.0)
 
 
 @cache
 def committed() -> Coefficients:
-    """Those of coefficients.json."""
+    """Return the coefficients in coefficients.json."""
     found = json.loads(COEFFICIENTS.read_text())
     kinds = {kind: (each["cells"], each["flip-flops"]) for kind, each in found["kinds"].items()}
     return Coefficients(kinds, (found["within"]["cells"], found["within"]["flip-flops"]))
 
 
 def alone(kind: str, features: Features, memory: Mapped, by: Coefficients | None = None) -> tuple[float, float]:
-    """Cells and flip-flops of a unit that is synthesised alone, by the committed coefficients or others."""
+    """Return cells and flip-flops of a unit that is synthesised alone: counted + sum(coefficient * feature).
+
+    by: coefficients, the committed ones if None. Raises `DesignError` for a kind without coefficients.
+    """
     kinds = (by or committed()).kinds
     if kind not in kinds:
         raise DesignError(f"there is no estimate for the cells of a {kind}")
@@ -87,8 +90,11 @@ def alone(kind: str, features: Features, memory: Mapped, by: Coefficients | None
 
 
 def estimate(kind: str, features: Features, memory: Mapped, by: Coefficients | None = None) -> tuple[float, float]:
-    """Cells and flip-flops of a unit within a design."""
+    """Return cells and flip-flops of a unit inside a whole design: `alone` times `Coefficients.within`.
+
+    For the kinds in `WHOLE` that factor is 1.
+    """
     cells, registers = alone(kind, features, memory, by)
-    # what is around the units is only known within
+    # coefficients of WHOLE kinds were fitted to whole designs
     within = (1.0, 1.0) if kind in WHOLE else (by or committed()).within
     return cells * within[0], registers * within[1]

@@ -1,4 +1,4 @@
-"""Cycles of the compact core, by the table in `hw.compact.program`."""
+"""Estimate of the compact core's cycles, from the table in `hw.compact.program`."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from .activity import Activity, Cycles
 
 
 def estimate(config: Config, activity: Activity, batch: int) -> Cycles:
-    """Cycles of a sample: a neuron and a synapse at a time, one sample alone."""
+    """Return the cycles per sample: the core processes one sample, one neuron and one synapse at a time."""
     spec = config.spec
     image, dense = spec.bundles
     first, outputs = spec.layers[1].neurons, spec.layers[2].neurons
@@ -17,10 +17,12 @@ def estimate(config: Config, activity: Activity, batch: int) -> Cycles:
     free, nudged = activity.free, activity.nudged
     static = 2 * BOX_ROWS * BOX_STRIDE + 1 + first * (image.kernel**2 + 3)
     fired, spiking = activity.spikes[1].astype(np.int64), activity.spikes[2].astype(np.int64)
-    # a neuron of layer 1 takes a cycle for each output that spiked in the sweep before, in the free phase's last one again
+    # a neuron of layer 1 takes a cycle per output that spiked in the preceding sweep; the second nudged phase
+    # starts from the end of the free phase again
     before = np.concatenate([np.zeros_like(spiking[:, :1]), spiking[:, :-1]], 1)
     before[:, free + nudged] = spiking[:, free - 1]
-    # a start of each sweep, and one of each phase
+    # sweep: its start, neurons of layer 1, backward and forward synapses, outputs; summed: the averaging
+    # window, and the start of the phase
     sweep = 4 + 3 * first + first * before + outputs * fired + 5 * outputs
     summed = window * (first + outputs) + 1
     inference = static + 2 + sweep[:, :free].sum(1).mean() + summed

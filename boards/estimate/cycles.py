@@ -1,4 +1,4 @@
-"""Cycles of a training sample and of an inference, from the spikes of a few samples."""
+"""Estimate of the cycles of a training sample and of an inference, from the spikes of a few samples."""
 
 import math
 
@@ -13,11 +13,11 @@ from .activity import Activity, Cycles
 
 
 def estimate(config: Config, activity: Activity, batch: int, arrival: float = 0.0) -> Cycles:
-    """Cycles with the lanes of `config`, in batches of so many samples.
+    """Return the cycles per sample with the lanes of `config`, in batches of `batch` samples.
 
-    Two samples step at once, each half a sweep, so a sample takes as many halves as it has sweeps; static drives and updates
-    are made beside them. The first static drive of a batch, its last updates and the commit have nothing beside them.
-    arrival: cycles from one image to the next, as the link brings them.
+    Two samples step at once, half a sweep apart, so on average a sample takes as many halves as it has
+    sweeps. Static drives and updates overlap with the steps, except for the first static drive of a batch,
+    its last updates and the commit. arrival: cycles from one image to the next, as limited by the link.
     """
     if config.compact:
         return compact.estimate(config, activity, batch)
@@ -25,13 +25,13 @@ def estimate(config: Config, activity: Activity, batch: int, arrival: float = 0.
 
 
 def mean_halves(config: Config, activity: Activity) -> tuple[float, float]:
-    """Cycles of a half of a sweep in training, and in the free phase alone."""
+    """Return the mean cycles of a half of a sweep: in training, and in the free phase alone."""
     halves = half_cycles(config, activity)
     return float(halves.mean()), float(halves[:, : 2 * activity.free].mean())
 
 
 def of_halves(config: Config, activity: Activity, batch: int, arrival: float, length: float, free: float) -> Cycles:
-    """The same as `estimate`, of these `mean_halves`."""
+    """Return the same as `estimate`, for a core with halves. length, free: the results of `mean_halves`."""
     sweeps, bundles = activity.free + 2 * activity.nudged, config.spec.bundles
     static = timing.image_cycles(config, bundles[0])
     update = max(timing.update_cycles(config, bundle) for bundle in bundles)
@@ -40,32 +40,34 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
     prepare = max((timing.event_engine(config, b)[1].cycles + 2 for b in bundles if b.index in config.events), default=0)
 
     def of_batch(half: float, steps: int, learns: bool) -> tuple[float, str]:
-        """Cycles of all samples, and what limits them."""
+        """Return the cycles of a batch without commit, and the name of its limit."""
         waits = {"sweeps": steps * half, "static drive": static + 4, "images": arrival}
         if learns:
             waits["update"] = update + 4
         limit = max(waits, key=lambda name: waits[name])
         if limit == "images":
-            # samples are done as they come, so the last one steps alone, in two halves a sweep, and so is its update
+            # each sample is finished before the next arrives, so the last one steps alone, in two halves per
+            # sweep, and its update overlaps with nothing
             alone = 2 * steps * half + (update if learns else 0.0)
             return config.spec.input.pixels + 2 + static + (batch - 1) * arrival + alone, limit
-        # the second sample begins once its drive is there; with an odd number the last one steps alone
+        # the second sample begins once its static drive is complete; the last of an odd batch steps alone
         apart = (2 * math.ceil((max(static, arrival) / half - 1) / 2) + 1) * half if batch > 1 else 0.0
         alone = steps * half if batch % 2 else apart
         tail = update + max(update - alone, 0.0) if learns else 0.0
         return config.spec.input.pixels + 2 + static + batch * waits[limit] + alone + tail, limit
 
     training, limit = of_batch(length, sweeps, True)
-    # its prediction comes too late for the next one to begin at once
+    # one sweep more: the prediction comes too late for the next sample to begin at once
     inference, _ = of_batch(free, activity.free + 1, False)
     return Cycles((training + commit + prepare) / batch, inference / batch, length, limit)
 
 
 def half_cycles(config: Config, activity: Activity) -> np.ndarray:
-    """Cycles of the halves in which two samples step in antiphase: (pairs of samples, 2 * sweeps).
+    """Return the cycles of each half in which two samples step in antiphase: (pairs of samples, 2 * sweeps).
 
-    In half h the sample of slot h % 2 steps its odd layers, the other one its even layers. An event-driven engine that still
-    works on the spikes of a half puts off its own begin of the next one, and thereby the layers that wait for it.
+    In half h the sample in slot h % 2 steps its odd layers, the other one its even layers. An event-driven
+    engine that is still processing the spikes of the last half begins the next half late, and delays the
+    layers that wait for its drives.
     """
     layers, bundles = config.spec.layers[1:], config.spec.bundles
     drives = {bundle.index: timing.drives(config, bundle) for bundle in bundles}
@@ -102,7 +104,11 @@ def half_cycles(config: Config, activity: Activity) -> np.ndarray:
 
 
 def in_halves(counted: np.ndarray, source: int) -> np.ndarray:
-    """What is counted of a layer in each sweep of each sample, by the halves in which two samples step in antiphase."""
+    """Rearrange a layer's counts by the halves in which two samples step in antiphase.
+
+    counted: (samples, sweeps, ...); an odd number of samples repeats the last one. source: the layer's index.
+    Returns (pairs, 2 * sweeps, ...).
+    """
     if len(counted) % 2:
         counted = np.concatenate([counted, counted[-1:]])
     sweeps = counted.shape[1]

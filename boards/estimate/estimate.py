@@ -1,4 +1,4 @@
-"""Area, cycles and rate of a network on a board, in a moment."""
+"""Estimate of area, cycles and rate of a network on a board, without synthesis or simulation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,18 +15,18 @@ from .units import Unit, units
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a design takes of a part, and how fast its core is."""
+    """Resources that a design takes of a part, and the rate of its core."""
 
     part: Part
     units: list[Unit]
     cycles: Cycles
     clock_hz: int
-    #: How wide it is processed, as a network's file has it.
+    #: Lanes of the design, with the keys of a network file's table `[lanes.NAME]`.
     lanes: dict[str, Any]
 
     @property
     def used(self) -> dict[str, int]:
-        """Of what the part has, by name."""
+        """Number of each resource that the design takes, by name; only resources that the part has."""
         every = {
             CELLS: round(sum(unit.cells for unit in self.units)),
             REGISTERS: round(sum(unit.registers for unit in self.units)),
@@ -37,7 +37,7 @@ class Estimate:
 
     @property
     def lacking(self) -> list[str]:
-        """What the part has too little of, in words; nothing where it fits."""
+        """Resources that the part lacks, such as "cells: 30,000 of 24,288"; empty if the design fits."""
         has = self.part.available
         return [f"{name}: {used:,} of {has[name]:,}" for name, used in self.used.items() if used > has[name]]
 
@@ -51,10 +51,11 @@ class Estimate:
 
 
 def estimate(fpga: Fpga, preset: str, activity: Activity, arrival: float) -> Estimate:
-    """The estimate of a board's design, by its name. arrival: cycles from one image to the next, as the link brings them.
+    """Estimate a board's design for a preset. arrival: cycles from one image to the next, as limited by the
+    link.
 
-    Raises `DesignError` for a part or a network that there is no model of, `ConfigError` for a network that the compact core
-    can't hold.
+    Raises `DesignError` for a part or a kind of unit that can't be estimated, `ConfigError` for a network
+    that the compact core can't hold.
     """
     design = fpga.design(preset)
     spec = design.config.spec
@@ -70,7 +71,7 @@ def estimate(fpga: Fpga, preset: str, activity: Activity, arrival: float) -> Est
 
 
 def values(made: Estimate) -> dict[str, Any]:
-    """The same as plain data."""
+    """Return an estimate as plain data, for JSON."""
     has, used = made.part.available, made.used
     return {
         "part": made.part.name,

@@ -1,7 +1,8 @@
-"""What the cells of a unit are proportional to: its adders, its multiplexers and its registers, counted as `hw` makes them.
+"""Features of the units: bits of adders, multiplexers and registers, counted from the widths that `hw` uses.
 
-Each function gives the features of one kind of unit by name; `boards.estimate.cells` multiplies them by coefficients that are
-fitted to synthesised designs. A feature called ``carry`` counts cells of carry chains.
+Each function returns the features of one kind of unit by name; `boards.estimate.cells` multiplies them by
+coefficients that are fitted to synthesised designs. The feature ``carry`` is the number of cells in carry
+chains; it has no coefficient.
 """
 
 from golden.contract import layout
@@ -19,12 +20,12 @@ Features = dict[str, float]
 
 
 def adder(bits: int) -> int:
-    """Cells of an adder: two bits in a pair of cells, and a pair at each end of the chain."""
+    """Return the cells of an adder: 2 for each two bits, and 2 at each end of the chain."""
     return 2 * -(-bits // 2) + 4
 
 
 def tree(terms: int, bits: int, latency: int = 0) -> tuple[int, int]:
-    """Cells and registers of `hw.lib.adder_tree`."""
+    """Return cells and registers of `hw.lib.adder_tree`, padded with registers to `latency`."""
     cells = registers = 0
     own = tree_latency(terms)
     widths = [bits] * terms
@@ -41,26 +42,31 @@ def tree(terms: int, bits: int, latency: int = 0) -> tuple[int, int]:
 
 
 def complements(config: Config, weights: int, bits: int) -> int:
-    """Cells that turn so many weights' signs, as spikes with a sign do: gates, and a carry in the chain of the tree."""
+    """Return the cells that negate this many weights of `bits` bits for spikes of -1: gates, and a carry into
+    the tree.
+
+    0 for a network whose spikes have no sign.
+    """
     return weights * (bits + 2) if config.spec.spike_bits > 1 else 0
 
 
 def neuron_array(config: Config, layer: Layer) -> Features:
-    """`hw.core.neuron_array`: lanes of a turn, words that turns take apart and put together, deviations."""
+    """Features of `hw.core.neuron_array`, or of `hw.core.deviation_array` for a network with fine spikes."""
     spec, lanes, turns = config.spec, config.lanes[layer.index], config.turns(layer)
     f, output, own = spec.formats, layer.index == len(spec.layers) - 1, lanes // turns
     drives, phi_bits = 1 if output else 2, layer.phi_bits + (0 if output else spec.schedule.feedback_shift)
     state = f.decoder_bits + spec.membrane_bits
-    # drives, d, xi, U twice, the window's sum; the output's nudge
+    # adders: drives, d, xi (and the nudge in the output layer), two for U, the window's sum
     chains = (0 if output else adder(phi_bits + 1)) + adder(layer.phi_bits + f.drive_shift + 2)
     chains += (2 if output else 1) * adder(f.decoder_bits + 2) + 2 * adder(spec.membrane_bits + 1) + adder(spec.sum_bits)
     chosen = lanes * (drives * layer.phi_bits + f.bias_bits) if turns > 1 else 0
-    # how far d is from its drive, and xi as the next step has it; shifts that are chosen from
+    # annealing: difference of d and its drive, and xi of the next step, each with a choice of shifts
     schedule, way, weighed = spec.schedule, layer.phi_bits + f.drive_shift + 2, spec.state_bits + spec.schedule.last_shift
     chains += adder(way) + adder(weighed) if schedule.halvings else 0
     if schedule.fine:
-        # what deviations are from, xi without and with them and their difference, its clip; both thresholds, the potential that
-        # a nudged phase begins with; sums of three phases, their mean and difference
+        # deviations: the reference, xi without and with the deviation, their difference and its clip; both
+        # thresholds and the potential that a nudged phase begins with; sums of three phases, their mean and
+        # difference
         point = schedule.fine[layer.index - 1]
         chains += 4 * adder(f.decoder_bits + 1 + point) + 3 * adder(spec.state_bits + point + 1)
         chains += 6 * adder(spec.membrane_bits + 2) + 5 * adder(spec.sum_bits + 2)
@@ -79,7 +85,7 @@ def neuron_array(config: Config, layer: Layer) -> Features:
 
 
 def image_engine(config: Config, bundle: Bundle) -> Features:
-    """`hw.synapse.image_engine`: the window, its boxes, weights that are chosen, products and their sum."""
+    """Features of `hw.synapse.image_engine`: window, box sums, choice of weights, products and their sum."""
     f, lanes, taps = config.spec.formats, config.lanes[bundle.index], bundle.kernel**2
     at_once = min(config.image_taps, taps)
     rounds = -(-taps // at_once)
@@ -99,7 +105,8 @@ def image_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def pixel_engine(config: Config, bundle: Bundle) -> Features:
-    """`hw.synapse.pixel_engine`: a product, a sum and its rounding in each lane, and the loop over tiles."""
+    """Features of `hw.synapse.pixel_engine`: product, sum and rounding of each lane, and the loop
+    over tiles."""
     f, lanes = config.spec.formats, config.lanes[bundle.index]
     top = bundle.pre.neurons * ((1 << f.pixel_bits) - 1) << (f.weight_bits - 1)
     sum_bits, operands = signed_bits(-top, top), f.weight_bits + f.pixel_bits + f.weight_bits
@@ -113,7 +120,7 @@ def pixel_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def dense_engine(config: Config, bundle: Bundle) -> Features:
-    """`hw.synapse.dense_engine`: trees of both directions, sums of both."""
+    """Features of `hw.synapse.dense_engine`: adder trees and sums of both directions."""
     top, a, b = config.spec.formats.weight_bits, config.lanes[bundle.pre.index], config.lanes[bundle.index]
     latency = max(tree_latency(a), tree_latency(b))
     (there, there_registers), (back, back_registers) = tree(a, top, latency), tree(b, top, latency)
@@ -130,7 +137,7 @@ def dense_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def event_engine(config: Config, bundle: Bundle) -> Features:
-    """`hw.synapse.event_conv_engine`: windows, units, trees and sums."""
+    """Features of `hw.synapse.event_conv_engine`: windows, units, adder trees and sums."""
     pre, post = bundle.pre, bundle.post
     bits, bound = weight_bits(config), -config.spec.formats.weight_low * bundle.kernel**2
     out: Features = {"unit": 1, "carry": 0, "registers": 0, "units": 0, "held": 0}
@@ -139,7 +146,7 @@ def event_engine(config: Config, bundle: Bundle) -> Features:
         own, width = lanes // passes, signed_bits(-largest, largest)
         cells, registers = tree(units, bits)
         out["carry"] += own * (cells + adder(width)) + complements(config, own * units, bits)
-        # signs of a window's spikes too, as they wait and as they are added
+        # the signs of a window's spikes are registered twice: while they wait and while they are added
         out["registers"] += own * (registers + units * bits + width) + 2 * (config.spec.spike_bits - 1) * units * CANDIDATES
         out["units"] += units * CANDIDATES
         out["held"] += own * width
@@ -148,7 +155,8 @@ def event_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def line_engine(config: Config, bundle: Bundle) -> Features:
-    """`hw.synapse.conv_engine`: kernels in registers, windows, trees and sums of both directions."""
+    """Features of `hw.synapse.conv_engine`: kernels in registers, windows, adder trees and sums of
+    both directions."""
     weight, k = config.spec.formats.weight_bits, bundle.kernel
     a, b, taps = config.lanes[bundle.pre.index], config.lanes[bundle.index], k * k
     (there, there_registers), (back, back_registers) = tree(a * taps, weight), tree(b * taps, weight)
@@ -164,13 +172,13 @@ def line_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def correlator(config: Config, bundle: Bundle) -> Features:
-    """`hw.update.correlator`: differences and sums of each lane, and scalers that several lanes take in turns."""
+    """Features of `hw.update.correlator`: differences and sums of each lane, and scalers that lanes share."""
     spec, lanes = config.spec, config.lanes[bundle.index]
     g, turns, shared = spec.correlation_bits(bundle), scaling_turns(config, bundle), config.item_cycles(bundle) == 2
     scalers, product = lanes // turns, pre_bits(config, bundle) + spec.sum_bits + 1
     scaled = g + spec.formats.rate_bits + 1
     rounded = scaled - spec.weight_shift(bundle)
-    # two roundings, of weights and of biases, and two comparisons with the bound
+    # product with the rate; roundings of weights and of biases; two comparisons with the bound
     of_scaler = adder(scaled) + 2 * adder(rounded + 8) + 2 * adder(rounded)
     return {
         "unit": 1,
@@ -184,7 +192,7 @@ def correlator(config: Config, bundle: Bundle) -> Features:
 
 
 def conv_update(config: Config, bundle: Bundle) -> Features:
-    """`hw.update.conv_update`: 2x2 sums before the correlator."""
+    """Features of `hw.update.conv_update`: a correlator, and the 2x2 sums before it."""
     image = bundle.kind == "image"
     values = 1 if image else 2 * config.lanes[bundle.pre.index]
     bits = pre_bits(config, bundle)
@@ -193,14 +201,14 @@ def conv_update(config: Config, bundle: Bundle) -> Features:
 
 
 def dense_update(config: Config, bundle: Bundle) -> Features:
-    """`hw.update.dense_update`: the pre lane that is chosen, before the correlator."""
+    """Features of `hw.update.dense_update`: a correlator, and the multiplexer of pre lanes before it."""
     lanes = config.lanes[bundle.pre.index]
     chosen = 2 * lanes * config.spec.sum_bits if lanes > 1 else 0
     return correlator(config, bundle) | {"chosen": chosen, "loops": layout.master_words(config, bundle).bit_length()}
 
 
 def weight_memory(config: Config, bundle: Bundle) -> Features:
-    """`hw.core.weight_memory` with the host's access to it, or `hw.core.centred_memory`."""
+    """Features of `hw.core.weight_memory` with the host's access to it, or of `hw.core.centred_memory`."""
     f, lanes = config.spec.formats, config.lanes[bundle.index]
     known: Features = {
         "unit": 1,
@@ -214,7 +222,8 @@ def weight_memory(config: Config, bundle: Bundle) -> Features:
     }
     if config.spec.schedule.centred:
         widths, total, pre = Widths(config, bundle), adder(total_bits(config, bundle)), config.lanes[bundle.pre.index]
-        # without what is common, both sums, and what a bias loses; biases' updates; what channels add up to, and their shares
+        # per slice: weights less the common part, both sums, and the correction of biases; per lane: updates
+        # of biases; totals of the pre channels and the channels' shares of them
         chains = widths.width * (3 * adder(f.master_bits + 2) + 4 * adder(widths.sum_bits))
         known["carry"] += chains + lanes * adder(widths.B_bits) + (pre + 3) * total
         known |= {"centred": 1, "put together": lanes, "slice": widths.width}
@@ -222,6 +231,9 @@ def weight_memory(config: Config, bundle: Bundle) -> Features:
 
 
 def whole() -> Features:
-    """All that a network hardly changes: around the units the link, registers and counters, sequencer and image buffer; and the
-    compact core with its link."""
+    """Return the only feature, a constant, of logic whose size hardly depends on the network.
+
+    This is the shell (link, registers, counters, sequencer, image buffer), the store, and the compact core
+    with its link.
+    """
     return {"unit": 1}

@@ -1,7 +1,9 @@
-"""`python -m boards.estimate.fit`: the coefficients of `boards.estimate.cells` anew, from what was synthesised.
+"""`python -m boards.estimate.fit`: fit the coefficients of `boards.estimate.cells` to synthesised units and
+designs.
 
-samples.csv has what each unit took that was synthesised alone, designs.json the networks that the units are of, and what some
-of these took as a whole. `boards.toolchain.samples` makes both. No coefficient is fitted to a design that is held out.
+samples.csv has the counts of units that were synthesised alone. designs.json has the networks that the units
+belong to, and the counts of those networks that were synthesised whole. `boards.toolchain.samples` writes
+both. No coefficient is fitted to a design that is held out.
 """
 
 import csv
@@ -24,15 +26,15 @@ from .units import Unit, units
 FOLDER = Path(__file__).parent
 SAMPLES, DESIGNS = FOLDER / "samples.csv", FOLDER / "designs.json"
 
-#: A design with a memory for samples, and the same without.
+#: A design with a memory for stored samples, and the same design without.
 STORE = ("medium-unshared-stores", "medium-unshared")
 
-#: What is counted of a netlist.
+#: The counts of a netlist: columns of samples.csv.
 COUNTS = ("cells", "flip-flops", "blocks", "multipliers")
 
 
 class Sample(NamedTuple):
-    """A synthesised unit."""
+    """A unit that was synthesised alone, with its counts."""
 
     design: str
     unit: Unit
@@ -43,7 +45,11 @@ class Sample(NamedTuple):
 
 
 def config_of(name: str) -> Config:
-    """The network of a design, a preset's, its own or that of the design that it is like, and its lanes."""
+    """Return network and lanes of a design in designs.json.
+
+    The network is the one under `network`, else the preset named by `preset`, else the preset of the design's
+    name; `like` names another design that has all of these entries.
+    """
     every = json.loads(DESIGNS.read_text())
     known = every[every[name].get("like", name)]
     spec = network({"name": name} | known["network"], name) if "network" in known else PRESETS[known.get("preset", name)]
@@ -53,7 +59,7 @@ def config_of(name: str) -> Config:
 
 
 def samples() -> Iterator[Sample]:
-    """All units of samples.csv."""
+    """Yield the units of samples.csv."""
     known: dict[str, dict[str, Unit]] = {}
     with SAMPLES.open() as file:
         for row in csv.DictReader(file):
@@ -65,7 +71,7 @@ def samples() -> Iterator[Sample]:
 
 
 def nonnegative(matrix: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The least squares solution without negative entries, by Lawson and Hanson's active set."""
+    """Return x >= 0 that minimises |matrix x - values|^2, by Lawson and Hanson's active set method."""
     free = np.zeros(matrix.shape[1], bool)
     x = np.zeros(matrix.shape[1])
     while True:
@@ -79,7 +85,7 @@ def nonnegative(matrix: np.ndarray, values: np.ndarray) -> np.ndarray:
             below = free & (best <= 0)
             if not below.any():
                 break
-            # as far as the first that gets to zero, which leaves
+            # move towards `best` until the first entry reaches zero; that entry is fixed at zero
             x += np.min(x[below] / (x[below] - best[below])) * (best - x)
             free &= x > 1e-12
             x[~free] = 0.0
@@ -87,19 +93,23 @@ def nonnegative(matrix: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def fit(names: tuple[str, ...], rows: list[tuple[dict[str, float], float, float]]) -> dict[str, float]:
-    """Coefficients by feature. rows: features, what is left to explain, and the whole, whose root an error is measured by."""
+    """Fit coefficients >= 0 by feature.
+
+    rows: features, the count to be explained, and the unit's whole count. Errors are divided by
+    sqrt(max(whole, 50)).
+    """
     matrix = np.array([[features[name] for name in names] for features, _, _ in rows], float)
     values = np.array([value for _, value, _ in rows])
     weight = 1 / np.sqrt(np.array([max(whole, 50.0) for _, _, whole in rows]))
     scale = np.maximum(matrix.max(0), 1e-9)
-    # as little as keeps features apart that always came together
+    # slight regularisation, since some features are proportional in all rows
     matrix = np.concatenate([matrix / scale * weight[:, None], 1e-3 * np.eye(len(names))])
     found = nonnegative(matrix, np.concatenate([values * weight, np.zeros(len(names))])) / scale
     return {name: float(f"{x:.5g}") for name, x in zip(names, found, strict=True)}
 
 
 def of_kinds(known: Iterable[Sample]) -> cells.Coefficients:
-    """Coefficients of the kinds of units that were synthesised alone."""
+    """Fit the coefficients of the kinds of units that were synthesised alone."""
     kinds: dict[str, list[Sample]] = defaultdict(list)
     for sample in known:
         kinds[sample.unit.kind].append(sample)
@@ -121,16 +131,16 @@ class Whole(NamedTuple):
 
     name: str
     units: list[Unit]
-    #: By name, as in `COUNTS`.
+    #: Counts by their names in `COUNTS`.
     counts: dict[str, int]
-    #: No coefficient is fitted to it.
+    #: Held out: no coefficient is fitted to it.
     held: bool
-    #: With a memory for samples.
+    #: Whether it has a memory for stored samples.
     stores: bool
 
 
 def wholes() -> list[Whole]:
-    """All designs that were."""
+    """Return the designs in designs.json that were synthesised whole."""
     out = []
     for name, known in json.loads(DESIGNS.read_text()).items():
         if "whole" in known:
@@ -141,7 +151,10 @@ def wholes() -> list[Whole]:
 
 
 def fitted(without: str = "") -> cells.Coefficients:
-    """The coefficients of all units, and of what is around them. without: a design that is left out."""
+    """Fit all coefficients: of units, of the factors `within`, and of shell, store and compact core.
+
+    without: name of a design that is left out.
+    """
     by = of_kinds(sample for sample in samples() if sample.design != without)
     counts = {whole.name: whole.counts for whole in wholes()}
     known = [whole for whole in wholes() if not (whole.held or whole.stores or whole.name == without)]
@@ -152,13 +165,13 @@ def fitted(without: str = "") -> cells.Coefficients:
         for whole in known:
             if whole.units[0].kind != "compact":
                 *inner, _ = whole.units
-                # the shell's distributed RAM, of small queues, is in its coefficient
+                # the shell's coefficient includes the distributed RAM of its small queues
                 alone = sum(cells.alone(unit.kind, unit.features, unit.memory, by)[n] for unit in inner)
                 rows.append(({"units": alone, "unit": 1.0}, float(whole.counts[count]), float(whole.counts[count])))
         found = fit(("units", "unit"), rows)
         within.append(found["units"])
         around.append({"unit": found["unit"]})
-    # all that is there for stored samples is known by difference; its distributed RAM is in it, its block isn't in cells
+    # the store is the difference of two designs; its coefficients include distributed RAM of its small queues
     images = next(unit for whole in wholes() if whole.name == STORE[0] for unit in whole.units if unit.kind == "store")
     parts = cells.counted(images.features, images.memory)
     of_store = tuple(
@@ -172,9 +185,10 @@ def fitted(without: str = "") -> cells.Coefficients:
 
 
 def foretold() -> list[tuple[str, list[int], list[int]]]:
-    """Estimated and synthesised counts of each design, by coefficients that weren't fitted to it.
+    """Return name, estimated counts and synthesised counts of each design, by coefficients that weren't
+    fitted to it.
 
-    These are the committed ones where it is held out, else those that come out without it.
+    For a design that is held out these are the committed ones, else those of a fit without it.
     """
     out = []
     for whole in wholes():
@@ -189,7 +203,7 @@ def foretold() -> list[tuple[str, list[int], list[int]]]:
 
 
 def main() -> None:
-    """Write the coefficients, and say how well they fit, and how well they foretell."""
+    """Write the coefficients; print their errors on units of the fit, and on designs left out."""
     by = fitted()
     both = {"cells": 0, "flip-flops": 1}
     found = {

@@ -1,10 +1,11 @@
-"""Lanes for a network, a part and its clock: the smallest design among the fastest that the part has room for.
+"""Search for the lanes of a network on a part: the smallest design among the fastest that fit.
 
-Every choice of lanes, of passes and of where kernels are kept is looked at. Those that can't fit are left out by a bound: each
-unit as small as its arrays, taps and shared multipliers can make it. Of the others the one with the fewest cycles, with whole
-words in each cycle, comes first; there arrays, taps and multipliers are made fewer as long as that costs hardly a cycle, or
-until the design fits.
-Nothing is drawn at random: the same network has the same lanes everywhere. Lanes never change a result.
+The search enumerates all choices of lanes, passes and places of kernels. A choice is discarded if it doesn't
+fit even with the smallest arrays, fewest taps and shared multipliers. The others are tried in the order of a
+lower bound of their cycles. Each starts with a whole word per cycle; then arrays, taps and multipliers are
+reduced as long as that costs hardly a cycle, or until the design fits.
+
+The search is deterministic: the same network has the same lanes everywhere. Lanes never change a result.
 """
 
 from collections.abc import Iterator
@@ -24,19 +25,19 @@ from .cycles import mean_halves, of_halves
 from .part import Part
 from .units import Unit, units
 
-#: Choices of lanes and passes at most; beyond that layers keep the divisors that are farthest apart.
+#: Maximum number of choices of lanes and passes; beyond it, layers keep only divisors that are farther apart.
 CHOICES = 6000
 
-#: Share of the fewest cycles that a smaller design may take more.
+#: Relative number of cycles by which a smaller design may exceed the fastest one.
 SLOWER = 0.02
 
-#: Times that event-driven engines may go through a window, and whether block RAM may have their kernels.
+#: Choices of an event-driven engine: passes over a window, and kernels in block RAM or not.
 PASSES, KERNEL_BLOCKS = (1, 2, 4), (False, True)
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a design takes."""
+    """Resources that a design or a unit takes."""
 
     cells: float
     registers: float
@@ -48,35 +49,35 @@ class Size:
         return Size(*logic, self.blocks + other.blocks, self.multipliers + other.multipliers)
 
     def share(self, part: Part) -> float:
-        """What it takes of a part, of whatever it takes most of."""
+        """Return the largest of the shares that it takes of a part's resources."""
         taken = self.cells / part.cells, self.blocks / part.blocks, self.multipliers / part.multipliers
         return max(*taken, self.registers / part.registers if part.registers else 0.0)
 
     def fits(self, part: Part) -> bool:
-        """Whether a part has room for it."""
+        """Return whether the part has enough of each resource."""
         logic = self.cells <= part.cells and (not part.registers or self.registers <= part.registers)
         return logic and self.blocks <= part.blocks and self.multipliers <= part.multipliers
 
 
 def divisors(number: int) -> list[int]:
-    """From the smallest."""
+    """Return the divisors of a number, in ascending order."""
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
 class Search:
-    """A search for one network."""
+    """The search for the lanes of one network on one part."""
 
     def __init__(
         self, spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0], stores: bool = False
     ):
         self.spec, self.part, self.activity, self.window, self.stores = spec, part, activity, window, stores
-        #: One lane a layer.
+        #: The network with one lane for each layer.
         self.plain = configuration(replace(spec, lanes=()), engines)
         self._sizes: dict[tuple[Any, ...], Size] = {}
         self._halves: dict[tuple[Any, ...], tuple[float, float]] = {}
 
     def size(self, config: Config) -> Size:
-        """Of a design, unit by unit; what is known of a bundle's units is kept."""
+        """Return the size of a design, as the sum of its units. The sizes of a bundle's units are cached."""
         total = Size(0.0, 0.0, 0, 0)
         fresh: dict[str, Unit] | None = None
         for bundle in self.spec.bundles:
@@ -94,33 +95,38 @@ class Search:
 
     @staticmethod
     def _key(config: Config, n: int) -> tuple[Any, ...]:
-        """All of a design that the units of a bundle depend on."""
+        """Return the cache key of a bundle: every choice that the size of its units depends on."""
         turns = config.turns(config.spec.layers[n])
         engine = (*config.passes, config.kernel_blocks) if n in config.events else config.image_taps if n == 1 else ()
         return n, config.lanes[n - 1], config.lanes[n], turns, engine, n in config.shared
 
     def cycles(self, config: Config) -> float:
-        """Of a training sample."""
+        """Return the cycles of a training sample."""
         key = (config.lanes, config.arrays, config.passes)
         if key not in self._halves:
             self._halves[key] = mean_halves(config, self.activity)
         return of_halves(config, self.activity, self.spec.learning.batch, 0.0, *self._halves[key]).training
 
     def bound(self, config: Config) -> float:
-        """Cycles of a training sample that no arrays, spikes or multipliers can make fewer: words and tiles, one in each."""
+        """Return a lower bound of a training sample's cycles, which arrays, spikes and multipliers can't
+        reduce.
+
+        A half of a sweep takes at least a cycle for each word of a layer, and for each tile of a dense
+        bundle.
+        """
         words = [config.words(layer) for layer in self.spec.layers[1:]]
         tiles = [layout.tiles(config, bundle) for bundle in self.spec.bundles if bundle.kind == "dense"]
         return float((self.activity.free + 2 * self.activity.nudged) * max(words + tiles))
 
     def choices(self) -> Iterator[Config]:
-        """Every choice of lanes, passes and places of kernels, with the smallest arrays, taps and multipliers."""
+        """Yield each choice of lanes, passes and kernel places, with minimal arrays, taps and multipliers."""
         each = [divisors(layer.channels) for layer in self.spec.layers[1:]]
         passes, places = (list(product(PASSES, repeat=2)), KERNEL_BLOCKS) if self.plain.events else ([(1, 1)], (False,))
         while _product(map(len, each)) * len(passes) > CHOICES:
             longest = max(each, key=len)
             if len(longest) <= 2:
                 break
-            # the one that is nearest to a neighbour
+            # drop the divisor that is closest to a neighbour
             gaps = [min(longest[n] / longest[n - 1], longest[n + 1] / longest[n]) for n in range(1, len(longest) - 1)]
             del longest[1 + gaps.index(min(gaps))]
         for lanes in product(*each):
@@ -135,12 +141,12 @@ class Search:
                     yield replace(config, passes=(forward, backward), kernel_blocks=blocks, shared=shared)
 
     def widest(self, config: Config) -> Config:
-        """Whole words in each cycle, all taps at once, two multipliers a lane."""
+        """Return the design with a word per cycle, all taps at once, and two multipliers per lane."""
         taps = self.spec.bundles[0].kernel ** 2
         return replace(config, arrays=config.lanes, image_taps=taps, shared=frozenset())
 
     def narrower(self, config: Config) -> Iterator[Config]:
-        """Designs with one thing less."""
+        """Yield designs with a single smaller array, fewer taps, or one bundle's multipliers shared."""
         for layer in self.spec.layers[1:]:
             n = layer.index
             less = [lanes for lanes in divisors(config.lanes[n]) if lanes < config.arrays[n]]
@@ -150,7 +156,7 @@ class Search:
         rounds = -(-taps // min(config.image_taps, taps))
         fewer = [n for n in range(1, config.image_taps) if -(-taps // n) > rounds]
         if fewer:
-            # the fewest that need no more rounds than this
+            # the fewest taps that take no more rounds than `fewer[-1]` taps
             most = -(-taps // fewer[-1])
             yield replace(config, image_taps=-(-taps // most))
         for bundle in self.spec.bundles:
@@ -158,9 +164,10 @@ class Search:
                 yield replace(config, shared=config.shared | {bundle.index})
 
     def reduced(self, config: Config) -> tuple[Config, float] | None:
-        """A design with these lanes and passes that fits, and its cycles; None where there is none.
+        """Return a design with these lanes and passes that fits, and its cycles; None if there is none.
 
-        What saves most cells for each cycle that it costs goes first: all that costs hardly a cycle, then what has to.
+        Reductions that save most cells per additional cycle come first: as long as the cycles stay within
+        `SLOWER` / 2 of the start, and beyond that until the design fits.
         """
         best = self.cycles(config)
         now, allowed = best, best * (1 + SLOWER / 2)
@@ -184,11 +191,14 @@ class Search:
             )
 
     def fits(self, size: Size) -> bool:
-        """Whether the part has room for it, and wires."""
+        """Return whether the part has enough resources, and a router is likely to find enough wires."""
         return size.fits(self.part) and self.part.likely(size.cells, size.registers)
 
     def best(self) -> Config:
-        """The choice; the smallest one where none is likely to be routed, `DesignError` where none fits at all."""
+        """Return the chosen design.
+
+        If none is likely to be routed, this is the smallest that fits. Raises `DesignError` if none fits.
+        """
         every = list(self.choices())
         possible = [config for config in every if self.fits(self.size(config))]
         if not possible:
@@ -209,7 +219,7 @@ class Search:
                 break
             wide = self.widest(possible[n])
             cycles = self.cycles(wide)
-            # it may be faster than what was found, or as fast and smaller
+            # skip choices that can be neither faster than the best so far, nor about as fast and smaller
             if cycles >= fewest * (1 + SLOWER) or (cycles >= fewest and least >= smallest_yet):
                 continue
             made = self.reduced(wide)
@@ -222,7 +232,7 @@ class Search:
 
 
 def size_of(unit: Unit) -> Size:
-    """Of a unit."""
+    """Return the size of a unit."""
     return Size(unit.cells, unit.registers, unit.memory.blocks, unit.multipliers)
 
 
@@ -234,16 +244,16 @@ def _product(numbers: Iterator[int]) -> int:
 
 
 def chosen(spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0], stores: bool = False) -> Lanes:
-    """The lanes of a network on a part, as a network's file has them.
+    """Choose the lanes of a network on a part, as a table `[lanes.NAME]` of a network file.
 
-    activity: of a few samples. window: of the board's link. stores: whether the board has a memory for samples. Raises
-    `DesignError` where nothing fits.
+    activity: of a few samples. window: the link's, in requests. stores: whether the board has a memory for
+    samples. Raises `DesignError` if no design fits.
     """
     return lanes_of(Search(spec, part, activity, window, engines, stores).best())
 
 
 def lanes_of(config: Config) -> Lanes:
-    """The lanes of a design."""
+    """Return the lanes of a design."""
     if config.compact:
         return Lanes(config.lanes)
     shared = tuple(sorted(config.shared)) or None
@@ -252,6 +262,6 @@ def lanes_of(config: Config) -> Lanes:
 
 
 def as_table(lanes: Lanes) -> dict[str, Any]:
-    """Keys and values of a network file's table."""
+    """Return the keys and values of a network file's table, without those that are None."""
     found = {key: list(x) if isinstance(x, tuple) else x for key, x in asdict(lanes).items()}
     return {key: x for key, x in found.items() if x is not None}

@@ -1,8 +1,8 @@
-"""Where Yosys puts a memory: block RAM, distributed RAM or registers, and how many blocks.
+"""Model of how Yosys maps a memory: to block RAM, distributed RAM or registers, and to how many blocks.
 
-The rule of its pass `memory_libmap` with the costs of the families' libraries (brams_16kd.txt, lutrams_trellis.txt, and
-brams.txt of the iCE40, of Yosys 0.70), for memories of one write port and one clock: the cheapest of all geometries is taken.
-tests/boards/estimate compares it with what Yosys made of designs.
+This is the rule of its pass `memory_libmap` for memories with one write port and one clock: the cheapest
+geometry wins, by the costs in the families' libraries (brams_16kd.txt, lutrams_trellis.txt, and brams.txt of
+the iCE40, of Yosys 0.70). tests/boards/estimate compares it with netlists that Yosys made.
 """
 
 from dataclasses import dataclass
@@ -11,56 +11,58 @@ from functools import lru_cache
 
 @dataclass(frozen=True)
 class Shape:
-    """A memory of one write port, as gateware makes it."""
+    """A memory with one write port, as the gateware describes it."""
 
-    #: Bits of a word, and words.
+    #: Bits per word.
     width: int
+    #: Number of words.
     depth: int
-    #: Read ports that something reads.
+    #: Read ports that are used.
     reads: int = 1
-    #: Equal parts of a word that are written alone.
+    #: Equal parts of a word with a write enable each.
     parts: int = 1
-    #: Read in the same cycle: no block RAM can.
+    #: Asynchronous read, which block RAM doesn't have.
     combinational: bool = False
-    #: `BlockMemory`: what is read while it is written is undefined.
+    #: `BlockMemory`: a read of the address that is being written returns an undefined word.
     undefined: bool = True
-    #: `BlockMemory`: block RAM whatever it costs.
+    #: `BlockMemory`: always block RAM, whatever the cost.
     forced: bool = False
-    #: How many of these there are.
+    #: Number of memories of this shape.
     count: int = 1
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """What all memories of a shape become."""
+    """Resources of all memories of a shape."""
 
-    #: Blocks of RAM: 18 kbit, 4 of an iCE40.
+    #: Block RAMs: of 18 kbit, on an iCE40 of 4 kbit.
     blocks: int = 0
-    #: Distributed RAM, 16 words of 4 bits each.
+    #: Distributed RAMs of 16 words by 4 bits.
     distributed: int = 0
-    #: Inputs of the multiplexers behind rows of either, less one, times bits.
+    #: Sum over the read multiplexers of (inputs - 1) * bits; a multiplexer has an input for each row.
     multiplexed: int = 0
-    #: Registers in place of a memory.
+    #: Flip-flops of memories that are mapped to registers.
     registers: int = 0
-    #: Registers behind distributed RAM, which has none of its own.
+    #: Output registers of distributed RAM, whose read is asynchronous.
     outputs: int = 0
 
 
 @dataclass(frozen=True)
 class Library:
-    """The memories of a family: what Yosys says that they cost."""
+    """The memory primitives of a family, with their costs in Yosys."""
 
-    #: Widths, each with its words, of each kind of block.
+    #: Pairs (width, words) of each kind of block.
     blocks: tuple[tuple[tuple[int, int], ...], ...]
-    #: Of a block.
+    #: Cost of a block.
     cost: int
-    #: Bits that are written together at least, where a block is wider.
+    #: Bits per write enable, in blocks that are at least as wide.
     byte: int
-    #: Whether there is distributed RAM.
+    #: Whether the family has distributed RAM.
     distributed: bool
 
 
-#: Blocks of 18 kbit, of which those of 36 bits read and write at different ports alone; of 4 kbit.
+#: ECP5: blocks of 18 kbit; the second kind has a port that only reads and one that only writes. iCE40: blocks
+#: of 4 kbit.
 ECP5 = Library(
     (((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024)), ((9, 2048), (18, 1024), (36, 512))),
     cost=128,
@@ -69,16 +71,16 @@ ECP5 = Library(
 )
 ICE40 = Library((((2, 2048), (4, 1024), (8, 512), (16, 256)),), cost=64, byte=16, distributed=False)
 
-#: Cost of a distributed RAM, of a multiplexer's input, and of what is added to a port.
+#: Cost of a distributed RAM, of a multiplexer's input per bit, and of logic that emulates a port's property.
 DISTRIBUTED, MULTIPLEXER, EMULATED = 4, 0.5, 2
 
-#: Words and bits of a distributed RAM.
+#: Words of a distributed RAM, and bits per word.
 WORDS, BITS = 16, 4
 
 
 @lru_cache(maxsize=1 << 16)
 def mapped(shape: Shape, library: Library = ECP5) -> Mapped:
-    """What becomes of a memory."""
+    """Map the memories of a shape to the cheapest of block RAM, distributed RAM and registers."""
     width, depth, reads = shape.width, shape.depth, shape.reads
     rows = -(-depth // WORDS)
     distributed = rows * _padded(shape, BITS) // BITS
@@ -101,20 +103,20 @@ def mapped(shape: Shape, library: Library = ECP5) -> Mapped:
 
 
 def _padded(shape: Shape, byte: int) -> int:
-    """Bits of a word whose parts begin at multiples of what is written alone."""
+    """Return the bits of a word in which each part is padded to a multiple of `byte` bits."""
     return shape.parts * -(-shape.width // shape.parts // byte) * byte
 
 
 def _decoding(shape: Shape, rows: int) -> float:
-    """Cost of choosing among rows of memories, at reads and at writes."""
+    """Return the cost of selecting a row of memories: read multiplexers and write enables."""
     written = rows * shape.parts if rows > 1 else 0
     return MULTIPLEXER * ((rows - 1) * shape.width * shape.reads + written)
 
 
 def _blocks(shape: Shape, library: Library) -> tuple[int, int, float]:
-    """Blocks, for one read port, rows of them, and their cost, of the cheapest geometry."""
+    """Return blocks per read port, rows of blocks, and cost, for the cheapest geometry."""
     best: tuple[int, int, float] | None = None
-    # to read the old word while a new one is written takes registers and multiplexers
+    # reading the old word of an address that is being written takes registers and multiplexers
     emulated = EMULATED * (shape.reads if shape.undefined else 4 * shape.reads + 3)
     for widths in library.blocks:
         found: tuple[int, int, float] | None = None
@@ -122,7 +124,7 @@ def _blocks(shape: Shape, library: Library) -> tuple[int, int, float]:
             rows = -(-shape.depth // words)
             count = -(-rows * _padded(shape, min(unit, library.byte)) // unit)
             cost = library.cost * count * shape.reads + _decoding(shape, rows) + emulated
-            # Yosys compares with the whole part of the cost of the last one
+            # Yosys compares with the integer part of the best cost so far
             if found is None or cost < int(found[2]):
                 found = count, rows, cost
         assert found is not None

@@ -1,6 +1,6 @@
-"""The memories of each unit of the gateware, by the widths and depths that `hw` makes them from.
+"""The memories of each unit of the gateware, from the same widths and depths as in `hw`.
 
-tests/boards/estimate walks the elaborated units, and finds just these.
+tests/boards/estimate compares these lists with the memories of the elaborated units.
 """
 
 from dataclasses import replace
@@ -25,7 +25,7 @@ from .mapping import Shape
 
 
 def neuron_array(config: Config, layer: Layer) -> list[Shape]:
-    """`hw.core.neuron_array`, or `hw.core.deviation_array` of a network with fine spikes."""
+    """Memories of `hw.core.neuron_array`, or of `hw.core.deviation_array` for a network with fine spikes."""
     if config.spec.schedule.fine:
         return deviation_array(config, layer)
     spec, lanes, words, turns = config.spec, config.lanes[layer.index], config.words(layer), config.turns(layer)
@@ -43,7 +43,8 @@ def neuron_array(config: Config, layer: Layer) -> list[Shape]:
 
 
 def deviation_array(config: Config, layer: Layer) -> list[Shape]:
-    """`hw.core.deviation_array`: both states, biases, sums as they grow and of earlier phases, means and differences."""
+    """Memories of `hw.core.deviation_array`: both states, biases, running sums and sums of earlier
+    phases, means and differences."""
     spec, lanes, words, turns = config.spec, config.lanes[layer.index], config.words(layer), config.turns(layer)
     points, n, output = spec.schedule.fine, layer.index, layer.index == len(spec.layers) - 1
     state = spec.formats.decoder_bits + spec.membrane_bits + (spec.state_bits + 1 if output else 0)
@@ -53,7 +54,7 @@ def deviation_array(config: Config, layer: Layer) -> list[Shape]:
         Shape(lanes // turns * state, parts, count=2),
         Shape(bias_word(config, layer)["bias"].shape.size, config.groups(layer)),
         Shape(lanes // turns * (spec.sum_bits + 1), parts, count=3),
-        # no update engine reads the output's sums as those of its pre layer
+        # the output layer is no bundle's pre layer, so only one update engine reads its sums
         Shape(lanes * spec.sum_bits, all_words, reads=1 if output else 2),
         Shape(lanes * difference, all_words),
     ]
@@ -63,21 +64,21 @@ def deviation_array(config: Config, layer: Layer) -> list[Shape]:
 
 
 def drive_memory(layer: Layer, lanes: int, bits: int, banks: int, wide: int = 1) -> Shape:
-    """`hw.synapse.drive_memory`."""
+    """Memory of `hw.synapse.drive_memory`. wide: neighbouring positions in a word."""
     rows = layer.channels // lanes * layer.height * -(-layer.width // wide)
     return Shape(bits * lanes * wide, banks * rows)
 
 
 def line_buffer(bits: int, width: int, kernel: int) -> Shape:
-    """`hw.lib.line_buffer`."""
+    """Memory of `hw.lib.line_buffer`: kernel - 1 earlier rows, in words of one column."""
     return Shape(bits * (kernel - 1), width, undefined=False)
 
 
 def image_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """`hw.synapse.image_engine`."""
+    """Memories of `hw.synapse.image_engine`: line buffer, static drives, sums over channels."""
     post, bound = bundle.post, config.spec.static_bound
     lanes = config.lanes[post.index]
-    # between the channels of an image
+    # partial sums, for an image with several channels
     sums = [Shape(lanes * signed_bits(-bound, bound), post.positions)] if bundle.pre.channels > 1 else []
     return [
         line_buffer(config.spec.formats.pixel_bits, bundle.pre.width, bundle.kernel + 1),
@@ -87,19 +88,19 @@ def image_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def pixel_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """`hw.synapse.pixel_engine`."""
+    """Memory of `hw.synapse.pixel_engine`: static drives."""
     post = bundle.post
     return [drive_memory(post, config.lanes[post.index], post.phi_bits, STATIC_BANKS)]
 
 
 def spike_buffer(config: Config, layer: Layer) -> Shape:
-    """`hw.synapse.spike_buffer`."""
+    """Memory of `hw.synapse.spike_buffer`."""
     width = config.lanes[layer.index] * config.spec.spike_bits
     return Shape(width, banks_of(layer.index, config) << bits_for(config.words(layer) - 1))
 
 
 def dense_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """`hw.synapse.dense_engine`: spike buffers, forward sums, and the queue of backward ones."""
+    """Memories of `hw.synapse.dense_engine`: spike buffers, forward sums, and the FIFO of backward sums."""
     pre, post, top = bundle.pre, bundle.post, config.spec.formats.weight_bits - 1
     words, lanes = config.words(pre), config.lanes
     forward = signed_bits(-(pre.neurons << top), pre.neurons << top)
@@ -108,13 +109,13 @@ def dense_engine(config: Config, bundle: Bundle) -> list[Shape]:
         spike_buffer(config, pre),
         spike_buffer(config, post),
         Shape(lanes[post.index] * forward, config.groups(post), combinational=True),
-        # the last word is in the output's register
+        # the FIFO's output register holds one more word
         Shape(lanes[pre.index] * backward, max(words, 3) - 1, undefined=False),
     ]
 
 
 def spike_window(config: Config, layer: Layer, block: int, border: int) -> Shape:
-    """`hw.synapse.spike_window`: four memories."""
+    """The four memories of `hw.synapse.spike_window`."""
     bits = 0
     for size in (layer.height, layer.width):
         bits += max(bits_for(border + -(-size // block)) - 1, 1)
@@ -125,7 +126,7 @@ def spike_window(config: Config, layer: Layer, block: int, border: int) -> Shape
 
 
 def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """`hw.synapse.event_conv_engine`: windows of spikes, kernels of each unit, drives."""
+    """Memories of `hw.synapse.event_conv_engine`: spike windows, kernels of each unit, drives."""
     pre, post = bundle.pre, bundle.post
     bound = -config.spec.formats.weight_low * bundle.kernel**2
     directions = (
@@ -146,7 +147,8 @@ def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def line_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """`hw.synapse.conv_engine`: spikes, lines, a pooled row, and the sums of both directions."""
+    """Memories of `hw.synapse.conv_engine`: spike buffers, line buffers, a pooled row, and the
+    sums of both directions."""
     pre, post, k, lanes = bundle.pre, bundle.post, bundle.kernel, config.lanes
     bound = lanes[pre.index] * k * k << (config.spec.formats.weight_bits - 1)
     pooled = signed_bits(-bound, bound) + 1
@@ -162,7 +164,11 @@ def line_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def conv_update(config: Config, bundle: Bundle) -> list[Shape]:
-    """`hw.update.conv_update`: lines and 2x2 sums of the pre layer's plane, of both phases but of the image."""
+    """Memories of `hw.update.conv_update`: a line buffer and the 2x2 sums of the pre layer's
+    plane.
+
+    The sums are of both nudged phases; the image, the same in both, has them once.
+    """
     pre, image = bundle.pre, bundle.kind == "image"
     values = 1 if image else 2 * config.lanes[pre.index]
     bits = pre_bits(config, bundle)
@@ -173,7 +179,8 @@ def conv_update(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def weight_memory(config: Config, bundle: Bundle) -> list[Shape]:
-    """`hw.core.weight_memory`: masters, and working copies that are written a master word at a time."""
+    """Memories of `hw.core.weight_memory`: masters, and working copies that are written in parts
+    of one master word."""
     f, lanes, rows = config.spec.formats, config.lanes[bundle.index], layout.tile_rows(config, bundle)
     return [
         Shape(f.master_bits * lanes, layout.image_words(config, bundle)),
@@ -183,7 +190,9 @@ def weight_memory(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def centred(config: Config, bundle: Bundle) -> list[Shape]:
-    """`hw.core.centred_memory`: c of each pre channel, updates of biases, and three sums of c w."""
+    """Further memories of `hw.core.centred_memory`: c of each pre channel, updates of biases,
+    three sums of c w.
+    """
     widths, lanes, groups = Widths(config, bundle), config.lanes[bundle.index], config.groups(bundle.post)
     sums = Shape(widths.width * widths.sum_bits, groups * widths.slices, combinational=True, count=3)
     return [
@@ -194,23 +203,26 @@ def centred(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def totals(config: Config, bundle: Bundle) -> list[Shape]:
-    """`hw.core.totals`."""
+    """Memory of `hw.core.totals`."""
     return [Shape(config.lanes[bundle.pre.index] * total_bits(config, bundle), config.groups(bundle.pre), combinational=True)]
 
 
 def weights(config: Config, bundle: Bundle) -> list[Shape]:
-    """Both, where there are totals."""
+    """Memories of `weight_memory` and, if commits are centred, of `totals`."""
     return weight_memory(config, bundle) + (totals(config, bundle) if config.spec.schedule.centred else [])
 
 
 def no_memory(config: Config, bundle: Bundle) -> list[Shape]:
-    """`hw.update.dense_update` keeps nothing."""
+    """Return an empty list: `hw.update.dense_update` has no memory."""
     return []
 
 
 def shell(config: Config, window: int) -> list[Shape]:
-    """What is beside the bundles: `hw.core.image_buffer`, read for static drives and for updates; frames and answers of the
-    link's window, in `hw.link`. Its small memories have the same size in each design, and are in the shell's cells."""
+    """Memories outside the bundles: `hw.core.image_buffer`, which static drives and updates read,
+    and the frames and answers of the link's window in `hw.link`.
+
+    Small memories of the link, with the same size in each design, count as cells of the shell.
+    """
     address, window = bits_for(config.spec.input.pixels - 1), protocol.window_for(config.spec, window)
     return [
         Shape(config.spec.formats.pixel_bits, samples_in_flight(config) << address, reads=2),
@@ -220,12 +232,12 @@ def shell(config: Config, window: int) -> list[Shape]:
 
 
 def store(config: Config) -> list[Shape]:
-    """`hw.memory.image_fetcher`: images that were fetched. Small queues are in the store's cells."""
+    """Memory of `hw.memory.image_fetcher`: fetched images. Small queues count as cells of the store."""
     return [Shape(config.spec.formats.pixel_bits, BANKS << bits_for(config.spec.input.pixels - 1))]
 
 
 def compact(config: Config, window: int) -> list[Shape]:
-    """`hw.compact` and the link beside it: what isn't in the single-port memories."""
+    """Memories of `hw.compact` and its link, except the iCE40's single-port RAMs."""
     spec = config.spec
     output, outputs = spec.layers[-1], spec.layers[-1].neurons
     number = bits_for(outputs - 1)
@@ -233,9 +245,9 @@ def compact(config: Config, window: int) -> list[Shape]:
         Shape(spec.formats.bias_bits, spec.layers[1].channels + outputs, undefined=False),
         Shape(spec.state_bits, 2 << number, undefined=False),
         Shape(number, 2 << number, undefined=False),
-        # its drives have no binary places of phi's
+        # drives of the output layer lack phi's fractional bits
         Shape(output.phi_bits - 2, 1 << number, undefined=False),
-        # counters but that of pending samples, read by two
+        # all counters except that of pending samples; two readers
         Shape(32, len(counter_names(config)) - 1, reads=2, undefined=False),
         *shell(config, window)[1:],
     ]

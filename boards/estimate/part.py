@@ -1,45 +1,47 @@
-"""What a part has, as nextpnr counts it, and how much of it a design may take."""
+"""Resources of the parts, as nextpnr counts them, and the share that a routable design may take."""
 
 from dataclasses import dataclass
 
 from plumbing.errors import DesignError
 
-#: Names of what is counted.
+#: Names of the resources.
 CELLS, REGISTERS, BLOCKS, MULTIPLIERS = "cells", "flip-flops", "block RAM", "multipliers"
 
 
 @dataclass(frozen=True)
 class Part:
-    """Logic cells (LUT4), flip-flops, blocks of RAM and multipliers."""
+    """A part, with its logic cells (LUT4), flip-flops, block RAMs and multipliers."""
 
     name: str
     cells: int
-    #: 0 where each is part of a cell.
+    #: 0 if each flip-flop is part of a logic cell.
     registers: int
     blocks: int
     multipliers: int
-    #: Shares of the cells and of the flip-flops that a design may take, so that a router finds wires enough.
+    #: Shares of the cells and of the flip-flops up to which a router is likely to find enough wires.
     routable: float
     routable_registers: float = 1.0
 
     @property
     def available(self) -> dict[str, int]:
-        """By name."""
+        """Number of each resource by name, without those that the part lacks."""
         every = {CELLS: self.cells, REGISTERS: self.registers, BLOCKS: self.blocks, MULTIPLIERS: self.multipliers}
         return {name: number for name, number in every.items() if number}
 
     def likely(self, cells: float, registers: float) -> bool:
-        """Whether a router is likely to find wires enough for a design of this size."""
+        """Return whether a router is likely to find enough wires for a design of this size."""
         few = cells <= self.routable * self.cells
         return few and (not self.registers or registers <= self.routable_registers * self.registers)
 
 
-#: On the LFE5U-85F with its 83,640 cells, designs of 42,157, 44,996 and, not with every seed, 48,652 cells were routed, others
-#: of 50,349 and more were not (docs/log/2026-11-26-routing.md); on the iCE40 `tiny`, with 4,977 of 5,280.
+#: On the LFE5U-85F with its 83,640 cells, designs of 42,157 and 44,996 cells were routed, one of 48,652 cells
+#: with some seeds, and designs of 50,349 cells and more were not (docs/log/2026-11-26-routing.md). On the
+#: iCE40, `tiny` was routed with 4,977 of 5,280 cells.
 ECP5_ROUTABLE, ICE40_ROUTABLE = 0.54, 0.95
 
-#: Of today's designs on that part those of 28,559 and 30,069 flip-flops were routed, with every seed that was tried, one of
-#: 33,128 hardly ever, in fewer cells than others that were (docs/log/2026-11-27-export.md). What is between them isn't known.
+#: On the same part, designs of 28,559 and 30,069 flip-flops were routed with every seed that was tried. One
+#: of 33,128 flip-flops hardly ever was, although it had fewer cells than others that were
+#: (docs/log/2026-11-27-export.md). Sizes in between weren't tried.
 ECP5_ROUTABLE_REGISTERS = 0.36
 
 PARTS = {
@@ -52,15 +54,16 @@ PARTS = {
     )
 }
 
-#: Cells of a design that is simulated: a larger one takes longer to compile, and each of its cycles longer to simulate.
+#: Maximum cells of a simulated design; a larger one takes longer to compile and to simulate.
 SIMULATED_CELLS = 24_000
 
-#: What lanes are chosen for in simulation: nothing else is scarce, and where no design is so small the smallest one is taken.
+#: The part that lanes are chosen for in simulation. Only its cells are limited, by `routable`, so that the
+#: smallest design is taken if none is below the limit.
 SIMULATED = Part("simulation", 1 << 20, 0, 1 << 20, 1 << 20, SIMULATED_CELLS / (1 << 20))
 
 
 def part_of(device: str) -> Part:
-    """The part that an Amaranth platform calls its device; `DesignError` lists those that are known."""
+    """Return the part with the name of an Amaranth platform's `device`; `DesignError` for an unknown one."""
     if device not in PARTS:
         raise DesignError(f"there is no estimate for a {device}: only for {', '.join(PARTS)}")
     return PARTS[device]

@@ -1,7 +1,8 @@
-"""Power and energy, estimated: from transitions, wires and supply currents to a range in mW, and in mJ an image.
+"""Estimate of power (a range in mW) and energy (a range in mJ per image) from transitions, wires and supply
+currents.
 
-The FPGA alone, less its PLL: pins, SDRAM, serial adapter and the board's regulators are left out too. docs/boards.md has the
-method in words.
+It covers the FPGA without its PLL and pins. SDRAM, serial adapter and the board's regulators are left out
+too. docs/boards.md explains the method.
 """
 
 from collections.abc import Mapping
@@ -12,16 +13,16 @@ from typing import Any, NamedTuple, Self
 from plumbing import files
 from plumbing.errors import DesignError
 
-#: What builds have of each kind, and how often wires change: written by `boards.toolchain.wires` and
-#: `sim.netlists.switching`.
+#: Wires and cells of builds, written by `boards.toolchain.wires`; transitions per cycle of each kind of wire,
+#: written by `sim.netlists.switching`.
 DESIGNS, RATES = Path(__file__).with_name("wires.json"), Path(__file__).with_name("switching.json")
 
-#: Bytes of such a file at most.
+#: Maximum size of these files in bytes.
 MAX_BYTES = 1 << 20
 
 
 class Range(NamedTuple):
-    """From the lowest to the highest; sums and products of ranges above zero."""
+    """An interval [low, high] of values >= 0, with interval sum and product."""
 
     low: float
     high: float
@@ -34,83 +35,90 @@ class Range(NamedTuple):
         return Range(self.low * low, self.high * high)
 
 
-#: Volt: of an LFE5U's core (Lattice, FPGA-DS-02012, recommended operating conditions), and of its auxiliary supply.
+#: Core voltage of an LFE5U in V (Lattice, FPGA-DS-02012, recommended operating conditions); auxiliary.
 CORE_VOLTS, AUXILIARY_VOLTS = 1.1, 2.5
 
-#: Ampere at rest at 25 degrees, typical (FPGA-DS-02012, supply current, standby): core, auxiliary.
+#: Standby current in A, typical, at 25 degrees C (FPGA-DS-02012, supply current, standby): core, auxiliary.
 STANDBY = {"LFE5U-85F": (0.212, 0.026), "LFE5U-45F": (0.116, 0.017), "LFE5U-25F": (0.077, 0.016)}
 
-#: A warm part leaks more: twice the typical current in a part some 30 degrees warmer, as is usual for leakage.
+#: Factor on the core's standby current. High: about 30 degrees warmer, when leakage usually doubles.
 LEAKAGE = Range(1, 2)
 
-#: Farad for each tile that a wire spans. High: VTR's model of a 40 nm part like Stratix IV (vtr_flow/arch/timing/
-#: k6_N10_mem32K_40nm.xml, Cmetal), whose tile has ten LUTs of 6 inputs. Low: half, since an ECP5's tile has eight of 4 inputs.
+#: Capacitance in F of a wire per tile that it spans. High: VTR's model of a 40 nm part like Stratix IV
+#: (vtr_flow/arch/timing/k6_N10_mem32K_40nm.xml, Cmetal), whose tile has ten LUTs of 6 inputs. Low: half,
+#: since an ECP5's tile has eight of 4 inputs.
 TILE = Range(11.25e-15, 22.5e-15)
 
-#: Farad beside that for each wire. Low: driver and one multiplexer there (Cout, Cin). High: ten more multiplexers.
+#: Further capacitance in F per wire. Low: driver and one multiplexer of that model (Cout, Cin). High: ten
+#: more multiplexers.
 WIRE = Range(4.8e-15, 12.5e-15)
 
-#: Farad for each input of a cell. Low: there (C_ipin_cblock). High: three times that.
+#: Capacitance in F of a cell's input. Low: that model (C_ipin_cblock). High: three times as much.
 INPUT = Range(1.5e-15, 4.5e-15)
 
-#: Farad inside a LUT for each change of its output, and of a flip-flop's clock pin. Such that 196 cells of counters on an
-#: iCE40UP5K, 40 nm too, take what was measured, 27.8 uA at 1.219 V and 12 MHz (tinyvision.ai, "iCE40 power testing"); see
-#: `counters`.
+#: Capacitance in F inside a LUT, charged by each change of its output, and of a flip-flop's clock pin. They
+#: are chosen such that 196 cells of counters on an iCE40UP5K, 40 nm too, take the measured 27.8 uA at 1.219 V
+#: and 12 MHz (tinyvision.ai, "iCE40 power testing"); see `counters`.
 INSIDE, CLOCK_PIN = Range(5e-15, 30e-15), Range(2e-15, 8e-15)
 
-#: Joule for each cycle of a clock's tree. Low: what was measured there with 32 flip-flops, 521 uA. High: the same for each of
-#: 5,280 cells there, for the 83,640 of an LFE5U-85F.
+#: Energy in J of a clock tree per cycle. Low: the 521 uA measured there with 32 flip-flops. High: the same
+#: scaled by logic cells, from 5,280 to the 83,640 of an LFE5U-85F.
 TREE = Range(53e-12, 53e-12 * 83_640 / 5_280)
 
-#: Joule for each cycle of an enabled port of a block RAM. Low: 36 of 64 bits of an access to 8 kB at 45 nm, 10 pJ (M. Horowitz,
-#: ISSCC 2014). High: a model of VTR's, 9 pJ for each edge of the clock at 0.9 V, for 32 kbit.
+#: Energy in J of an enabled port of a block RAM per cycle. Low: 36 of 64 bits of an access to 8 kB at 45 nm,
+#: 10 pJ (M. Horowitz, ISSCC 2014). High: a model of VTR's for 32 kbit, 9 pJ per clock edge at 0.9 V.
 ACCESS = Range(5.6e-12, 2 * 9e-12 * (CORE_VOLTS / 0.9) ** 2)
 
-#: Ports of a block RAM that are enabled: the one that reads; and the one that writes, even where it writes nothing.
+#: Enabled ports of a block RAM. Low: the read port. High: the write port too, even in cycles without a write.
 PORTS = Range(1, 2)
 
-#: Joule for each change of an input of a multiplier. Low: VTR's model of 18 bits x 18. High: 1 DSP between two counters on the
-#: iCE40UP5K, 23 pJ a cycle as measured, in which 4 of its inputs change.
+#: Energy in J per change of a multiplier's input. Low: VTR's model of an 18 x 18 multiplier. High: 1 DSP
+#: between two counters on the iCE40UP5K, measured at 23 pJ per cycle, in which 4 of its inputs change.
 FACTOR = Range(1.09e-12, 5.9e-12)
 
-#: Changes of LUTs' and adders' outputs for each that a simulation without delays has. High: transitions "can as much as double
-#: when glitches are present" (T. Czajkowski, S. Brown, Fast toggle rate computation for FPGA circuits, FPL 2008).
+#: Transitions of LUTs' and adders' outputs per transition in a simulation without delays. High: transitions
+#: "can as much as double when glitches are present" (T. Czajkowski, S. Brown, Fast toggle rate computation
+#: for FPGA circuits, FPL 2008).
 GLITCHES = Range(1, 2)
 
-#: Changes of a wire in a cycle at most, where a simulated design has fewer: its rates are taken for others as well, which may
-#: be busier. What Altera's PowerPlay assumes when nothing is known (Quartus Prime 16.0's help, power_default_toggle_rate).
+#: Upper bound of a wire's transitions per cycle if a simulated design has fewer: its rates are used for other
+#: designs too, which may be busier. Altera's PowerPlay assumes this rate by default (Quartus Prime 16.0's
+#: help, power_default_toggle_rate).
 ASSUMED = 0.125
 
-#: Kinds of wires that are the output of logic, and so have glitches.
+#: Kinds of wires that are driven by combinational logic, and so have glitches.
 LOGIC = ("LUT4", "CCU2C", "MULT18X18D")
 
-#: Tiles that a wire of each kind spans.
+#: Number of tiles that a wire segment of each kind spans.
 SPANS = {"H00": 0, "V00": 0, "H01": 1, "V01": 1, "H02": 2, "V02": 2, "H06": 6, "V06": 6}
 
 
 @dataclass(frozen=True)
 class Wired:
-    """What a routed build has."""
+    """Counts of a routed build."""
 
-    #: Amaranth's name of the part, and the build that was counted.
+    #: Amaranth's name of the part.
     part: str
+    #: The build that was counted, in words.
     build: str
-    #: Wires by the kind of cell that drives them, `boards.toolchain.wires.KINDS`, and input pins of multipliers.
+    #: Wires by their drivers' kind (`boards.toolchain.wires.KINDS`), and input pins of multipliers.
     nets: Mapping[str, int]
-    #: Segments of each kind that the router took, and inputs that it reached.
+    #: Routed wire segments by kind (`SPANS`).
     segments: Mapping[str, int]
+    #: Inputs of cells that wires were routed to.
     inputs: int
     flip_flops: int
+    #: Block RAMs.
     memories: int
 
     @property
     def wires(self) -> int:
-        """All of them."""
+        """Number of wires."""
         return sum(count for kind, count in self.nets.items() if not kind.endswith("inputs"))
 
     @property
     def capacitance(self) -> Range:
-        """Farad of a wire in the mean."""
+        """Mean capacitance of a wire in F: (TILE * tiles + WIRE * segments + INPUT * inputs) / wires."""
         tiles = sum(SPANS[kind] * count for kind, count in self.segments.items())
         parts = (TILE.times(tiles), WIRE.times(sum(self.segments.values())), INPUT.times(self.inputs))
         total = parts[0].plus(parts[1]).plus(parts[2])
@@ -119,15 +127,18 @@ class Wired:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Power in W by part, and energy in J of an image."""
+    """Power in W, and energy in J per image."""
 
+    #: Power in W by its cause: "at rest", "clock", "wires and LUTs", "block RAM", "multipliers".
     parts: Mapping[str, Range]
+    #: Energy in J of a training sample.
     training: Range
+    #: Energy in J of an inference.
     inference: Range
 
     @property
     def total(self) -> Range:
-        """Power in W."""
+        """Total power in W."""
         out = Range(0, 0)
         for part in self.parts.values():
             out = out.plus(part)
@@ -135,13 +146,14 @@ class Estimate:
 
     @classmethod
     def of(cls, wired: Wired, rates: Mapping[str, float], clock_hz: float, cycles: Mapping[str, float]) -> Self:
-        """rates: changes of a wire of each kind in a cycle. cycles: of a training sample and of an inference.
+        """Estimate the power of a build.
 
-        Raises `DesignError` for a part whose current at rest isn't known.
+        rates: transitions per cycle of a wire of each kind. cycles: of a training sample and of an inference.
+        Raises `DesignError` for a part whose standby current isn't known.
         """
         if wired.part not in STANDBY:
             raise DesignError(f"there is no standby current for a {wired.part}: only for {', '.join(STANDBY)}")
-        # a change moves half of the charge's energy, a clock changes twice a cycle
+        # a transition takes C V^2 / 2; a clock has two per cycle
         change, wire = CORE_VOLTS**2 / 2, wired.capacitance
         switched = Range(0, 0)
         for kind, count in wired.nets.items():
@@ -162,7 +174,7 @@ class Estimate:
         return cls(parts, *(total.times(cycles[kind] / clock_hz) for kind in ("training", "inference")))
 
     def values(self) -> dict[str, Any]:
-        """As JSON has it: mW and mJ, each from the lowest to the highest."""
+        """Return the estimate for JSON: mW and mJ, each as [low, high]."""
         power = {**self.parts, "total": self.total}
         energy = {"training": self.training, "inference": self.inference}
         thousandths = ({name: [1e3 * bound for bound in each] for name, each in of.items()} for of in (power, energy))
@@ -170,14 +182,15 @@ class Estimate:
 
 
 def often(rates: Mapping[str, float], kind: str) -> Range:
-    """Changes of a wire of a kind in a cycle."""
+    """Return the transitions per cycle of a wire of a kind: from the simulated rate to at least `ASSUMED`."""
     return Range(rates[kind], max(rates[kind], ASSUMED))
 
 
 def counters(cells: int, bits: int, clock_hz: float, volts: float) -> Range:
-    """W of cells in counters of so many bits: what the coefficients say of a published measurement, as a check of them.
+    """Return the power in W of `cells` cells in counters of `bits` bits, to check the coefficients by a
+    published measurement.
 
-    A counter's bits change twice a cycle in all; a wire there leads to the neighbour.
+    A counter has about two transitions per cycle in total, and each wire leads to a neighbouring cell.
     """
     changes = 2 / bits
     near = TILE.times(2.0).plus(WIRE.times(2.0)).plus(INPUT)
@@ -185,7 +198,7 @@ def counters(cells: int, bits: int, clock_hz: float, volts: float) -> Range:
 
 
 def wired(board: str, preset: str) -> Wired:
-    """What the committed count has of a board's build; `DesignError` where there is none."""
+    """Return the committed counts of a board's build (wires.json); `DesignError` if there are none."""
     known = files.read_json(DESIGNS, MAX_BYTES, lambda why: DesignError(f"{why}: git checkout brings it back"))
     name = f"{board} {preset}"
     if name not in known:
@@ -194,7 +207,7 @@ def wired(board: str, preset: str) -> Wired:
 
 
 def rates() -> dict[str, float]:
-    """Changes of a wire of each kind in a cycle, as committed."""
+    """Return the committed transitions per cycle of a wire of each kind (switching.json)."""
     known = files.read_json(RATES, MAX_BYTES, lambda why: DesignError(f"{why}: git checkout brings it back"))
     found: dict[str, float] = known["rates"]
     return found

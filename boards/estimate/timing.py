@@ -1,8 +1,9 @@
-"""When what happens in one half of a sweep: neuron arrays and synapse engines, word by word and window by window.
+"""Timing within one half of a sweep: the cycle of each word of the neuron arrays and each window of the
+synapse engines.
 
-Cycles count from the one in which the sequencer starts the half. Each function follows the part of `hw` that it names, and
-takes that part's own latencies; what is added to them are registers between the parts. tests/boards/estimate/test_cycles.py
-compares with what sim/test_cycles.py simulates.
+Cycle 0 is the one in which the sequencer starts the half. Each function models the part of `hw` that it
+names, with that part's own latencies; the constants added to them are registers between the parts.
+tests/boards/estimate/test_cycles.py compares the result with the cycles that sim/test_cycles.py simulates.
 """
 
 from typing import Any
@@ -19,36 +20,42 @@ from hw.synapse.event_side import Side
 from hw.synapse.folded_kernels import FoldedKernels
 from hw.synapse.pixel_engine import PixelEngine
 
-#: From a drive memory's start to its first word, and from a word's way into a dense engine's queue to its way out.
+#: Latency in cycles: from a drive memory's start to its first word; of a dense engine's FIFO.
 DRIVES_START, QUEUE = 2, 2
 
 
 def array_words(config: Config, layer: Layer, ready: np.ndarray) -> np.ndarray:
-    """The cycle in which `hw.core.neuron_array` takes each word's last turn. ready: when its drives are there, (..., words)."""
+    """Return the cycle in which `hw.core.neuron_array` takes each word's last turn, (..., words).
+
+    ready: cycle from which each word's drives are available, (..., words).
+    """
     turns = config.turns(layer)
     own = turns * np.arange(config.words(layer))
-    # a half comes to layer n after n cycles
+    # the start of a half reaches layer n after n cycles
     first = own + np.maximum.accumulate(np.maximum(ready, layer.index + 1) - own, -1)
     return first + turns - 1
 
 
 def array_end(config: Config, last_turns: np.ndarray) -> np.ndarray:
-    """The first cycle in which the array is idle again."""
+    """Return the first cycle in which the array is idle again."""
     return last_turns[..., -1] + kind_of(config).latency + 1
 
 
 def spike_times(config: Config, last_turns: np.ndarray) -> np.ndarray:
-    """When each word's spikes are sent."""
+    """Return the cycle in which each word's spikes are sent, (..., words)."""
     return last_turns + kind_of(config).latency
 
 
 def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarray]:
-    """When the words of a bundle's drives are there: backward to its pre layer (None of the image), forward to its post; those
-    of an event-driven engine if it begins with its start."""
+    """Return the cycles from which a bundle's drives are available: backward per word of the pre layer (None
+    for the image), forward per word of the post layer.
+
+    For an event-driven engine they hold if it begins at its start signal, without delay from the last half.
+    """
     start = engine_start(bundle)
     post = np.arange(config.words(bundle.post))
     if bundle.on_image:
-        # its replay starts with the first layer's half
+        # the replay of the static drive starts with the half of layer 1
         return None, 1 + DRIVES_START + post
     pre = np.arange(config.words(bundle.pre))
     if bundle.index in config.events:
@@ -58,33 +65,36 @@ def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarra
         return end + pre, end + post
     groups = config.groups(bundle.post)
     tree = max(tree_latency(config.lanes[bundle.pre.index]), tree_latency(config.lanes[bundle.index]))
-    # the address, the weights' register and the tree
+    # latency: the start, the address and the weights' register, the tree
     complete = start + 1 + 2 + tree + groups * (pre + 1) - 1
     return complete + QUEUE, complete[-1] + 1 + post
 
 
 def engine_start(bundle: Bundle) -> int:
-    """When an engine's start comes: with that of the layer below."""
+    """Return the cycle of an engine's start signal: that of the layer below."""
     return bundle.index - 1
 
 
 def line_engine(config: Config, bundle: Bundle) -> int:
-    """Cycles of `hw.synapse.conv_engine` from its start to the first drives: all tiles, each with its kernels and its map."""
+    """Return the cycles of `hw.synapse.conv_engine` from its start to the first drives.
+
+    Each tile loads its kernels, then streams its map.
+    """
     k, pre = bundle.kernel, bundle.pre
     raster = (pre.height + k - 1) * (pre.width + k - 1)
-    # a convolution's tree is the longer one's of both directions
+    # both directions of a convolution have the latency of the longer tree
     tree = tree_latency(max(config.lanes[pre.index], config.lanes[bundle.index]) * k * k)
     tile = (1 + k * k + 2) + (2 + raster + 1 + tree + 1 + 1)
     return 1 + config.groups(pre) * config.groups(bundle.post) * tile + 2 + DRIVES_START
 
 
-#: Event-driven engines and their kernels' makers that were asked for, by all of a config that they depend on. They are kept to
-#: the end: Amaranth warns of a component that is dropped without having been built in.
+#: Cache of event-driven engines and their `FoldedKernels`, by the choices that they depend on. It is never
+#: cleared, since Amaranth warns about a component that is dropped without having been elaborated.
 _engines: dict[tuple[Any, ...], tuple[EventConvEngine, FoldedKernels]] = {}
 
 
 def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, FoldedKernels]:
-    """An event-driven engine, and what prepares it for new weights."""
+    """Return a bundle's event-driven engine, and the `FoldedKernels` that load its kernels after a commit."""
     n = bundle.index
     key = (config.spec.identity, n, config.lanes[n - 1], config.lanes[n], config.passes)
     if key not in _engines:
@@ -93,39 +103,40 @@ def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, Folde
 
 
 class Windows:
-    """The windows of one direction of `hw.synapse.event_conv_engine`, in all halves of several pairs of samples."""
+    """Timing of the windows in one direction of `hw.synapse.event_conv_engine`, in all halves."""
 
     def __init__(self, config: Config, bundle: Bundle, name: str, busiest: np.ndarray):
-        """name: "forward" or "backward". busiest: spikes of its busiest unit, (pairs, halves, windows)."""
+        """Compute each window's begin. name: "forward" or "backward". busiest: spikes of the busiest unit in
+        each window, (pairs, halves, windows)."""
         engine, _ = event_engine(config, bundle)
         side = engine.sides[name]
         adder = side.adder
         each = np.maximum(np.maximum(busiest, 1), adder.interval)
         #: Index of the source's word that each window waits for.
         self._word = words_needed(config, side) - 1
-        #: Cycles from the first window's begin to each window's, if none waits for words.
+        #: Cycles from the first window's begin to each window's begin, if none waits for words.
         self._begin = (np.cumsum(each, -1) - each) * adder.passes
         last = each[..., -1]
         drained = 1 if side.ends_early else last + adder.latency + side.rows_of_pass + 2
-        #: Cycles from the last window's begin to the next half's.
+        #: Cycles from the last window's begin to the earliest begin of the next half.
         self._after = (adder.passes - 1) * last + drained
 
     def end(self, half: int, spikes: np.ndarray) -> np.ndarray:
-        """The first cycle in which the engine may begin the half after this one, of each pair.
+        """Return the first cycle in which the engine may begin the half after this one, (pairs,).
 
-        spikes: when the words of its source are sent, (pairs, words).
+        spikes: cycle in which each word of the source is sent, (pairs, words).
         """
         begin = self._begin[:, half]
-        # a count of words, then a skid buffer
+        # 2 cycles: a counter of words and a skid buffer
         waits = np.max(spikes[:, self._word] + 2 - begin, 1)
         return begin[:, -1] + waits + self._after[:, half]
 
 
 def words_needed(config: Config, side: Side) -> np.ndarray:
-    """Words of the source that each window waits for, in raster order."""
+    """Return the number of words of the source that each window waits for, windows in raster order."""
     source = side.source
     before = (config.groups(source) - 1) * source.positions
-    # beyond the source there is silence, which nothing waits for
+    # positions outside the source have no spikes and need no wait
     rows = np.minimum(side.corner + side.stride * np.arange(side.rows), _last(side.corner, side.stride, source.height))
     columns = np.minimum(side.corner + side.stride * np.arange(side.columns), _last(side.corner, side.stride, source.width))
     needed = before + rows[:, None] * source.width + columns[None] + 1
@@ -133,12 +144,12 @@ def words_needed(config: Config, side: Side) -> np.ndarray:
 
 
 def _last(corner: int, stride: int, size: int) -> int:
-    """The last row or column that a window's corner comes to within the source, as the engine counts them."""
+    """Return the last row or column within the source that a window's corner reaches."""
     return corner + stride * max((size - 1 - corner) // stride, 0)
 
 
 def image_cycles(config: Config, bundle: Bundle) -> int:
-    """Cycles of `hw.synapse.image_engine` or `hw.synapse.pixel_engine` for a static drive."""
+    """Return the cycles of `hw.synapse.image_engine` or `hw.synapse.pixel_engine` for a static drive."""
     if bundle.full:
         return config.groups(bundle.post) * bundle.pre.neurons + PixelEngine.latency
     taps = bundle.kernel**2
@@ -148,7 +159,7 @@ def image_cycles(config: Config, bundle: Bundle) -> int:
 
 
 def update_cycles(config: Config, bundle: Bundle) -> int:
-    """Cycles of a bundle's update engine, `hw.update`."""
+    """Return the cycles of a bundle's update engine in `hw.update`."""
     cycles, pre, post = config.item_cycles(bundle), bundle.pre, bundle.post
     if bundle.full:
         return cycles * layout.master_words(config, bundle) + 12

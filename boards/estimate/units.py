@@ -1,4 +1,4 @@
-"""The units of a design, each with its memories, multipliers and features."""
+"""Units of a design, each with its memories, multipliers and features."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ class Unit:
     """One unit of the gateware, such as ``array_2``."""
 
     name: str
-    #: Of `KINDS`: units of a kind share coefficients.
+    #: Key of `KINDS`, or one of `cells.WHOLE`. Units of a kind share coefficients.
     kind: str
     features: Features
     memory: Mapped
@@ -32,7 +32,7 @@ class Unit:
         return cells.estimate(self.kind, self.features, self.memory)[1]
 
 
-#: Kind of unit -> its memories, multipliers and features, of a config and a bundle or layer.
+#: Kind of unit -> functions from a config and a bundle or layer to memories, multipliers, features.
 KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
     "array": (memories.neuron_array, multipliers.neuron_array, features.neuron_array),
     "image engine": (memories.image_engine, multipliers.image_engine, features.image_engine),
@@ -50,8 +50,12 @@ UPDATES = {"image": "conv update", "pixels": "dense update", "conv": "conv updat
 
 
 def units(config: Config, window: int, stores: bool = False) -> list[Unit]:
-    """All units of a design; the compact core and what is around it are one, and so is all that `hw.system` has for stored
-    samples, with the SDRAM's controller. window: the link's. stores: whether the board has a memory for samples."""
+    """Return the units of a design.
+
+    The compact core and its link are one unit. Everything for stored samples in `hw.system`, with the SDRAM's
+    controller, is the unit "store"; everything else outside the bundles is the unit "shell". window: the
+    link's, in requests. stores: whether the board has a memory for samples.
+    """
     if config.compact:
         return [
             Unit(
@@ -80,7 +84,7 @@ def units(config: Config, window: int, stores: bool = False) -> list[Unit]:
 
 @lru_cache(maxsize=1 << 16)
 def unit(name: str, kind: str, config: Config, of: Any) -> Unit:
-    """One unit, of a bundle or a layer."""
+    """Return one unit. of: its bundle or layer."""
     shapes, products, proportional = KINDS[kind]
     return Unit(name, kind, proportional(config, of), _sum(shapes(config, of)), products(config, of))
 

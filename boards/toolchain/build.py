@@ -1,4 +1,4 @@
-"""From a board and a preset to a bitstream with timing met: synthesise, place and route, pack."""
+"""Build a bitstream that meets timing for a board and a preset: synthesise, place and route, pack."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from . import clock, dfu, readback, spacers, stamp, tools
 from .netlist import build_id, commands, plan
 from .route import Progress, Route, place_and_route
 
-#: All about a finished build, in its folder.
+#: File in a build's folder with the values of `Build`.
 BUILD = "build.json"
 
 PACK_LOG = "pack.log"
@@ -28,22 +28,23 @@ PACK_LOG = "pack.log"
 class Build:
     """A finished build."""
 
-    #: The board's name, and board and part for people.
+    #: Name of the board.
     board: str
+    #: Board and part, as shown to users.
     what: str
     preset: str
-    #: That the core runs at, and that timing was asked for.
+    #: Clock of the core, which is also nextpnr's timing constraint.
     clock_hz: int
     #: Bits per second of the serial line, from that clock.
     baud: float
-    #: Of placement; the bitstream is this one's.
+    #: Seed of placement; the bitstream has this seed.
     seed: int
-    #: The register of that name: all that decides the bitstream, see `build_id`.
+    #: Value of the register `build`, a hash of all that determines the bitstream; see `build_id`.
     build: int
     #: `Spec.identity` of the preset.
     spec: int
     lanes: tuple[int, ...]
-    #: The board's SDRAM is used, for samples.
+    #: Whether the board's SDRAM is used, for stored samples.
     sdram: bool
     #: Lanes and engines, in words.
     design: str
@@ -51,21 +52,24 @@ class Build:
     tools: dict[str, str]
     #: One for each seed that was routed, `seed` first.
     routes: tuple[Route, ...]
-    #: Further seeds that the router did not come to an end with.
+    #: Further seeds that could not be placed and routed.
     unrouted: tuple[int, ...]
-    #: How many `boards.toolchain.spacers` there are, which no utilization counts.
+    #: Number of `boards.toolchain.spacers`, which no utilization includes.
     spacers: int
-    #: None if it missed timing.
+    #: None if timing was missed.
     bitstream: Path | None
 
     def values(self) -> dict[str, Any]:
-        """Everything, as JSON has it."""
+        """Return all fields for JSON."""
         bitstream = None if self.bitstream is None else str(self.bitstream)
         return dataclasses.asdict(self) | {"bitstream": bitstream}
 
 
 def in_words(config: Config) -> str:
-    """Lanes and engines, to read and to compare; `kernel_blocks`, which older reports don't know, only where it is so."""
+    """Return lanes and engines as text, for reports and comparisons.
+
+    `kernel_blocks` is included only if it is set, so that older reports, which lack it, compare equal.
+    """
     fields = [field.name for field in dataclasses.fields(config) if field.name != "spec"]
     fields = [name for name in fields if name != "kernel_blocks" or config.kernel_blocks]
     return ", ".join(f"{name} {getattr(config, name)}" for name in fields)
@@ -81,14 +85,16 @@ def build_bitstream(
     verify: bool = False,
     progress: Progress = lambda line: None,
 ) -> Build:
-    """Builds a board for a preset. What was built before with the same inputs is kept.
+    """Builds the bitstream of a board for a preset, and reuses the stages of an earlier build with the same
+    inputs.
 
-    seed: of placement, the design's own if None; the bitstream is this seed's. seeds: how many,
-    from `seed` on, are placed and routed for the spread of fmax, on the netlist of the first; a
-    further one that can't be routed is only reported. kind: one of `tools.KINDS`. verify: unpack
-    the bitstream and compare it, see `readback`. progress: gets a line for each stage.
+    seed: of placement, the design's own if None; the bitstream has this seed. seeds: number of seeds, from
+    `seed` on, that are placed and routed on the netlist of the first, for the spread of fmax; a further seed
+    that can't be routed is only reported. kind: one of `tools.KINDS`. verify: unpack the bitstream and
+    compare it, see `readback`. progress: gets a line for each stage.
 
-    Raises `ToolError`, and `TimingError` if the bitstream's seed misses timing.
+    Raises `ToolError` if a tool fails, `TimingError` if the bitstream's seed can't be routed or misses
+    timing, and what `check` in `boards.toolchain.netlist` raises.
     """
     design = fpga.design(preset)
     seed = design.seed if seed is None else seed
@@ -124,7 +130,7 @@ def _build(
     kind: str,
     progress: Progress,
 ) -> Build:
-    """The same in its folder."""
+    """Runs all stages of `build_bitstream` in the build's folder."""
     design, seed, identity = fpga.design(preset), facts.seed, facts.build
     (_, nextpnr, packer, *after), added = synthesise(fpga, preset, facts, folder, kind, progress)
     routes, unrouted = [], []
@@ -173,9 +179,10 @@ def _build(
 def synthesise(
     fpga: Fpga, preset: str, facts: BuildFacts, folder: Path, kind: str, progress: Progress
 ) -> tuple[list[list[str]], int]:
-    """Makes netlist and constraints in `folder`, unless they are there.
+    """Makes netlist and constraints in `folder`, unless they are there unchanged.
 
-    Returns the commands that synthesise, route, pack and may come after that, and how many spacers the netlist has.
+    Returns the commands (synthesise, place and route, pack, and any after that) and the number of spacers in
+    the netlist.
     """
     kept, netlist = folder / "netlist.json", folder / "top.json"
     inputs = {"build": facts.build, "seed": facts.seed}
@@ -212,9 +219,11 @@ def synthesise(
 def pack(
     commands: list[list[str]], place: Path, bitstream: Path, kind: str, family: Family, build: int, progress: Progress
 ) -> None:
-    """The bitstream under its own name, with its digest beside it; one that isn't as it was made is made again.
+    """Packs the bitstream into the file `bitstream`, with a stamp beside it, unless an unchanged one is
+    there.
 
-    commands: the packer's, and those that a boot loader's files need after it. build: its number, which is put into it.
+    commands: the packer's, and any that finish the file for a boot loader. build: number that is put into the
+    bitstream.
     """
     command, *after = commands
     kept = bitstream.with_name(f"{bitstream.name}.json")
@@ -239,7 +248,7 @@ def pack(
 
 
 def _clear(folder: Path) -> None:
-    """Nothing of an earlier build is taken for this one's."""
+    """Removes the files of an earlier build, except for the lock."""
     for path in folder.iterdir():
         if path.name != files.LOCK:
             files.remove(path)

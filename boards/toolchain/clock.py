@@ -1,4 +1,4 @@
-"""The core's clock: from a board's oscillator through the part's PLL."""
+"""Clock and reset of the core, from a board's oscillator through the part's PLL."""
 
 import math
 from dataclasses import dataclass
@@ -22,40 +22,40 @@ from amaranth.lib.cdc import AsyncFFSynchronizer, ResetSynchronizer
 from boards.family import Family
 from plumbing.errors import DesignError
 
-#: Slowest phase detector of the ECP5's PLL.
+#: Lowest frequency of the phase detector in the ECP5's PLL.
 PFD_MIN_HZ = 3_125_000
 
-#: The analogue settings of every `ecppll`, as attributes of an EHXPLLL; nextpnr leaves what isn't given 0.
+#: Analogue settings that `ecppll` always uses, as attributes of an EHXPLLL; nextpnr sets attributes that
+#: aren't given to 0.
 ANALOGUE = {"ICP_CURRENT": 12, "LPF_RESISTOR": 8, "MFG_ENABLE_FILTEROPAMP": 1, "MFG_GMCREF_SEL": 2}
 
 
 @dataclass(frozen=True)
 class Ecp5Pll:
-    """Dividers of an EHXPLLL: its first output is fed back, its second is the clock.
+    """Dividers of an EHXPLLL whose first output is the feedback, and whose second output is the clock.
 
-    oscillator = in * feedback * inner / reference, out = oscillator / output. Limits (Project
-    Trellis, `ecppll`): phase detector 3.125..400 MHz, oscillator 400..800 MHz, `feedback` 1..80,
-    the other dividers 1..128.
+    vco = in * feedback * inner / reference, out = vco / output. Limits (Project Trellis, `ecppll`): phase
+    detector 3.125..400 MHz, vco 400..800 MHz, `feedback` 1..80, the other dividers 1..128.
     """
 
     #: CLKI_DIV: the phase detector runs at in / reference.
     reference: int
     #: CLKFB_DIV, of the first output.
     feedback: int
-    #: CLKOP_DIV, from the oscillator to the first output.
+    #: CLKOP_DIV, from the vco to the first output.
     inner: int
-    #: CLKOS_DIV, from the oscillator to the clock.
+    #: CLKOS_DIV, from the vco to the clock.
     output: int
 
     @classmethod
     def of(cls, source_hz: int, hz: int) -> "Ecp5Pll":
-        """The dividers that make exactly `hz`; `DesignError` if there are none.
+        """Return dividers that make exactly `hz`; `DesignError` if there are none.
 
-        Of all that do, those with the fastest phase detector: the PLL locks sooner and its clock
-        has less jitter.
+        Among all solutions the fastest phase detector is chosen, with which the PLL locks sooner and has less
+        jitter.
         """
         for reference in range(1, min(source_hz // PFD_MIN_HZ, 128) + 1):
-            # multiples of both, the middle of the oscillator's range first
+            # multiples of phase detector and output, from the middle of the vco's range outwards
             step = math.lcm(source_hz, hz * reference) // reference
             for vco in sorted(range(step, 800_000_001, step), key=lambda vco: abs(vco - 600_000_000)):
                 total = vco * reference // source_hz
@@ -65,7 +65,7 @@ class Ecp5Pll:
         raise DesignError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: choose a multiple of 1 MHz")
 
     def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:
-        """The primitive."""
+        """Return the EHXPLLL primitive."""
         looped = Signal(name="pll_loop")
         return Instance(
             "EHXPLLL",
@@ -73,7 +73,7 @@ class Ecp5Pll:
             p_CLKFB_DIV=self.feedback,
             p_CLKOP_DIV=self.inner,
             p_CLKOP_ENABLE="ENABLED",
-            # phase 0: CPHASE counts from 0
+            # a phase of 0 degrees is CPHASE = divider - 1
             p_CLKOP_CPHASE=self.inner - 1,
             p_CLKOP_FPHASE=0,
             p_CLKOS_DIV=self.output,
@@ -81,7 +81,7 @@ class Ecp5Pll:
             p_CLKOS_CPHASE=self.output - 1,
             p_CLKOS_FPHASE=0,
             p_FEEDBK_PATH="CLKOP",
-            # LOCK falls when lock is lost, instead of staying high once it was there
+            # LOCK follows the lock, instead of staying high after the first one
             p_INT_LOCK_STICKY="DISABLED",
             **{f"a_{name}": str(value) for name, value in ANALOGUE.items()},
             i_CLKI=source,
@@ -106,7 +106,7 @@ class Ecp5Pll:
 class Ice40Pll:
     """Dividers of an SB_PLL40 in simple feedback: out = in * (feedback + 1) / (reference + 1) / 2^output.
 
-    Limits (Lattice iCE40 sysCLOCK guide): phase detector 10..133 MHz, oscillator 533..1066 MHz.
+    Limits (Lattice iCE40 sysCLOCK guide): phase detector 10..133 MHz, vco (out * 2^output) 533..1066 MHz.
     """
 
     reference: int
@@ -116,7 +116,7 @@ class Ice40Pll:
 
     @classmethod
     def of(cls, source_hz: int, hz: int) -> "Ice40Pll":
-        """The dividers that make exactly `hz`; `DesignError` if there are none."""
+        """Return dividers that make exactly `hz`; `DesignError` if there are none."""
         found = None
         for reference, output in product(range(16), range(1, 7)):
             detector, vco = source_hz / (reference + 1), hz << output
@@ -129,7 +129,7 @@ class Ice40Pll:
         return found
 
     def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:
-        """The primitive, whose input comes from a clock pad."""
+        """Return the primitive whose input is a clock pad."""
         return Instance(
             "SB_PLL40_PAD",
             p_FEEDBACK_PATH="SIMPLE",
@@ -146,16 +146,17 @@ class Ice40Pll:
 
 
 def pll(family: Family, source_hz: int, hz: int) -> Ecp5Pll | Ice40Pll | None:
-    """What makes `hz` of a board's oscillator, None if they are equal; `DesignError` if nothing does."""
+    """Return the PLL that makes `hz` from `source_hz`, None if they are equal; `DesignError` if none can."""
     if hz == source_hz:
         return None
     return (Ice40Pll if family is Family.ICE40 else Ecp5Pll).of(source_hz, hz)
 
 
 def unstable(m: Module, hz: int, clock: Signal, locked: Signal) -> Value:
-    """Adds to `m` a watch over `clock`; high while it isn't locked, and until 20 us after that.
+    """Adds a lock monitor to `m`; returns its output, which is low once `locked` has been high for 20 us.
 
-    Both change with an edge of `clock`, two cycles after `locked`.
+    The output changes only at an edge of `clock`. A rising `locked` reaches the timer through a two-stage
+    synchroniser.
     """
     m.domains.waiting = waiting = ClockDomain("waiting", local=True)
     m.d.comb += waiting.clk.eq(clock)
@@ -169,12 +170,12 @@ def unstable(m: Module, hz: int, clock: Signal, locked: Signal) -> Value:
 
 
 class CoreClock(Elaboratable):
-    """Drives the domain `sync`, which its parent defines: `hz` from a board's oscillator, by the
-    part's PLL if they differ.
+    """Clock and reset of the domain `sync`, which the parent defines: `hz` from the board's oscillator, by
+    the part's PLL if they differ.
 
-    `sync` is in reset until the PLL has locked and 20 us beyond (an iCE40's block RAMs read as zero
-    for the first 3 us), again from a loss of lock until 20 us after the next lock, and as long as
-    `reset` is high. Reset begins without a clock and ends with one.
+    `sync` is in reset until 20 us after the PLL has locked (an iCE40's block RAMs read as zero for the first
+    3 us), again from a loss of lock until 20 us after the next lock, and as long as `reset` is high. Reset is
+    asserted asynchronously and released synchronously.
     """
 
     def __init__(self, hz: int, family: Family):
@@ -187,7 +188,7 @@ class CoreClock(Elaboratable):
         clock, locked = Signal(name="core_clock"), Signal()
         port = platform.request(platform.default_clk, dir="-")
         if multiplier is not None and ice40:
-            # the PLL takes the pin itself
+            # SB_PLL40_PAD includes the pin's input buffer
             m.submodules.pll = multiplier.instance(port.io, clock, locked)
         else:
             m.submodules.oscillator = oscillator = io.Buffer("i", port)
@@ -198,17 +199,17 @@ class CoreClock(Elaboratable):
 
         wanted = unstable(m, self.hz, clock, locked) | self.reset
         if multiplier is not None:
-            # at once: what `unstable` says needs an edge of a clock that just lost its lock
+            # asserts reset at once: the output of `unstable` needs an edge of a clock that may have stopped
             wanted |= ~locked
         m.d.comb += ClockSignal("sync").eq(clock)
         if ice40:
-            # nextpnr makes this reset a global net by itself
+            # nextpnr promotes this reset to a global net by itself
             m.submodules.reset = ResetSynchronizer(wanted)
         else:
-            # Over common wires one register takes 22 ns to reach 4,950 flip-flops. nextpnr routes
-            # what a DCCA drives over the global network, but counts that delay as 0: keep margin
-            # between fmax and the clock for a way as long as the clock's own. With CE open the
-            # DCCA is a buffer that is always on.
+            # Over general routing a register takes 22 ns to reach 4,950 flip-flops. nextpnr routes the output
+            # of a DCCA over the global network, but counts that delay as 0: keep a margin between fmax and
+            # the clock for a path as long as the clock's own. With CE unconnected the DCCA is a buffer that
+            # is always enabled.
             released = Signal()
             m.submodules.reset = AsyncFFSynchronizer(wanted, released)
             m.submodules.reset_buffer = Instance(

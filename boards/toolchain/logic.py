@@ -15,7 +15,7 @@ from .clock import CoreClock
 
 
 class BoardLogic(Elaboratable):
-    """`Top` on a board: clock, serial pins and, where there are any, reset button and LEDs."""
+    """`Top` on a board: clock, serial pins and, where the board has them, reset button, SDRAM and LEDs."""
 
     def __init__(self, fpga: Fpga, preset: str, build: BuildFacts):
         self.fpga, facts = fpga, fpga.facts(preset)
@@ -43,10 +43,10 @@ class BoardLogic(Elaboratable):
         shown = Signal(2 + len(PHASES))
         m.d.sync += shown.eq(Cat(top.error, top.busy, top.phase))
         requested = [platform.request(*led, dir="-") for led in self.fpga.leds]
-        # a coloured LED is three
+        # a coloured LED counts as three
         coloured = [[led.r, led.g, led.b] if hasattr(led, "b") else [led] for led in requested]
         ports = [port for lines in coloured for port in lines]
-        # as far as there is something to show
+        # LEDs beyond the shown signals stay unconnected
         for n, port in enumerate(ports[: len(shown)]):
             m.submodules[f"led_{n}"] = led = io.Buffer("o", port)
             m.d.comb += led.o.eq(shown[n])

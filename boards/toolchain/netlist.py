@@ -1,4 +1,4 @@
-"""From a board and a preset to a netlist: Amaranth's build plan, mended for Yosys."""
+"""Netlist of a board and a preset: Amaranth's build plan, with fixes for Yosys."""
 
 import json
 import os
@@ -20,18 +20,20 @@ from .logic import BoardLogic
 
 
 def build_id(fpga: Fpga, preset: str, facts: BuildFacts, versions: dict[str, str]) -> int:
-    """The register `build`: CRC-32 of all that decides the bitstream: netlist, constraints, commands, tools, spacers.
+    """Return the value of the register `build`: CRC-32 of netlist, constraints, commands, versions of tools,
+    and spacers.
 
-    Not of the sources' text: the number is in the netlist, and another one moves the logic, by a tenth of fmax either way.
+    The text of the sources is not included. The number is part of the netlist, so a new one changes
+    placement, which moves fmax by up to 10 % either way.
     """
     digest, share = plan(fpga, preset, facts).digest(), fpga.design(preset).spacers
     return zlib.crc32(digest + json.dumps(versions).encode() + (f"spacers {share}".encode() if share else b""))
 
 
 def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
-    """Amaranth's build plan: netlist, pins, constraints and the commands. Needs no other tool.
+    """Return Amaranth's build plan: netlist, pins, constraints and commands. It needs no other tool.
 
-    Raises what `check` does.
+    Raises the errors of `check`.
     """
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     platform = fpga.platform()
@@ -50,15 +52,16 @@ def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
 
 
 def synthesis(fpga: Fpga, top: str) -> str:
-    """The command by which Yosys synthesises a module for a board in a build, as Amaranth's plan has it."""
+    """Return the Yosys command of Amaranth's build plan that synthesises a module for a board."""
     return f"synth_{fpga.family.name.lower()} {fpga.synth_opts} -top {top}"
 
 
 def check(fpga: Fpga, preset: str, platform: Any) -> None:
-    """Adds the board's pins to its platform.
+    """Adds the board's pins to its platform, and checks the design.
 
-    Raises `DesignError` if pins are missing, or the clock or the serial rate can't be made, `ConfigError` for a network
-    that the compact core can't hold. Before anything is elaborated, since Amaranth warns of what it made in vain.
+    Raises `DesignError` if pins are missing, or the clock or the serial rate can't be made, `ConfigError` for
+    a network that the compact core can't hold. It is called before elaboration, since Amaranth warns about
+    components that are never used.
     """
     config = fpga.design(preset).config
     if config.compact:
@@ -74,21 +77,28 @@ def check(fpga: Fpga, preset: str, platform: Any) -> None:
 
 
 def commands(made: Any) -> list[list[str]]:
-    """The commands of a plan: synthesise, place and route, pack, and perhaps more; each a tool and its arguments."""
+    """Return the commands of a plan: synthesise, place and route, pack, and any after that; each a tool and
+    its arguments.
+    """
     out: list[list[str]] = json.loads(made.files["build_top.json"])["commands"]
     return out
 
 
 def plain_names(text: str) -> str:
-    """The same netlist for Yosys' abc9, which takes `name[3]`, as Amaranth calls elements, for a bit of `name`, and stops.
+    """Replace brackets in escaped names by angle brackets: `name[3]` becomes `name<3>`.
 
-    text: RTLIL or, where such names are as well escaped by a backslash and ended by a space, Verilog.
+    Amaranth calls elements of an array `name[3]`; Yosys' abc9 takes that for a bit of `name`, and stops.
+    text: RTLIL or Verilog; in both, such names begin with a backslash and end at a space.
     """
     return re.sub(r"\\\S*\[\S*", lambda name: name[0].replace("[", "<").replace("]", ">"), text)
 
 
 def undefined_collisions(rtlil: str) -> str:
-    """The same netlist, in which read ports of a `BlockMemory` say what it promises; Yosys asks them, not its attribute."""
+    """Set COLLISION_X_MASK of the read ports of each `BlockMemory`: a read of a word that is being written is
+    undefined.
+
+    Yosys looks at this parameter, not at the attribute of the memory.
+    """
     marked = re.compile(rf"attribute \\{UNDEFINED} 1\n(?:\s*attribute .*\n)*\s*memory .* (\S+)\n")
     port = re.compile(r'(parameter \\MEMID "\\(\S+)"(?:\n.*){3}\n\s*parameter \\COLLISION_X_MASK \d+\')(0+)$', re.M)
 

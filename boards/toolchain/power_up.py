@@ -1,19 +1,20 @@
-"""What memories hold at power-up, in Verilog that Yosys writes: said in few lines, or not at all.
+"""Shorter initial contents of memories, in Verilog that Yosys has written.
 
-Yosys writes an assignment for each word, all in one `initial` block. When it reads that again it takes a time that grows with
-the square of a block's words: minutes for a frame buffer, which has 32,768 (docs/log/2026-11-27-export.md).
+Yosys writes an assignment for each word, all of a memory in one `initial` block. The time to read such a
+block back grows with the square of its words: minutes for a frame buffer with 32,768 words
+(docs/log/2026-11-27-export.md).
 """
 
 import re
 from collections.abc import Iterator
 
-#: Words of one `initial` block, at most.
+#: Maximum number of words in one `initial` block.
 BLOCK_WORDS = 64
 
 MODULE = re.compile(r"module (\S+)\s?\(")
 WORD = re.compile(r"    (\w+)\[(\d+)\] = (\d+'(?:h[0-9a-f]+|d\d+));")  # 32 bits in decimal
 
-#: A loop over blocks of a memory's words that are all the same.
+#: Verilog that initialises a memory whose words are all equal, in blocks.
 LOOP = """\
   genvar {memory}_at;
   generate
@@ -26,10 +27,11 @@ LOOP = """\
 
 
 def compacted(text: str, unread: tuple[str, ...] = ()) -> str:
-    """The same modules, with short `initial` blocks of memories.
+    """Return the same modules, with `initial` blocks of at most `BLOCK_WORDS` words.
 
-    unread: names of modules, behind the last dot, whose memory called `memory` is written before it is read. Its words stay
-    undefined. `ValueError` for one that isn't there.
+    unread: names of modules (the part behind the last dot) whose memory `memory` is always written before it
+    is read; its contents are left undefined. Raises `ValueError` for a module without such a memory of more
+    than `BLOCK_WORDS` words.
     """
     out, missing, module = [], set(unread), ""
     lines = iter(text.splitlines(keepends=True))
@@ -55,7 +57,7 @@ def compacted(text: str, unread: tuple[str, ...] = ()) -> str:
 
 
 def _until_end(lines: Iterator[str]) -> Iterator[str]:
-    """The lines of a block."""
+    """Yield the lines up to the block's `end`, which is consumed."""
     for line in lines:
         if line == "  end\n":
             return
@@ -63,7 +65,7 @@ def _until_end(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _block(memory: str, words: list[tuple[int, str]]) -> str:
-    """Initial contents of a memory: address and word of each."""
+    """Return Verilog for the initial contents of a memory. words: address and value of each."""
     first, end = words[0][0], words[-1][0] + 1
     values = {value for _, value in words}
     if len(values) == 1 and [address for address, _ in words] == list(range(first, end)):

@@ -1,8 +1,9 @@
-"""What is in a bitstream: unpacked again, and compared with what was asked for.
+"""Check of a bitstream: it is unpacked and compared with the routed design.
 
-That finds what the packer lost or changed, and a bitstream of another build. Compared are the number of the build, the PLL,
-the initial contents of all block RAMs, and what was placed and routed: for an iCE40 all of it; for an ECP5, whose unpacker
-leaves out what has its default value, every word, which all lookup tables are among.
+The check finds settings that the packer lost or changed, and a bitstream of another build. It compares the
+build's number, the PLL, the initial contents of all block RAMs, and the placed and routed design: all of it
+for an iCE40; for an ECP5, whose unpacker omits settings with their default values, every configuration word,
+among them all lookup tables.
 """
 
 import json
@@ -19,33 +20,39 @@ from plumbing.errors import ToolError
 from . import dfu, tools
 from .clock import ANALOGUE, Ecp5Pll, Ice40Pll
 
-#: Seconds for unpacking, which takes some of them.
+#: Time limit of unpacking in seconds; it usually takes a few.
 UNPACK_SECONDS = 1800
 
-#: Names of files in a build's folder: bitstream without suffix, what is in it, and what the unpacker says.
+#: Files in the folder of a seed: bitstream without DFU suffix, unpacked bitstream, log of the unpacker.
 BARE, UNPACKED, LOG = "readback.bits", "readback.config", "readback.log"
 
-#: What nextpnr leaves for the packer, and the same with the build's number.
+#: nextpnr's output for an iCE40's packer, and the same with the build's number as its comment.
 ROUTED, NUMBERED = "top.asc", "numbered.asc"
 
 COMMENT = "nudge build {:08x}"
 
-#: Words of 9 bits in a DP16KD, words of 256 bits in an SB_RAM40_4K.
+#: Words of 9 bits in a DP16KD; rows of 256 bits in an SB_RAM40_4K.
 ECP5_WORDS, ICE40_ROWS = 2048, 16
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found to be as asked."""
+    """Counts of the settings that were compared and are equal."""
 
-    #: Block RAMs, those of them that don't begin as zeros, and words or sections of all else.
+    #: Block RAMs.
     memories: int
+    #: Block RAMs whose initial contents aren't all zero.
     initialised: int
+    #: Configuration words (ECP5) or sections (iCE40) of all else.
     words: int
 
 
 def numbered(family: Family, command: list[str], place: Path, build: int) -> list[str]:
-    """The packer's command, such that the bitstream has the build's number: an ECP5's USERCODE, an iCE40's comment."""
+    """Return the packer's command that puts the build's number into the bitstream: an ECP5's USERCODE, an
+    iCE40's comment.
+
+    For an iCE40 it writes the numbered copy of nextpnr's output to `place`.
+    """
     if family is Family.ECP5:
         return [*command, "--usercode", str(build)]
     routed = re.sub(r"^\.comment.*\n([^.].*\n)*", "", (place / ROUTED).read_text(), flags=re.MULTILINE)
@@ -56,9 +63,10 @@ def numbered(family: Family, command: list[str], place: Path, build: int) -> lis
 def read_back(
     bitstream: Path, folder: Path, place: Path, family: Family, build: int, pll: Ecp5Pll | Ice40Pll | None, kind: str
 ) -> Found:
-    """Unpack a bitstream and compare it. folder: of the build, with its netlist. place: of the seed, with what was routed.
+    """Unpack a bitstream and compare it. folder: of the build, with the netlist. place: of the seed, with the
+    routed design.
 
-    Raises `ToolError` for the first difference, and where the unpacker fails.
+    Raises `ToolError` for the first difference, and if the unpacker fails.
     """
     (place / BARE).write_bytes(dfu.bare(bitstream.read_bytes()))
     words = ["ecpunpack", "--input", BARE, "--textcfg", UNPACKED]
@@ -78,11 +86,11 @@ def read_back(
 
 
 class DifferentError(Exception):
-    """What is in the bitstream, and what was asked for."""
+    """A setting of the bitstream differs from the routed design; the message has both."""
 
 
 def sections(text: str) -> dict[str, list[str]]:
-    """Lines of a configuration in words, by the line above that begins with a dot."""
+    """Split a configuration into sections: each line that begins with a dot -> the lines below it."""
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in filter(None, text.splitlines()):
@@ -99,7 +107,10 @@ def _same(what: str, found: Any, asked: Any) -> None:
 
 
 def _memories(found: Counter[Any], asked: Counter[Any]) -> tuple[int, int]:
-    """How many block RAMs there are, and with other contents than zeros: an unpacker may list those that aren't used."""
+    """Compare initial contents; return the number of block RAMs, and of those whose contents aren't all zero.
+
+    Contents of zeros aren't compared, since an unpacker may list block RAMs that aren't used.
+    """
     initialised, inside = (Counter({key: n for key, n in each.items() if any(key)}) for each in (asked, found))
     if other := max((initialised - inside).total(), (inside - initialised).total()):
         raise DifferentError(f"{other} of {asked.total()} block RAMs have other initial contents")
@@ -125,16 +136,17 @@ def _ecp5(unpacked: str, said: str, routed: str, cells: Any, build: int, pll: An
 
 
 def pll_words(pll: Ecp5Pll) -> dict[str, int]:
-    """What a PLL's words have to be: dividers count from 0."""
+    """Return the expected configuration words of a PLL. Dividers and phases are stored less 1."""
     dividers = {"CLKI_DIV": pll.reference, "CLKFB_DIV": pll.feedback, "CLKOP_DIV": pll.inner, "CLKOS_DIV": pll.output}
     phases = {"CLKOP_CPHASE": pll.inner, "CLKOS_CPHASE": pll.output}
     return {name: value - 1 for name, value in (dividers | phases).items()} | ANALOGUE
 
 
 def dp16kd(parameters: dict[str, str]) -> tuple[int, ...]:
-    """The 2,048 words of 9 bits that a DP16KD of a netlist begins with.
+    """Return the initial contents of a netlist's DP16KD: 2,048 words of 9 bits.
 
-    Its rows have 16 words of 18 bits with 2 unused ones each (Lattice's TN-02204, memory usage guide).
+    Each INITVAL row has 16 words of 18 bits, each padded with 2 unused bits (Lattice's TN-02204, memory usage
+    guide).
     """
     content = []
     for row in range(64):
@@ -153,7 +165,7 @@ def _contents(inside: dict[str, list[str]]) -> Iterator[tuple[int, ...]]:
 
 
 def _words_by_tile(config: dict[str, list[str]]) -> dict[str, dict[str, str]]:
-    """Words of each tile that has any."""
+    """Return the configuration words of each tile that has any."""
     found: dict[str, dict[str, str]] = {}
     for name, lines in config.items():
         kind, _, tile = name.partition(" ")
@@ -165,12 +177,16 @@ def _words_by_tile(config: dict[str, list[str]]) -> dict[str, dict[str, str]]:
 
 
 def _all_words(there: dict[str, dict[str, str]], asked: dict[str, list[str]]) -> int:
-    """How many words are as asked. One that isn't said has its default, which is the same for all of its name."""
+    """Compare the configuration words; return their number.
+
+    The unpacker omits a word that has its default value. All words of a name have the same default: the first
+    omitted word of a name defines it (all bits equal), and no word of that name may be listed with it.
+    """
     defaults: dict[str, str] = {}
     count = 0
     for tile, words in _words_by_tile(asked).items():
         if " " in tile:
-            continue  # settings of several tiles, which the unpacker reads tile by tile
+            continue  # settings of a group of tiles, which the unpacker lists tile by tile
         for name, value in words.items():
             last = name.rpartition(".")[2]
             found = there.get(tile, {}).get(name)
@@ -202,15 +218,15 @@ def _ice40(unpacked: str, routed: str, cells: Any, build: int) -> Found:
 
 
 def ram40(parameters: dict[str, str]) -> tuple[int, ...]:
-    """The 16 rows of 256 bits that a block RAM of a netlist begins with."""
+    """Return the initial contents of a netlist's SB_RAM40_4K: 16 rows of 256 bits."""
     return tuple(int(parameters.get(f"INIT_{row:X}", "0").replace("x", "0"), 2) for row in range(ICE40_ROWS))
 
 
 def _configures(name: str) -> bool:
-    """Whether a section is part of a bitstream: names and comments for people aren't."""
+    """Return whether a section configures the part; comments and names of nets don't."""
     return not name.startswith((".comment", ".sym"))
 
 
 def _zeros(lines: list[str] | None) -> list[str]:
-    """What a section has that isn't said."""
+    """Return the default value of an omitted section: the same lines with zeros."""
     return [re.sub(r"[0-9a-f]", "0", line) for line in lines or []]

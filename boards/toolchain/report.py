@@ -1,4 +1,4 @@
-"""What a build takes and how fast it is: area, fmax over seeds, and samples a second from simulated cycles."""
+"""Report of a build: area, fmax over seeds, and samples per second from simulated cycles."""
 
 import json
 import reprlib
@@ -15,17 +15,19 @@ from plumbing.errors import DesignError
 from . import stamp
 from .build import BUILD, in_words
 
-#: Committed reports, one file for each board, preset and kind of tools.
+#: Folder of the committed reports, one file for each board, preset and kind of tools.
 BASELINES = Path(__file__).parents[1] / "baselines"
 
-#: How much worse than its baseline a figure may be: tools of the same version differ by machine only through floating point,
-#: but a change elsewhere in the gateware moves placement by some percent.
+#: Relative amount by which a figure may be worse than its baseline. Tools of the same version differ between
+#: machines only through floating point, but any change of the gateware moves placement, and thereby fmax, by
+#: some percent.
 TOLERANCES = {"area": 0.03, "fmax": 0.08, "cycles": 0.01}
 
-#: Bytes of a report or of what is known of a build at most.
+#: Maximum size in bytes of a report, or of a build's file.
 MAX_BYTES = 1 << 20
 
-#: What JSON must be: an object of these names (`ANY`: of all others), a list of one form, or what a function says.
+#: Schema of a JSON value: an object with a form for each name (`ANY`: for all names), a list of one form, or
+#: a predicate.
 Form = dict[str, Any] | list[Any] | Callable[[Any], bool]
 ANY = "*"
 
@@ -51,15 +53,15 @@ def _cycles(value: Any) -> bool:
 
 
 def _used(value: Any) -> bool:
-    """Cells of a part: at least one of the kind is there."""
+    """Return whether the value is a count of a resource, of which the part has at least one."""
     return isinstance(value, dict) and _count(value.get("used")) and _count(value.get("available")) and value["available"] > 0
 
 
 _FACTS: dict[str, Form] = {"what": _text, "preset": _text, "clock_hz": _rate, "baud": _rate, "tools": {ANY: _text}}
 
-_FACTS |= {"sdram": lambda value: value is None or _truth(value)}  # there was none once
+_FACTS |= {"sdram": lambda value: value is None or _truth(value)}  # reports of earlier versions lack it
 
-#: What a report must have; of its utilization also the percentage.
+#: Form of a report; its utilization includes the percentage.
 REPORT: Form = _FACTS | {
     "timing_met": _truth,
     "unrouted": [_count],
@@ -69,7 +71,7 @@ REPORT: Form = _FACTS | {
     "cycles": _cycles,
 }
 
-#: The same of `Build.values`.
+#: Form of `Build.values`.
 BUILT: Form = _FACTS | {
     "board": _text,
     "design": _text,
@@ -79,7 +81,7 @@ BUILT: Form = _FACTS | {
     "routes": [{"seed": _count, "fmax_hz": _rate, "met": _truth, "critical": _text, "utilization": {ANY: _used}}],
 }
 
-#: nextpnr's names of what a report shows.
+#: nextpnr's name -> the name in a report.
 RESOURCES = {
     "TRELLIS_COMB": "LUT4",
     "TRELLIS_FF": "FF",
@@ -93,30 +95,33 @@ RESOURCES = {
 
 
 def baseline_file(board: str, preset: str, kind: str) -> Path:
-    """Where the committed report is."""
+    """Return the path of a committed report. kind: of tools."""
     return BASELINES / f"{board}-{preset}-{kind}.json"
 
 
 def committed(file: Path) -> dict[str, Any] | None:
-    """A committed report, None if there is none; `DesignError` for a file that is no report."""
+    """Return a committed report, None if there is none; `DesignError` for a file that is no report."""
     return _checked(file, REPORT, "git checkout brings it back") if file.exists() else None
 
 
 def event_cycles(preset: str) -> dict[str, Any] | None:
-    """Cycles of a preset with event engines and the lanes of its own, as committed; None where there are none."""
+    """Return the committed cycles of a preset with event engines and its own lanes; None if unknown."""
     found = _checked(BASELINES / "cycles.json", {ANY: {"event": _cycles}}, "git checkout brings it back")
     cycles: dict[str, Any] | None = found.get(preset, {}).get("event")
     return cycles
 
 
 def save(file: Path, report: Mapping[str, Any]) -> None:
-    """Make it the committed report: the old file stays until the new one is whole."""
+    """Write a report to `file`, atomically: the old file stays until the new one is complete."""
     file.parent.mkdir(exist_ok=True)
     files.write(file, json.dumps(report, indent=1) + "\n")
 
 
 def latest(fpga: Fpga, preset: str) -> dict[str, Any] | None:
-    """The newest build of a board on this machine, as `Build.values` has it; `DesignError` if its file is damaged."""
+    """Return the values (`Build.values`) of a board's newest build on this machine, None if there is none.
+
+    Raises `DesignError` if its file is damaged.
+    """
     found = sorted(build_root().glob(f"{fpga.name}-{preset}-*/{BUILD}"), key=lambda path: path.stat().st_mtime)
     if not found:
         return None
@@ -129,7 +134,7 @@ def latest(fpga: Fpga, preset: str) -> dict[str, Any] | None:
 
 
 def _checked(file: Path, form: Form, remedy: str) -> dict[str, Any]:
-    """What a file says, if it has this form."""
+    """Read a JSON file of this form; `DesignError`, with the remedy, if it hasn't."""
     found = files.read_json(file, MAX_BYTES, lambda why: DesignError(f"{why}: {remedy}"))
     try:
         _check(found, form, "")
@@ -139,7 +144,7 @@ def _checked(file: Path, form: Form, remedy: str) -> dict[str, Any]:
 
 
 def _check(value: Any, form: Form, where: str) -> None:
-    """ValueError names the first entry that isn't of the form, such as "cycles training: -1"."""
+    """Raise `ValueError`, such as "cycles training: -1", for the first entry that isn't of the form."""
     if isinstance(form, dict):
         if not isinstance(value, dict):
             raise ValueError(f"{where}: {reprlib.repr(value)}".lstrip(": "))
@@ -159,11 +164,11 @@ def _check(value: Any, form: Form, where: str) -> None:
 
 
 def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A report: the facts of a build, its seeds in one line each, and rates from cycles where they are known.
+    """Return the report of a build: its facts, fmax of each seed, and rates if cycles are known.
 
-    seeds: those that were routed; `unrouted` has the others, and `timing_met` says nothing of them. spacers: not in
-    `utilization`.
-    `training_samples_per_second`: of the core at `clock_hz`, which the bitstream runs at. `..._at_fmax`: at the median of fmax.
+    `seeds` are those that were routed; the others are in `unrouted`, and `timing_met` doesn't cover them.
+    `utilization` doesn't include spacers. `training_samples_per_second` is the core's rate at `clock_hz`, the
+    clock of the bitstream; `..._at_fmax` is its rate at the median of fmax.
     """
     routes = build["routes"]
     fmax = median(route["fmax_hz"] for route in routes)
@@ -177,7 +182,7 @@ def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[
         "timing_met": all(route["met"] for route in routes),
         "seeds": [route["seed"] for route in routes],
         "unrouted": list(build["unrouted"]),
-        # kept builds of earlier versions had none of these
+        # builds of earlier versions lack these
         "spacers": build.get("spacers", 0),
         "sdram": build.get("sdram", False),
         "fmax_hz": {str(route["seed"]): route["fmax_hz"] for route in routes},
@@ -190,7 +195,7 @@ def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[
 
 
 def with_cycles(report: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The report with these simulated cycles a sample, and the rates that follow."""
+    """Return the report with these simulated cycles per sample, and the rates that follow from them."""
     out = dict(report) | {"cycles": cycles}
     for kind in ("training", "inference"):
         per_sample = cycles[kind] if cycles else None
@@ -200,7 +205,7 @@ def with_cycles(report: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> 
 
 
 def regressions(found: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
-    """What is worse than the baseline beyond `TOLERANCES`, a line each."""
+    """Return a line for each figure that is worse than the baseline by more than `TOLERANCES`."""
     out = []
     for name, old in baseline["utilization"].items():
         new = found["utilization"].get(name, {"used": 0})["used"]
@@ -220,7 +225,10 @@ def regressions(found: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[s
 
 
 def find_report(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]]:
-    """The report of the newest build here or, without one, the committed one; and which it is."""
+    """Return source (in words) and report: of the newest build here, else the committed one.
+
+    Raises `DesignError` if neither exists.
+    """
     file = baseline_file(fpga.name, preset, kind)
     baseline = committed(file)
     build = latest(fpga, preset)
@@ -233,7 +241,7 @@ def find_report(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]
 
 
 def outdated(fpga: Fpga, preset: str, report: Mapping[str, Any]) -> list[str]:
-    """In what a committed report isn't of the design as it is, in words."""
+    """Return the differences between a committed report's design and the present one, in words."""
     design = fpga.design(preset)
     found = {
         "of an earlier network": report.get("spec") != design.config.spec.identity,

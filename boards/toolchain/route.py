@@ -1,4 +1,4 @@
-"""Placing and routing of a netlist, once for each seed, and what nextpnr's report says of it."""
+"""Placing and routing of a netlist, once for each seed, and reading of nextpnr's report."""
 
 import dataclasses
 import shutil
@@ -14,46 +14,47 @@ from . import router, spacers, stamp, tools
 
 Progress = Callable[[str], None]
 
-#: Seconds after which a seed counts as not to be routed: four times what the largest designs need on a core of their own.
+#: Time limit of a seed in seconds: four times that of the largest designs on their own processor core.
 ROUTE_SECONDS = 4 * 3600
 
-#: The file that Amaranth's command has nextpnr write its log to.
+#: nextpnr's log file, as Amaranth's command names it.
 ROUTE_LOG = "top.tim"
 
-#: What it says beside that.
+#: File for the further output of nextpnr on stdout and stderr.
 NEXTPNR_LOG = "nextpnr.log"
 
-#: Bytes of its report at most.
+#: Maximum size of nextpnr's report in bytes.
 MAX_REPORT_BYTES = 1 << 28
 
-#: Iterations of the router between two lines of progress.
+#: Router iterations per line of progress.
 SHOWN_ITERATIONS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Route:
-    """What placement and routing made with one seed."""
+    """Result of placement and routing with one seed."""
 
     seed: int
-    #: Of the core's clock.
+    #: fmax of the core's clock.
     fmax_hz: float
-    #: Whether that is enough for the design's clock.
+    #: Whether fmax is at least the design's clock.
     met: bool
-    #: How long it took.
+    #: Run time.
     seconds: float
-    #: The ends of the slowest path, "cell to cell".
+    #: Both ends of the critical path, "cell to cell".
     critical: str
-    #: Kind of cell, as nextpnr calls it -> `used`, without spacers, and `available`.
+    #: nextpnr's name of a kind of cell -> `used`, without spacers, and `available`.
     utilization: dict[str, dict[str, int]]
 
 
 def place_and_route(
     command: list[str], folder: Path, number: int, kind: str, clock_hz: int, added: int, progress: Progress
 ) -> Route:
-    """Places and routes the netlist in a folder with one seed, unless that was done before.
+    """Places and routes the netlist in a folder with one seed, or returns the kept result of the same inputs.
 
-    command: nextpnr's, of the build plan. number: the seed. kind: of tools. added: spacers of the
-    netlist. Raises `TimingError` if it can't be placed or routed, `ToolError` if nextpnr failed otherwise.
+    command: nextpnr's, from the build plan. number: the seed. kind: of tools. added: number of spacers in the
+    netlist. Raises `TimingError` if the netlist can't be placed or routed, `ToolError` if nextpnr failed
+    otherwise.
     """
     place = folder / f"seed{number}"
     kept = place / "route.json"
@@ -66,7 +67,7 @@ def place_and_route(
         return _route_of(kept, known)
     if kept.exists():
         progress(f"seed {number}: {place} isn't as it was made: it is made again")
-    # nothing of an earlier run is taken for this one's
+    # remove the files of an earlier run
     files.remove(place)
     place.mkdir()
     for path in (folder / "top.json", *constraints):
@@ -85,7 +86,7 @@ def place_and_route(
         raise (TimingError if "ERROR" in reason else ToolError)(f"nextpnr failed: {reason}; see {place / NEXTPNR_LOG}")
     route = read_route(files.read_json(report, MAX_REPORT_BYTES, ToolError), number, clock_hz, seconds, added)
     if failure and (failure.status < 0 or route.met):
-        # that timing is missed is the one failure of which it makes a whole report and a whole design
+        # missed timing is the only failure after which nextpnr's report and design are complete
         raise ToolError(f"nextpnr failed: {failure.reason}; see {place / NEXTPNR_LOG}")
     made = [path for path in place.iterdir() if path.name not in (ROUTE_LOG, NEXTPNR_LOG)]
     for path in made:
@@ -97,7 +98,7 @@ def place_and_route(
 
 
 def _route_of(kept: Path, values: dict[str, Any]) -> Route:
-    """A route as its stamp has it."""
+    """Return the route with the values of its stamp; `ToolError` if they are damaged."""
     try:
         return Route(**values)
     except TypeError as error:
@@ -105,7 +106,7 @@ def _route_of(kept: Path, values: dict[str, Any]) -> Route:
 
 
 def watched(log: Path, number: int, progress: Progress) -> Callable[[], str | None]:
-    """For `tools.run`: a line of progress now and then; why the router is to be ended."""
+    """Return a `watch` for `tools.run` that reports progress, and stops a router that won't finish."""
     shown = 0
 
     def look() -> str | None:
@@ -120,9 +121,10 @@ def watched(log: Path, number: int, progress: Progress) -> Callable[[], str | No
 
 
 def read_route(report: dict[str, Any], seed: int, clock_hz: int, seconds: float, added: int = 0) -> Route:
-    """nextpnr's report: fmax of the fastest-constrained clock, the ends of its critical path, and the area, less spacers.
+    """Read nextpnr's report: fmax, both ends of the critical path, and the area without spacers.
 
-    Raises `ToolError` for what is no such report.
+    fmax is the lowest among the clocks that are constrained to at least 99 % of `clock_hz`. Raises
+    `ToolError` for a damaged report, or one without such a clock.
     """
     try:
         return _read_route(report, seed, clock_hz, seconds, added)

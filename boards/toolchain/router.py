@@ -1,19 +1,21 @@
-"""What nextpnr's router2 says of itself while it runs: how far it is, and whether it still comes nearer to an end."""
+"""Progress of nextpnr's router2, read from its log, and detection of a router that won't finish."""
 
 import re
 
-#: Iterations without a better one after which it won't come to an end: its price for sharing a wire grows, so it then takes
-#: ever longer ways. Of the designs here that were routed, none had more than 53 such iterations.
+#: Iterations without improvement after which the router is given up. Its cost of sharing a wire grows in each
+#: iteration, so it then takes ever longer detours. None of the designs here that were routed had more than 53
+#: such iterations.
 PATIENCE = 100
 
 
 def overused(log: str) -> list[int]:
-    """Wires that more than one net has, after each iteration; empty before the first, and for other routers."""
+    """Return the number of wires that several nets use, after each iteration; empty before the first
+    iteration, and for other routers."""
     return [int(count) for count in re.findall(r"iter=\d+ wires=\d+ overused=(\d+)", log)]
 
 
 def lost(counts: list[int]) -> str | None:
-    """Why the router won't come to an end after iterations with these counts of overused wires, or None."""
+    """Return the reason to give the router up after these counts of overused wires, or None to go on."""
     if not counts:
         return None
     best = min(range(len(counts)), key=counts.__getitem__)

@@ -1,8 +1,9 @@
-"""`python -m boards.toolchain.samples`: what `boards.estimate.fit` fits to, synthesised as a build does; hours.
+"""`python -m boards.toolchain.samples`: synthesise the units and designs that `boards.estimate.fit` fits to;
+takes hours.
 
-designs.json names networks and units. Each unit is synthesised alone and written to samples.csv; each network is
-synthesised whole as well, with its link, and its counts go to designs.json. What is there already, in the build folder,
-isn't made again.
+designs.json names networks and units. Each unit is synthesised alone, as in a build, and its counts go to
+samples.csv. Each network with a board is synthesised whole as well, with its link, and its counts go to
+designs.json. Netlists that are kept in the build folder aren't made again.
 """
 
 import csv
@@ -33,14 +34,15 @@ from . import tools
 from .build import synthesise
 from .netlist import plain_names, synthesis, undefined_collisions
 
-#: The board whose options of synthesis units are made with.
+#: Board whose synthesis options are used for units.
 BOARD = "ulx3s"
 
 
 def count(netlist: dict[str, Any]) -> dict[str, int]:
-    """Cells, flip-flops, blocks and multipliers of a netlist for an ECP5, as nextpnr packs them.
+    """Return cells, flip-flops, block RAMs and multipliers of a netlist for an ECP5, as nextpnr packs them.
 
-    An adder's chain gets a pair of cells at its start, and one at its end and at each carry that other logic reads.
+    A carry chain takes an additional pair of cells at its start, at its end, and at each carry that other
+    logic reads.
     """
     top = next(m for m in netlist["modules"].values() if int(m["attributes"].get("top", "0"), 2))
     cells = top["cells"].values()
@@ -59,7 +61,7 @@ def count(netlist: dict[str, Any]) -> dict[str, int]:
 
 
 def unit_of(config: Config, name: str) -> Any:
-    """The component of a unit such as ``array_2``."""
+    """Return the component of a unit such as ``array_2``."""
     kind, number = name.split("_")
     bundle = config.spec.bundles[int(number) - 1]
     if kind == "array":
@@ -70,7 +72,11 @@ def unit_of(config: Config, name: str) -> Any:
 
 
 def synthesised_unit(config: Config, name: str, folder: Path) -> dict[str, int]:
-    """Counts of a unit alone. What only benches read, or nothing in the whole design, isn't among its ports."""
+    """Return the counts of a unit that is synthesised alone.
+
+    Outputs that only benches read, or that the whole design doesn't use, aren't among its ports, so that
+    their logic is removed.
+    """
     kept = folder / f"{name}.count.json"
     if not kept.exists():
         unit = unit_of(config, name)
@@ -89,7 +95,7 @@ def synthesised_unit(config: Config, name: str, folder: Path) -> dict[str, int]:
 
 
 def synthesised(config: Config, name: str, on: str, stores: bool, folder: Path) -> dict[str, int]:
-    """Counts of a whole design for a board. stores: with its memory for samples."""
+    """Return the counts of a whole design for a board. stores: with the memory for stored samples."""
     folder.mkdir(exist_ok=True)
     fpga = board(on).with_network(config.spec)
     fpga = fpga if stores else dataclasses.replace(fpga, sdram=None)
@@ -99,7 +105,7 @@ def synthesised(config: Config, name: str, on: str, stores: bool, folder: Path) 
 
 
 def main(names: list[str]) -> None:
-    """Synthesise these designs, or all."""
+    """Synthesise these designs, or all, and update samples.csv and designs.json."""
     designs = json.loads(DESIGNS.read_text())
     with SAMPLES.open() as file:
         rows = {(row["design"], row["unit"]): row for row in csv.DictReader(file)}

@@ -1,24 +1,28 @@
-"""Spacers: LUTs that compute nothing and keep room, so that there are wires enough for the logic around them.
+"""Spacers: LUTs without a function that spread the logic, so that the router finds enough wires.
 
-nextpnr's analytical placer fills an ECP5 to three quarters wherever logic gathers (`cfg.beta` in ecp5/arch.cc of 0.11, which no
-option changes), while half of the part stays empty; there more connections may be asked for than there are wires. A spacer
-has one input, at the output of a flip-flop, and no output: it is placed near that, and takes a place that needs no more wires.
+nextpnr's analytical placer fills an ECP5 to three quarters wherever logic gathers (`cfg.beta` in ecp5/arch.cc
+of 0.11; no option changes it) while half of the part stays empty; such an area may need more connections than
+there are wires. A spacer has one input, connected to the output of a flip-flop, and no output. It is placed
+near the flip-flop, and occupies a site that then needs no further wires.
 """
 
 from fractions import Fraction
 from typing import Any
 
-#: In a netlist for an ECP5, what a spacer is placed beside, and what it is; nextpnr counts it among these.
+#: Cell types of an ECP5: the flip-flop that a spacer is attached to, the spacer itself, and nextpnr's type
+#: that includes it.
 FLIP_FLOP, LUT, COUNTED_AS = "TRELLIS_FF", "LUT4", "TRELLIS_COMB"
 
-#: Attribute of a flip-flop that has its place in a pin's cell, and may drive nothing but the pin.
+#: Attribute of a flip-flop that is placed in a pin's I/O cell, and may drive only that pin.
 IN_PIN = "syn_useioff"
 
 
 def add(netlist: dict[str, Any], share: Fraction) -> int:
-    """Adds a spacer to this share of the flip-flops of a netlist as Yosys writes it in JSON, evenly; how many there are now.
+    """Adds a spacer to this share of a netlist's flip-flops, spread evenly, and returns the number of
+    spacers.
 
-    Nothing else of the netlist changes, and a spacer drives nothing: so the logic stays as it was.
+    netlist: Yosys' JSON. Nothing else in it changes, and a spacer drives nothing, so the logic stays the
+    same.
     """
     if not 0 < share <= 1:
         raise ValueError(f"the share must be above 0 and at most 1, not {share}")

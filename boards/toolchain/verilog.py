@@ -1,4 +1,4 @@
-"""A board's logic as plain Verilog, for a flow that isn't ours."""
+"""Export of a board's logic as plain Verilog, for another tool flow."""
 
 import os
 import re
@@ -15,22 +15,23 @@ from hw.top import Top
 from .netlist import plain_names, plan
 from .power_up import compacted
 
-#: What the module speaks: the serial line, or the bytes inside it as two streams.
+#: Interfaces of the exported module: the serial line, or its bytes as two streams.
 LINKS = ("uart", "bytes")
 
 
-#: What Verilator says of text as Yosys writes it, and has no bearing on what it means.
+#: Verilator's warnings about the style of Yosys' Verilog, which don't affect its meaning.
 LINT_OFF = ("ASCRANGE", "CASEINCOMPLETE", "DECLFILENAME", "PROCASSINIT", "UNUSEDSIGNAL", "VARHIDDEN", "WIDTH")
 
 
-#: Modules whose memory holds frames: each byte of a frame or of an answer that is used was written since reset, so what the
-#: memory holds at power-up is left open. The exported bench, whose memories then begin as unknown, compares all answers.
+#: Modules with a memory of frames. Each byte of a frame or of an answer is written after reset before it is
+#: used, so the export leaves the memory's initial contents undefined. The exported bench starts with unknown
+#: memories, and compares all answers.
 FRAME_BUFFERS = ("deframer", "framer")
 
 
 @dataclass(frozen=True)
 class Port:
-    """Of the exported module `top`."""
+    """A port of the exported module `top`."""
 
     name: str
     direction: str
@@ -68,22 +69,24 @@ PORTS = {
 
 
 def identity(fpga: Fpga, preset: str) -> Identity:
-    """What HELLO answers in the exported module."""
+    """Return the HELLO answer of the exported module: network identity, clock, divisor, lanes and window."""
     facts, config = fpga.facts(preset), fpga.design(preset).config
     top = (config.spec.name, config.spec.identity, facts.clock_hz, facts.uart_divisor, config.lanes)
     return Identity(*top, window=window_for(config.spec, facts.window))
 
 
 def synthesisable_verilog(fpga: Fpga, preset: str, link: str = "uart") -> str:
-    """Verilog of a module `top`, with `PORTS`, as this board has it for a preset; `DesignError` if it has no design for that.
+    """Return Verilog of a module `top` with `PORTS`, the logic of this board for a preset.
 
-    link: of `LINKS`: `hw.top.Top` or, without the serial line, `hw.system.System`. The clock, the pins and their
-    constraints are for the other flow to add. The registers that tell of a bitstream's making read 0.
+    link: one of `LINKS`: "uart" exports `hw.top.Top`, "bytes" `hw.system.System`, which has no serial line.
+    The other flow adds the clock, the pins and their constraints. The registers with facts of a build read 0.
+    Raises `DesignError` if the board has no design for the preset.
 
-    Elaborated for the board's platform, so that memories are what the part has: what is read at an address in the cycle in
-    which it is written is undefined, and nothing uses it. `sim.board.verilator.to_verilog` makes it wrong on purpose.
+    The logic is elaborated for the board's platform, so that memories behave as on the part: a read of a word
+    that is being written is undefined, and no logic uses it. `sim.board.verilator.to_verilog` returns a wrong
+    word there on purpose.
     """
-    # Amaranth's own, which is pinned: the same text on each machine
+    # Amaranth's own Yosys, which is pinned, so that each machine writes the same text
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     facts, config = fpga.facts(preset), fpga.design(preset).config
     if link == "uart":
@@ -97,9 +100,10 @@ def synthesisable_verilog(fpga: Fpga, preset: str, link: str = "uart") -> str:
 
 
 def constraints(fpga: Fpga, preset: str) -> tuple[str, str]:
-    """Where the board has the pins `rx` and `tx`, and the clock: suffix and text of a file for nextpnr.
+    """Return suffix and text of nextpnr's constraints file for the board's pins `rx`, `tx` and the clock.
 
-    The clock's pin is given where the core runs at the oscillator's rate; else it is for a PLL of the other flow to make.
+    The clock's pin is included only if the core runs at the oscillator's rate; else the other flow must add a
+    PLL.
     """
     made = plan(fpga, preset, BuildFacts())
     (name,) = (name for name in made.files if name.endswith((".lpf", ".pcf")))

@@ -1,7 +1,8 @@
-"""`python -m boards.toolchain.wires BOARD PRESET FOLDER ROUTE`: counts the wires of an ECP5 build.
+"""`python -m boards.toolchain.wires BOARD PRESET FOLDER ROUTE`: count the wires of an ECP5 build.
 
-For `boards.estimate.power`. FOLDER: of the build. ROUTE: a seed that it was routed with or, where there is none yet, a preset
-that was counted for this board, whose segments are taken in proportion.
+The counts are for `boards.estimate.power`. FOLDER: of the build. ROUTE: a seed that it was routed with or, if
+it isn't routed yet, a preset that was counted for this board; that preset's segments are then scaled by the
+number of wires.
 """
 
 import dataclasses
@@ -19,21 +20,21 @@ from plumbing.errors import ToolError
 
 from .readback import sections
 
-#: Outputs that aren't wires: carries go to the next cell directly.
+#: Outputs that aren't wires: a carry leads directly to the next cell.
 DIRECT = {("CCU2C", "COUT")}
 
-#: Cells whose inputs are counted too.
+#: Cells whose inputs are counted too -> the name of that count.
 INPUTS = {"MULT18X18D": "MULT18X18D_inputs"}
 
-#: Kinds of wires that are told apart, most by the cell that drives them.
+#: Kinds of wires: the types of the cells that drive them, and inputs of multipliers.
 KINDS = ("LUT4", "TRELLIS_FF", "CCU2C", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D", *INPUTS.values())
 
-#: Of nextpnr's names: a segment's kind, and an input of a cell that a multiplexer of its own leads to.
+#: Patterns of nextpnr's wire names: a segment and its kind; an input of a cell with its multiplexer.
 SEGMENT, INPUT = re.compile(r"(?:^|_)([HV]0[0126])[NESWLRTB]"), re.compile(r"(J?[ABCDM]|J?CE|J?LSR|MUXLSR)\d")
 
 
 def nets(module: dict[str, Any]) -> dict[str, set[int]]:
-    """The wires of each kind that something reads, in a module as Yosys writes it in JSON, by their numbers there."""
+    """Return the used wires of each kind, by their numbers in Yosys' JSON of a module."""
     found: dict[str, set[int]] = defaultdict(set)
     read = {bit for port in module["ports"].values() if port["direction"] == "output" for bit in port["bits"]}
     for cell in module["cells"].values():
@@ -50,7 +51,7 @@ def nets(module: dict[str, Any]) -> dict[str, set[int]]:
 
 
 def pins(module: dict[str, Any], kind: str) -> int:
-    """Inputs of a kind of cell that a wire leads to."""
+    """Return the number of connected inputs of a kind of cell."""
     cells = [cell for cell in module["cells"].values() if cell["type"] == kind]
     return sum(
         isinstance(bit, int)
@@ -62,7 +63,7 @@ def pins(module: dict[str, Any], kind: str) -> int:
 
 
 def routed(config: str) -> tuple[dict[str, int], int]:
-    """Segments of each kind that are driven, and inputs of cells, in a configuration as nextpnr writes it."""
+    """Return the driven segments by kind and the connected inputs of cells, from nextpnr's configuration."""
     segments: Counter[str] = Counter()
     inputs = 0
     for lines in sections(config).values():
@@ -77,11 +78,11 @@ def routed(config: str) -> tuple[dict[str, int], int]:
 
 
 def count(name: str, folder: Path, route: int | Wired) -> Wired:
-    """What a board's build in a folder has. route: a seed, or another count. `ToolError` where it isn't routed."""
+    """Count a board's build. route: a seed, or counts to scale. `ToolError` if the seed isn't routed."""
     module = json.loads((folder / "top.json").read_text())["modules"]["top"]
     cells = Counter(cell["type"] for cell in module["cells"].values())
     counted = {kind: len(wires) for kind, wires in nets(module).items()}
-    # of these each pin counts, and a wire may lead to several
+    # count pins here: a wire may lead to several
     for cell, kind in INPUTS.items():
         counted[kind] = pins(module, cell)
     if isinstance(route, Wired):
@@ -99,7 +100,7 @@ def count(name: str, folder: Path, route: int | Wired) -> Wired:
 
 
 def main(name: str, preset: str, folder: str, route: str) -> None:
-    """Add a build to what is committed."""
+    """Add the counts of a build to wires.json."""
     known = json.loads(DESIGNS.read_text()) if DESIGNS.exists() else {}
     like = int(route) if route.isdecimal() else wired(name, route)
     known[f"{name} {preset}"] = dataclasses.asdict(count(name, Path(folder), like))

@@ -1,4 +1,4 @@
-"""Clipping between constants."""
+"""`hw.compact.clip` clips every value to -bound..bound."""
 
 import pytest
 from amaranth.hdl import Module, Signal, signed

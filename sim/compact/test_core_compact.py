@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core of preset `tiny`, with real digits."""
+"""The compact core of preset `tiny` trains real digits bit for bit like the golden model."""
 
 import cocotb
 from cocotb.triggers import First, RisingEdge, ValueChange
@@ -17,7 +17,7 @@ WINDOW = CONFIG.spec.schedule.window
 
 
 @cocotb.test()
-# no sweep beyond the window; a phase of one; the preset's own
+# no sweep beyond the averaging window; one such sweep in the free phase; the preset's own phases
 @cocotb.parametrize(steps=[(WINDOW, WINDOW), (WINDOW + 1, WINDOW), None])
 async def trains_bit_for_bit(dut, steps):
     ends = Ends(dut)
@@ -27,7 +27,7 @@ async def trains_bit_for_bit(dut, steps):
 
 
 class Ends:
-    """What `CoreSignature` says of a sample's begin and end, beside its results."""
+    """Checks of the handshake in `CoreSignature` at the begin and end of each sample."""
 
     def __init__(self, dut):
         self.dut, self.started, self.done = dut, 0, 0
@@ -36,14 +36,14 @@ class Ends:
         dut, going, started = self.dut, False, False
         signals = (dut.ready, dut.busy, dut.holding, dut.done, dut.start)
         while True:
-            if not started:  # else the cycle that follows is looked at whatever changes
+            if not started:  # the cycle after a start is checked even if no signal changes
                 await First(*map(ValueChange, signals))
             await RisingEdge(getattr(dut, CLOCK))
             assert dut.ready.value == (not dut.busy.value)
             if started:
                 assert dut.busy.value
                 assert dut.holding.value == going
-                # sampled with the start
+                # both were sampled with the start, so a change has no effect
                 dut.label.value, dut.operation.value = 15 - dut.label.value.to_unsigned(), 3
             if dut.holding.value:
                 assert going, "holds an image of no sample"

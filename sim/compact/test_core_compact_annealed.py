@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core with half of the feedback whose lambda falls, in phases longer and shorter than its last halving."""
+"""The compact core with falling lambda and feedback weighted by half, in phases that end before and after the
+last halving."""
 
 import cocotb
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core of a network that no preset has: another kernel, lambda = 1/4, a window of two steps."""
+"""The compact core of a network unlike the presets: kernel 5, lambda = 1/4, a window of two steps."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ async def trains_bit_for_bit(dut):
 
 @cocotb.test()
 async def trains_after_a_reset_within_a_sweep(dut):
-    """Drives of outputs that were on their way must not add to those of the next sample."""
+    """After a reset within a sweep, partial drives of the outputs don't add to the next sample's."""
     core = CoreDriver(dut, CONFIG)
     await core.start()
     core.configure(fixed.Settings.of(SPEC))
@@ -55,7 +55,8 @@ async def trains_after_a_reset_within_a_sweep(dut):
 @cocotb.test()
 @cocotb.parametrize(spiking=[0, 10])
 async def takes_the_cycles_that_the_program_states(dut, spiking):
-    """`hw.compact.program` has the table. Layer 1 is made to spike in every sweep; of the outputs all do, or none."""
+    """Each phase takes the cycles in the table of `hw.compact.program`, with layer 1 spiking in every sweep,
+    and all outputs or none."""
     image, dense = SPEC.bundles
     hidden, positions, window, outputs = image.post.neurons, image.post.positions, SCHEDULE.window, dense.post.neurons
     high = SPEC.formats.master_high
@@ -65,7 +66,7 @@ async def takes_the_cycles_that_the_program_states(dut, spiking):
     )
     core = CoreDriver(dut, CONFIG)
     await core.start()
-    # too little of a nudge to keep an output from spiking
+    # a nudge that is too weak to stop an output from spiking
     core.configure(replace(fixed.Settings.of(SPEC), beta=1))
     await core.load(parameters)
     dut.clear.value = 1
@@ -84,7 +85,7 @@ async def takes_the_cycles_that_the_program_states(dut, spiking):
         "dense weights": 2 * dense.weights + 5,
         "output biases": 6 * outputs,
     }
-    # a sample's first sweep has no spikes to read
+    # in the first sweep of a sample there are no earlier spikes
     nudged = SCHEDULE.nudged * (sweep + backward) + sums + 1
     assert found == {
         "static": 27 * 32 * 2 + 1 + hidden * (image.kernel**2 + 3) + 2,

@@ -1,4 +1,4 @@
-"""The compact core's loops over a map and a kernel, and the boxes that belong to them."""
+"""The compact core's loops over a map and a kernel visit each position and tap once, with the right box."""
 
 import pytest
 from amaranth.hdl import Module, Signal
@@ -42,7 +42,7 @@ def test_visits_every_position_and_tap_with_its_box(kernel):
                 assert ctx.get(number) == box(y, x, 0, 0)
                 assert ctx.get(counters.last_position) == (y + 1 == layer.height and x + 1 == layer.width)
                 await ctx.tick()
-        # both loops are back at their first
+        # both loops are back at their start
         assert ctx.get(number) == box(0, 0, 0, 0)
 
     simulator = Simulator(m)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core's memory map: regions apart, within their memories, for every network that it takes."""
+"""The compact core's memory map has disjoint regions, within their memories, for every network that fits."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -28,7 +28,7 @@ def network(channels, kernel, window_log2=3, **formats):
 
 
 def largest():
-    """For each kernel that fits a 28x28 image, the map with the most channels that the core takes."""
+    """Yield (channels, kernel) and the map with the most channels that fit, for kernels up to 27."""
     for kernel in range(1, 28):
         taken = None
         for channels in range(1, DEPTH):
@@ -75,7 +75,7 @@ def test_every_word_has_the_address_that_its_region_says(size):
 
 
 def addresses(region, bank, words, width):
-    """What `Region.address` makes of the first words of a bank, in an address of `width` bits."""
+    """Return the addresses (`Region.address`) of the first words of a bank, in `width` bits."""
     m, index, which = Module(), Signal(range(words)), Signal(max(region.banks - 1, 1))
     address, found = Signal(width), []
     m.d.comb += address.eq(region.address(index, which))
@@ -96,7 +96,7 @@ def addresses(region, bank, words, width):
     ("config", "message"),
     [
         (network(5, 3), "the compact core has 8192 words for masters, not 8460"),
-        # its image bundle, which few neurons need
+        # the limit of masters of the image bundle, which only networks with few neurons reach
         (network(15, 25), "the compact core has 4096 words for masters of the image, not 9390"),
         (network(1, 9), "the compact core has 16 bits for static drives, not 17"),
         (network(1, 3, window_log2=4), "the compact core shifts updates by 25 bits, not 27"),

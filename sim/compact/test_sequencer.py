@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core's sequencer: every part in order, every field of each sweep, every phase; parts of random durations."""
+"""The compact core's sequencer starts all parts in order, with the right fields of each sweep and the right
+phase, for parts of random durations."""
 
 import random
 from dataclasses import replace
@@ -22,7 +23,7 @@ UNITS = {
     for name, spec in (("compact_sequencer", SPEC), ("compact_sequencer_annealed", ANNEALED))
 }
 PARTS = ("image", "step", "update", "commit")
-#: Sweeps of the phases, so that every bit of them and of their counter counts, odd and even.
+#: Sweeps of two phases with complementary bits, so that each bit of registers and counter matters.
 MANY = 0xAAB, 0x554
 FIELDS = ("first", "state_read", "state_write", "nudge", "negative", "sum", "sum_first")
 
@@ -54,14 +55,14 @@ async def check(dut, name, unit):
 
 
 def counts_as(part, fields):
-    """The phase that a part's cycles are counted as."""
+    """Return the name of the phase that counts a part's cycles."""
     if part == "step":
         return ("minus" if fields["negative"] else "plus") if fields["nudge"] else "free"
     return {"image": "static"}.get(part, part)
 
 
 async def play(port, unit, expected, where):
-    """Answers each start with a program that runs for some cycles; returns how often a sample was done."""
+    """Answer each start by running for some cycles; return the number of cycles with ``done``."""
     left, at, done, seeing = 0, 0, 0, False
     phases = [1 << protocol.PHASES.index(counts_as(part, fields)) for part, fields in expected]
     port.running.value = 0
@@ -86,7 +87,7 @@ async def play(port, unit, expected, where):
         if left:
             left -= 1
             port.running.value = int(left > 0)
-            # the image is needed no longer than its part runs
+            # the image is read at most until its part ends
             seeing = seeing and left > 1 and random.random() < 0.8
         if began:
             assert at < len(expected), f"{where}: {began} at the end"

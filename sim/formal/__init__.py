@@ -1,1 +1,1 @@
-"""Proofs of the gateware."""
+"""Formal proofs about the gateware, by k-induction."""

@@ -1,9 +1,9 @@
-"""Proofs by k-induction: what is asserted of a component holds in every state that it can reach, for any inputs.
+"""Proofs by k-induction: the assertions about a component hold in every reachable state, for all inputs.
 
-A proof is a `Module` with the component in it and `Assert`s and `Assume`s beside it. Yosys' SAT solver shows that the
-assertions hold for the first `depth` cycles after power-up (base case), and that after any `depth` cycles in which they held
-they hold in the next (induction step). Reset is assumed to stay low. Large memories may be freed: then they return
-anything at all, and what is proved holds whatever they hold.
+A proof is a `Module` that contains the component, `Assert`s and `Assume`s. Yosys' SAT solver shows that the
+assertions hold in the first `depth` cycles after power-up (base case), and that they hold in a cycle if they
+held in the `depth` cycles before it (induction step). Reset is assumed to stay low. Large memories may be
+freed: a freed memory returns arbitrary data, so the proof holds for any contents.
 """
 
 import tempfile
@@ -16,28 +16,29 @@ from amaranth.lib.wiring import In
 
 from boards.toolchain import tools
 
-#: Seconds after which a proof has gone wrong.
+#: Time limit of a proof in seconds.
 SECONDS = 900
 
 
 class ProofError(AssertionError):
-    """An assertion can fail, or could not be shown not to within the depth; the message holds Yosys' last lines."""
+    """An assertion can fail, or couldn't be proved within the depth; with the last lines of Yosys' log."""
 
 
 class Opened:
-    """A component as a submodule of `m`, named `dut` or else, with its inner signals by name: `opened["full"]`.
+    """A component as a submodule `name` of `m`, with access to its inner signals by name: `opened["full"]`.
 
-    What is asserted about the inner state makes the induction go through; the claims are about the ports.
+    Assertions about inner signals are invariants for the induction step; the claims of a proof are about the
+    ports.
     """
 
     def __init__(self, m: Module, dut: wiring.Component, name: str = "dut"):
         self.dut = dut
         inner = dut.elaborate(None)
-        #: All that it drives itself, in the order in which that is written.
+        #: Signals that the component itself drives, in the order of its source.
         self.signals = list(inner._driving)
         self._signals = {signal.name: signal for signal in self.signals}
         self._fsm = inner._generated.get("fsm")
-        #: Its own parts, by name.
+        #: Its named submodules.
         self.parts = {name: part for name, (part, *_) in inner._named_submodules.items()}
         m.submodules[name] = inner
         m.d.comb += Assume(~ResetSignal("sync"))
@@ -46,7 +47,7 @@ class Opened:
         return self._signals[name]
 
     def state(self, name: str) -> Value:
-        """Whether its state machine is in this state."""
+        """Return whether the component's state machine is in this state."""
         return self._fsm.state == self._fsm.encoding[name]
 
     @property
@@ -56,30 +57,30 @@ class Opened:
 
 
 def past(m: Module, value) -> Signal:
-    """A value as it was in the cycle before; 0 in the first."""
+    """Return a value delayed by one cycle; 0 in the first cycle."""
     before = Signal.like(Value.cast(value), name="past")
     m.d.sync += before.eq(value)
     return before
 
 
 def started(m: Module) -> Signal:
-    """Low in the first cycle alone: there is no cycle before it."""
+    """Return a signal that is low only in the first cycle, in which `past` has no value."""
     flag = Signal()
     m.d.sync += flag.eq(1)
     return flag
 
 
 def keeps_its_offer(m: Module, stream) -> list:
-    """The rule of streams: what is offered stays, payload too, until it is taken."""
+    """Return a stream's rule as an assertion: valid and payload stay until ready is high."""
     held = past(m, stream.valid & ~stream.ready)
     payload = Value.cast(stream.payload)
     return [Assert(~held | (stream.valid & (payload == past(m, payload))))]
 
 
 def prove(m: Module, inputs: list[Value], *, depth: int, free: tuple[str, ...] = ()) -> None:
-    """`ProofError` unless every assertion of `m` is proved; `ToolError` if Yosys isn't done in time.
+    """Prove every assertion of `m`, or raise `ProofError`; `ToolError` if Yosys takes longer than `SECONDS`.
 
-    free: names of memories that may return anything.
+    depth: maximum length of the induction. free: names of memories that return arbitrary data.
     """
     with tempfile.TemporaryDirectory(prefix="nudge-proof-") as folder:
         text = rtlil.convert(m, name="top", ports=inputs, emit_src=False)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What is proved of the arithmetic, for all inputs and all time: nothing wraps, and rounding is exact."""
+"""Proofs about the arithmetic, for all inputs and all time: no sum wraps, and rounding is exact."""
 
 from dataclasses import replace
 
@@ -19,32 +19,32 @@ from hw.update.correlator import Correlator
 from .prover import Opened, past, prove, started
 
 TINY = preset("tiny")
-#: One lane of each layer: what holds for a lane holds for all, which are alike.
+#: One lane for each layer; all lanes are alike, so a proof for one holds for all.
 LANE = Config(TINY, (1, 1, 1))
-#: The same where lambda falls from 1 to 1/8.
+#: `LANE` with lambda falling from 1 to 1/8.
 ANNEALED = Config(replace(TINY, schedule=replace(TINY.schedule, decay_shift=0, halvings=(1, 4, 12))), (1, 1, 1))
-#: With a quarter of the feedback.
+#: `LANE` with feedback weighted by a quarter.
 WEAK = Config(replace(TINY, schedule=replace(TINY.schedule, feedback_shift=2)), (1, 1, 1))
 
 
 @pytest.mark.parametrize("config", [LANE, ANNEALED, WEAK], ids=["constant", "annealed", "weak feedback"])
 @pytest.mark.parametrize("number", [1, 2])
 def test_neuron_array(number, config):
-    """d, xi, U and the spike come from sums that never wrap, and stay in their ranges, whatever the memories hold."""
+    """No sum wraps, and d, xi and U stay in their ranges, for any contents of memories."""
     spec, f = config.spec, config.spec.formats
     m = Module()
     layer = spec.layers[number]
     opened = Opened(m, dut := NeuronArray(config, layer))
     k, falls = Const(spec.schedule.decay_shift), Const(0)
     if spec.schedule.halvings:
-        # the same in all of a half, and never beyond the last halving
+        # constant, and never beyond the last halving
         told = dut.annealing
         m.d.comb += Assume(~started(m) | (told.as_value() == past(m, told.as_value())))
         m.d.comb += Assume(told.halved + told.falls <= len(spec.schedule.halvings))
         k, falls = told.halved + spec.schedule.decay_shift, told.falls
 
     def lowest(k):
-        """The least U before a step with this k."""
+        """Return the lower bound of U before a step with this k: threshold - (one << k)."""
         return f.threshold - (Const(f.one) << k)
 
     fields = {"d": signed(f.decoder_bits), "u": signed(spec.membrane_bits)} | ({"xi": spec.state_bits} if dut.output else {})
@@ -60,7 +60,7 @@ def test_neuron_array(number, config):
     both = data.View(dut.drives, dut.below.payload.as_value())[0]
     if not dut.output:
         both = (both << spec.schedule.feedback_shift) + data.View(dut.drives, dut.above.payload.as_value())[0]
-    # as many bits as the bound of both drives together needs, which these don't keep
+    # phi is as wide as the bound of both drives' sum, which arbitrary drives exceed: compare its bits
     m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, both)[: dut.both.size]))
     exact, total, rounded = (opened[f"{name}_0"] for name in ("exact", "total", "rounded"))
     m.d.comb += Assert(exact == old.d + (((phi << dut.rest) - old.d) >> k))
@@ -79,7 +79,7 @@ def test_neuron_array(number, config):
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_deviation_array(number):
-    """The same of deviations: no sum wraps, and U stays in its range, whatever the memories hold."""
+    """With deviations, no sum wraps and U stays in its range, for any contents of memories."""
     config = Config(replace(TINY, schedule=replace(TINY.schedule, feedback_shift=1, fine=(4, 2))), (1, 1, 1))
     spec, f, k = config.spec, config.spec.formats, config.spec.schedule.decay_shift
     m, layer, point = Module(), spec.layers[number], spec.schedule.fine[number - 1]
@@ -88,7 +88,7 @@ def test_deviation_array(number):
     m.d.comb += Assume(~started(m) | (step == past(m, step)))
 
     def held(u):
-        """Whether U is in its range of this phase."""
+        """Return whether U is in the range of the present phase."""
         return Mux(nudge, (u >= -top) & (u <= top), (u >= f.threshold - (f.one << k)) & (u <= f.threshold))
 
     old = data.View(dut.state, opened["old2"])[0]
@@ -108,7 +108,7 @@ def test_deviation_array(number):
     if not dut.output:
         above = data.View(dut.drives, dut.above.payload.as_value())[0]
         terms.append(Mux(nudge, above << back, above << free_above))
-    # as many bits as the bound of both drives together needs, which these don't keep
+    # phi is as wide as the bound of both drives' sum, which arbitrary drives exceed: compare its bits
     m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, sum(terms[1:], terms[0]))[: dut.both.size]))
     names = ("exact", "v", "total", "rounded", "moved", "before3", "start3", "weighed", "left")
     exact, v, total, rounded, moved, before, begin, weighed, left = (opened[f"{name}_0"] for name in names)
@@ -132,7 +132,7 @@ def test_deviation_array(number):
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_weight_memory(number):
-    """A commit clips and rounds without wrapping; a batch's updates fit beside a committed master."""
+    """A commit clips and rounds without wrapping; a committed master plus a batch's updates doesn't wrap."""
     f, bundle = TINY.formats, TINY.bundles[number]
     m = Module()
     opened = Opened(m, WeightMemory(LANE, bundle))
@@ -151,7 +151,7 @@ def test_weight_memory(number):
 
 
 def test_correlator():
-    """The scaled sum and its rounding never wrap; an update is within its bound."""
+    """The scaled sum and its rounding never wrap, and an update stays within its bound."""
     f, bundle = TINY.formats, TINY.bundles[1]
     m = Module()
     opened = Opened(m, dut := Correlator(LANE, bundle))
@@ -167,7 +167,7 @@ def test_correlator():
 
 @pytest.mark.parametrize("terms", [3, 5, 9])
 def test_adder_tree(terms):
-    """The sum of any terms, not a bit less."""
+    """The adder tree returns the exact sum of any terms."""
     m = Module()
     inputs = [Signal(signed(8), name=f"term_{n}") for n in range(terms)]
     m.d.comb += Assume(~ResetSignal("sync"))
@@ -183,7 +183,7 @@ def test_adder_tree(terms):
 
 @pytest.mark.parametrize("terms", [1, 3, 5, 8])
 def test_carry_tree(terms):
-    """The sum of any terms and carries, with the one carry that is left."""
+    """The total plus the remaining carry is the exact sum of any terms and carries."""
     m = Module()
     inputs = [Signal(signed(8), name=f"term_{n}") for n in range(terms)]
     carries = [Signal(name=f"carry_{n}") for n in range(terms)]
@@ -200,7 +200,7 @@ def test_carry_tree(terms):
 
 @pytest.mark.parametrize(("wide", "narrow"), [(18, 16), (21, 16), (9, 8), (14, 13)])
 def test_saturated(wide, narrow):
-    """The nearest value that the narrower number holds."""
+    """Saturation returns the nearest value that the narrower number can hold."""
     m = Module()
     value = Signal(signed(wide))
     m.d.comb += Assume(~ResetSignal("sync"))

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What is proved of the decoder, for all inputs and all time."""
+"""Proofs about the decoder, for all inputs and all time."""
 
 import pytest
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal, Value
@@ -11,21 +11,24 @@ from .prover import Opened, ProofError, keeps_its_offer, past, prove
 
 
 class PlayedSamples:
-    """The contract of `SampleExecutor`, assumed, and what it knows: `flight` samples are taken and unsaid."""
+    """A `SampleExecutor` with its contract as assumptions. `flight`: number of taken samples without an
+    answer yet; `speaking`: an answer is being sent; `alone`: the request was started while the executor was
+    idle."""
 
     def __init__(self, m: Module, dut: Decoder, running: Value):
         samples, request = dut.samples, dut.i.payload
         self.flight, self.speaking, alone = Signal(4), Signal(), Signal()
-        # taken or done comes once, after start; what was started beside others is taken; only samples are
+        # taken or done comes once after start; a request that was started beside samples ends with taken, and
+        # only samples do
         sample = (request.command == Command.INFER) | (request.command == Command.TRAIN)
         m.d.comb += [
             Assume(~samples.taken | (running & sample & ~self.speaking)),
             Assume(~(samples.taken & (samples.done | samples.o.valid))),
             Assume(~(samples.done | samples.o.valid) | (running & alone) | self.speaking),
-            # `fits` tells of a sample that stays
+            # `fits` is about a sample offered in the cycle before, and stays
             Assume(~samples.fits | past(m, dut.i.valid) & sample),
             Assume(~past(m, samples.fits & dut.i.valid & ~dut.i.ready & ~samples.start) | samples.fits),
-            # an answer is finished until it is said
+            # `finished` stays until `say`
             Assume(~samples.finished | (self.flight != 0) & ~self.speaking),
             Assume(~past(m, samples.finished & ~samples.say) | samples.finished),
             Assume(~samples.idle | (self.flight == 0)),
@@ -40,7 +43,7 @@ class PlayedSamples:
             m.d.sync += self.speaking.eq(0)
         ends = self.speaking & samples.done
         m.d.sync += self.flight.eq(self.flight + samples.taken - ends)
-        # what the decoder owes it
+        # the decoder's part of the contract
         m.d.comb += [
             Assert(~samples.say | samples.finished & ~running),
             Assert(~(samples.start & ~samples.idle) | samples.fits),
@@ -51,12 +54,13 @@ class PlayedSamples:
 
 
 def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[Module, Opened, Decoder, Signal, PlayedSamples]:
-    """With what is proved of it; the executors that run; what is under way."""
+    """Return a module with the assertions, the opened decoder in it, the decoder, a signal with a bit for
+    each executor that runs, and the `PlayedSamples`."""
     m = Module()
     identity = b"id" + bytes(4 * stores)
     opened = Opened(m, dut := Decoder(identity, window, in_flight, stores=stores))
     if stores:
-        # the contract of the memory's test: it ends once, and what it found stays
+        # the contract of the memory's test: `tested` rises once, and `works` then stays
         tested = past(m, dut.tested)
         m.d.comb += Assume(~tested | dut.tested & (dut.works == past(m, dut.works)))
     executors = {name: getattr(dut, name) for name in dut.executors}
@@ -67,14 +71,14 @@ def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[
     for n, (name, executor) in enumerate(executors.items()):
         ends = executor.done | executor.taken if name == "samples" else executor.done
         if name != "samples":
-            # the contract of executors: done comes once, after start; nothing is said when not running
+            # the contract of executors: done comes once after start, and payload only while running
             m.d.comb += Assume(~(executor.done | executor.o.valid) | running[n])
         with m.If(executor.start):
             m.d.sync += running[n].eq(1)
         with m.Elif(ends):
             m.d.sync += running[n].eq(0)
     played = PlayedSamples(m, dut, running[mine])
-    # the contract of the deframer: what is offered stays
+    # the contract of the deframer: an offered frame stays until it is taken
     held = past(m, dut.i.valid & ~dut.i.ready)
     m.d.comb += Assume(~held | (dut.i.valid & (dut.i.payload.as_value() == past(m, dut.i.payload.as_value()))))
 
@@ -86,7 +90,7 @@ def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[
     m.d.comb += Assert(~begun | (known & (request.sequence == (last + 1)[:8]) & (sum(starts.values()) == 1)))
     m.d.comb += keeps_its_offer(m, dut.o)
     answers_in_order(m, opened, played)
-    # what makes the induction go through
+    # invariants for the induction step
     executed, upcoming, taken = opened["executed"], opened["upcoming"], opened["taken"]
     flight, done = played.flight, opened["done"]
     m.d.comb += [Assert(executed <= window), Assert(sum(running) <= 1), Assert(known | (executed == 0))]
@@ -98,7 +102,7 @@ def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[
     current = known & (last == request.sequence)
     said = (running == 0) & (length <= len(identity)) & ((length == 0) | current)
     m.d.comb += [Assert(~execute | Mux(saying, said & ~done, ((running != 0) ^ done) & current)), Assert(~done | execute | say)]
-    # it was started alone, or it is a sample that will be taken
+    # if samples are in flight, the running request is a sample that was started beside them
     m.d.comb += Assert(~execute | (flight == 0) | (running[mine] & ~played.alone))
     checked = opened.state("SEQUENCE")
     if stores:
@@ -113,9 +117,10 @@ def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[
 
 
 def answers_in_order(m: Module, opened: Opened, played: PlayedSamples) -> None:
-    """Every answer is that of the oldest request without one; refusals and repetitions come when all have theirs.
+    """Assert that each answer belongs to the oldest unanswered request, and that a refusal or repetition is
+    sent only when no request is unanswered.
 
-    Requests without an answer are counted from the starts and from what is handed to the framer.
+    Unanswered requests are counted from the starts and from the answers that are passed to the framer.
     """
     dut, answer, request = opened.dut, opened.dut.o.payload, opened.dut.i.payload
     execute, offered = opened.state("EXECUTE"), opened.state("ANSWER")
@@ -131,7 +136,7 @@ def answers_in_order(m: Module, opened: Opened, played: PlayedSamples) -> None:
         m.d.sync += oldest.eq(oldest + 1)
     m.d.comb += Assert(~(replied & aside) | (owed == 0))
     m.d.comb += Assert(~answered | ((owed != 0) & (answer.sequence == oldest)))
-    # what makes the induction go through
+    # invariants for the induction step
     taken, upcoming = opened["taken"], opened["upcoming"]
     alone = execute & ~begun
     m.d.comb += [
@@ -148,15 +153,16 @@ def answers_in_order(m: Module, opened: Opened, played: PlayedSamples) -> None:
     ("window", "in_flight", "stores"), [(1, 4, False), (2, 4, False), (8, 1, False), (8, 4, False), (2, 4, True)]
 )
 def test_decoder(window, in_flight, stores):
-    """Each request is started at most once, and in order: its number follows the one before. Answers stay until taken, and
-    keep the order of requests; each taken sample has one, and there are never more of them than there may be."""
+    """Each request is started at most once, in the order of sequence numbers; answers stay until taken and
+    have the order of their requests; each taken sample gets one answer, and at most `most_taken` samples are
+    in flight."""
     m, opened, dut, _, played = decoder(window, in_flight, stores)
     m.d.comb += [Assert(played.flight <= dut.most_taken), Assert(opened["taken"] <= dut.most_taken)]
     prove(m, opened.inputs, depth=5)
 
 
 def test_samples_do_overlap_in_what_is_assumed_of_them():
-    """As many are under way as there may be."""
+    """The assumptions allow `most_taken` samples in flight."""
     m, opened, dut, _, played = decoder()
     m.d.comb += Assert(played.flight < dut.most_taken)
     with pytest.raises(ProofError, match="model found for base case"):
@@ -165,8 +171,7 @@ def test_samples_do_overlap_in_what_is_assumed_of_them():
 
 @pytest.mark.parametrize("stores", [False, True])
 def test_decoder_never_waits_for_ever(stores):
-    """With a framer that takes what it is given, and executors and a core that need a few cycles, each frame is taken within a
-    few more."""
+    """Each frame is taken within a few cycles, if framer, executors and core take only a few."""
     m, opened, dut, running, played = decoder(stores=stores)
     m.d.comb += Assume(dut.o.ready)
     if dut.stores:

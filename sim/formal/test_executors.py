@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What is proved of the parts that execute commands, for all inputs and all time."""
+"""Proofs about the executors of commands, for all inputs and all time."""
 
 from dataclasses import replace
 
@@ -17,15 +17,17 @@ from hw.link.weight_access import WeightAccess
 
 from .prover import Opened, ProofError, past, prove
 
-#: One lane of each layer: what holds for a lane holds for all, which are alike.
+#: One lane for each layer; all lanes are alike, so a proof for one holds for all.
 LANE = Config(preset("tiny"), (1, 1, 1))
 
 
 def executor(m: Module, opened: Opened, rank: dict[str, object], waits: tuple[str, ...] = (), begin=None, end=None) -> Signal:
-    """What the decoder relies on: `done` and payload come only between `start` and `done`, and `done` comes.
+    """Assert the executors' contract with the decoder: `done` and payload come only while running, and `done`
+    comes.
 
-    rank: an upper bound of the cycles left, by state; it must fall in every cycle, so each request ends. waits: the states
-    that wait for the core, in which it needn't. begin, end: what comes instead of `start` and `done`. Gives `running`.
+    rank: an upper bound of the remaining cycles, by state; it must fall in every cycle, so that each request
+    ends. waits: states that wait for another part, in which the rank may stay. begin, end: replacements of
+    `start` and `done`. Returns `running`, which is high from `begin` to `end`.
     """
     execute, running = opened.dut.execute, Signal()
     begin, end = execute.start if begin is None else begin, execute.done if end is None else end
@@ -50,7 +52,7 @@ def executor(m: Module, opened: Opened, rank: dict[str, object], waits: tuple[st
 
 
 def test_register_access():
-    """Each request ends, with the payload and `done` that the decoder waits for; a write only where it is allowed."""
+    """Each request ends, its payload fits into an answer, and only writable registers are written."""
     m = Module()
     opened = Opened(m, dut := RegisterAccess())
     left, byte = opened["left"], opened["bytes_left"]
@@ -58,7 +60,7 @@ def test_register_access():
     rank |= {"SEEK": 6 * left + 2, "LOAD": 6 * left + 1, "EMIT": 6 * left + 2 + byte}
     running = executor(m, opened, rank)
     m.d.comb += [Assert(~dut.write | (running & dut.writable)), Assert(~opened.state("LOAD") | (left != 0))]
-    # the register file's verdict is of the cycle before
+    # `writable` is about the address and data of the cycle before
     kept = (dut.address == past(m, dut.address)) & (dut.write_data == past(m, dut.write_data))
     m.d.comb += Assert(~dut.write | kept)
     m.d.comb += Assert(~opened.state("EMIT") | ((byte != 0) & (byte <= 4)))
@@ -74,7 +76,7 @@ def test_register_access():
 
 @pytest.mark.parametrize("centred", [False, True])
 def test_weight_access(centred):
-    """Each request ends; no word outside its memory is written, none while samples are pending or of a refused request."""
+    """Each request ends, and never writes outside a memory, while samples are pending, or if refused."""
     m = Module()
     spec = replace(LANE.spec, schedule=replace(LANE.spec.schedule, centred=centred))
     opened = Opened(m, dut := WeightAccess(replace(LANE, spec=spec)))
@@ -106,7 +108,7 @@ def test_weight_access(centred):
     m.d.comb += Assert(~opened.state("TAIL") | ((left != 0) & (left <= 4)))
     m.d.comb += [Assert(age <= READ_LATENCY), Assert(~(opened.state("COUNT") & opened["known"]) | (size != 0))]
     m.d.comb += Assert(~dut.write | (opened["known"] & (word < opened["depth"])))
-    began = Signal()  # whether samples were pending when it was checked
+    began = Signal()  # whether samples were pending in CHECK
     with m.If(opened.state("CHECK")):
         m.d.sync += began.eq(dut.pending)
     for name in ("LOAD", "EMIT", "DIGEST", "TAIL", "FETCH", "WAIT", "TAKE"):
@@ -115,7 +117,8 @@ def test_weight_access(centred):
 
 
 def sample_control(compact: bool) -> tuple[Module, Opened, SampleControl, Signal]:
-    """With what is proved of it; the samples that are taken, or being taken, and unsaid."""
+    """Return a module with the assertions, the opened `SampleControl` in it, the `SampleControl`, and the
+    number of samples in flight: started in the core and without an answer yet."""
     m = Module()
     opened = Opened(m, dut := SampleControl(replace(LANE, compact=compact)))
     execute, most, byte = dut.execute, dut.in_flight, opened["byte"]
@@ -135,7 +138,8 @@ def sample_control(compact: bool) -> tuple[Module, Opened, SampleControl, Signal
     request = execute.request
     sample = (request.command == Command.INFER) | (request.command == Command.TRAIN)
     train = request.command == Command.TRAIN
-    # the decoder's contract: what isn't alone fits, was offered before, and is finished when it is to be said
+    # the decoder's contract: a request that isn't alone fits, was offered in the cycle before, and its answer
+    # is finished at `say`
     offered = past(m, request.as_value())
     m.d.comb += [
         Assume(~execute.start | execute.idle | execute.fits),
@@ -144,14 +148,15 @@ def sample_control(compact: bool) -> tuple[Module, Opened, SampleControl, Signal
         Assume(~execute.say | execute.finished),
         Assume(~(execute.start & execute.say)),
     ]
-    # the register file's: `pending` is counted at once; the others change while nothing is under way, nor is begun
+    # the register file's contract: `pending` counts at once; the other registers change only while no request
+    # runs or starts
     pending, quiet = Signal(len(dut.pending)), execute.idle & ~running & ~execute.start
     m.d.sync += pending.eq(Mux(dut.committed, 0, pending) + dut.trained)
     m.d.comb += [Assume(dut.pending == pending), Assume(~dut.written | quiet)]
     m.d.comb += Assume(past(m, quiet) | (dut.batch == past(m, dut.batch)))
-    # what wrote them ended before a request was offered
+    # a write of registers ended before the request was offered
     m.d.comb += Assume(~execute.start | (~past(m, dut.written) & (dut.batch == past(m, dut.batch))))
-    # the core's: ready until a start, busy while it has samples, done once for each
+    # the core's contract: ready stays until a start, busy while it has samples, done once for each
     inside, flight = Signal(4), Signal(4)
     m.d.comb += [
         Assume(~past(m, dut.ready & ~dut.start) | dut.ready),
@@ -177,18 +182,18 @@ def sample_control(compact: bool) -> tuple[Module, Opened, SampleControl, Signal
     m.d.comb += [Assert(~(dut.start & started)), Assert(~dut.start | check)]
     m.d.comb += Assert(~(execute.done & ~saying) | (started == (status == Status.OK)))
     m.d.comb += Assert(~execute.taken | started)
-    # it leaves these states as soon as the core lets it
+    # it leaves these states as soon as the core allows it
     m.d.comb += Assert(~past(m, run & ~dut.busy) | emit)
     m.d.comb += Assert(~past(m, hold & ~dut.holding) | idle)
     m.d.comb += Assert(~past(m, check & dut.ready & (flight < most)) | ~check)
     # a batch never grows beyond its register
     m.d.comb += Assert(~(dut.start & train) | (dut.pending < dut.batch))
-    # a sample's answer has as many bytes as it must, a COMMIT's too
+    # answers of samples and of COMMIT have their exact sizes
     said = Signal(4)
     m.d.sync += said.eq(Mux(begin, 0, said + execute.o.valid))
     size = Mux(saying, Sampled.size(), Committed.size())
     m.d.comb += Assert(~(execute.done & (status == Status.OK)) | (said == size))
-    # what makes the induction go through
+    # invariants for the induction step
     committing, waiting = opened["committing"], opened["waiting"]
     ends = emit | done
     m.d.comb += [
@@ -218,17 +223,18 @@ def sample_control(compact: bool) -> tuple[Module, Opened, SampleControl, Signal
 
 @pytest.mark.parametrize("compact", [False, True])
 def test_sample_control(compact):
-    """The core is started at most once for a request, never for a refused one; each request ends when the core has.
+    """The core is started at most once for a request and never for a refused one, and each request ends once
+    the core is done.
 
-    What fits is taken, not refused. Of taken samples there are never more than may be in flight; each can be said once, when
-    the core is done with it, and no result is lost.
+    A sample that fits is taken, not refused. At most `in_flight` samples are taken and unanswered; each is
+    answered once, after the core is done with it, and no result is lost.
     """
     m, opened, _, _ = sample_control(compact)
     prove(m, opened.inputs, depth=4)
 
 
 def test_samples_do_overlap_in_what_is_assumed_of_the_core():
-    """As many are in flight as there may be."""
+    """The assumptions about the core allow `in_flight` samples in flight."""
     m, opened, dut, flight = sample_control(compact=False)
     m.d.comb += Assert(flight < dut.in_flight)
     with pytest.raises(ProofError, match="model found for base case"):

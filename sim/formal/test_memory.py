@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What is proved of the memory's controller, for all traffic and all time: it breaks no rule of the chip."""
+"""Proof that the SDRAM controller breaks no rule of the chip, for all traffic and all time."""
 
 from dataclasses import replace
 
@@ -13,12 +13,12 @@ from sim.board.sdram_rules import SdramRules
 
 from .prover import Opened, ProofError, prove
 
-#: A clock for which the proof is quick, with as few cycles as there may be between two refreshes.
+#: Times for which the proof is quick, with the fewest possible cycles between two refreshes.
 TIGHT = Cycles(rcd=3, rp=3, ras=7, rc=11, rfc=9, wr=3, mrd=4, refresh=60, power_up=12)
 
 
 def controller(made: Cycles, asked: Cycles) -> tuple[Module, Opened, Controller]:
-    """A controller for `made`, beside the rules of a chip that asks for `asked`."""
+    """Return a module with a controller for the times `made` and a chip's rules for the times `asked`."""
     m = Module()
     dut, rules = Controller(made), SdramRules(asked)
     opened, chip = Opened(m, dut), Opened(m, rules, "chip")
@@ -32,7 +32,8 @@ def controller(made: Cycles, asked: Cycles) -> tuple[Module, Opened, Controller]
 
 
 def what_goes_through(m: Module, cycles: Cycles, opened: Opened, chip: Opened, dut: Controller) -> None:
-    """What makes the induction go through: how far the chip's view, a cycle behind, can be from the controller's."""
+    """Assert the invariants for the induction step: relations between the controller's state and the chip's
+    view of it, which is a cycle behind."""
     command, pins = dut.pins.command, dut.pins
     hold, active, age, left, writing = (opened[name] for name in ("hold", "active", "age", "left", "writing"))
     power, refreshing, mode, idle, columns = (opened.state(n) for n in ("POWER", "REFRESHES", "MODE", "IDLE", "COLUMNS"))
@@ -92,7 +93,7 @@ def what_goes_through(m: Module, cycles: Cycles, opened: Opened, chip: Opened, d
         Assert(was_set + hold + 1 >= cycles.mrd),
         Assert(~columns | (command == Command.ACTIVATE) | (chip_active + hold + 1 >= cycles.rcd)),
     ]
-    # the next REFRESH: what is under way ends in `rest` cycles, at most
+    # the next REFRESH: the present access ends within `rest` cycles
     rest, last, back = Signal(range(2 * cycles.refresh)), Signal(range(cycles.refresh)), Signal(range(cycles.refresh))
     need = Mux(writing, max(cycles.ras - cycles.wr, 0), cycles.ras - 1)
     open_for = cycles.rc - active
@@ -118,13 +119,14 @@ def what_goes_through(m: Module, cycles: Cycles, opened: Opened, chip: Opened, d
 
 @pytest.mark.parametrize("cycles", [TIGHT, Cycles.of(48_000_000)], ids=["tight", "48 MHz"])
 def test_controller(cycles):
-    """Power-up sequence, spacing of commands, rows, the bus, and a REFRESH in time, whatever is asked for."""
+    """The controller keeps power-up sequence, spacing of commands, state of rows, use of the bus and time of
+    refreshes, for any accesses."""
     m, opened, _ = controller(cycles, cycles)
     prove(m, opened.inputs, depth=4, free=("writes", "reads"))
 
 
 def test_a_controller_that_is_off_by_one_is_not_proved():
-    """`sim/memory/test_rules.py` has each rule; here one that is soon broken."""
+    """A controller that ends power-up a cycle early fails; `sim/memory/test_rules.py` covers each rule."""
     m, opened, _ = controller(replace(TIGHT, power_up=TIGHT.power_up - 1), TIGHT)
     with pytest.raises(ProofError, match="model found for base case"):
         prove(m, opened.inputs, depth=20, free=("writes", "reads"))

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The prover itself: what it must not say."""
+"""The prover proves true assertions, and neither false ones nor those that take too long."""
 
 import pytest
 from amaranth.hdl import Assert, Module, Signal
@@ -10,7 +10,7 @@ from . import prover
 
 
 def counter(most: int) -> Module:
-    """Counts 0, 1, 2, 0 ..., and is asserted never to be above `most`."""
+    """Return a counter 0, 1, 2, 0, ... with the assertion that it is at most `most`."""
     m, count = Module(), Signal(2)
     m.d.sync += count.eq(count + 1)
     with m.If(count == 2):

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What is proved of the parts that execute the commands of a board with memory, for all inputs and all time."""
+"""Proofs about the executors of the commands for stored samples, for all inputs and all time."""
 
 from typing import Any
 
@@ -29,12 +29,12 @@ from hw.link.stored_samples import PAUSE, StoredSamples
 from .prover import Opened, ProofError, keeps_its_offer, past, prove
 from .test_executors import LANE, executor
 
-#: Cycles that `FrameBytes` takes for a byte, at most.
+#: Maximum cycles that `FrameBytes` takes for a byte.
 BYTE = 3
 
 
 def opened_with(m: Module, dut: Any, module: Any, name: str) -> tuple[Opened, Any]:
-    """A component, and the object of this class of its module that it keeps signals in."""
+    """Open a component; return it with the instance of class `name` of its module that holds its signals."""
     kept: list[Any] = []
 
     def make() -> Any:
@@ -50,14 +50,14 @@ def opened_with(m: Module, dut: Any, module: Any, name: str) -> tuple[Opened, An
 
 
 def counted(m: Module, now, start) -> Signal:
-    """How often `now` was so since `start`."""
+    """Return the number of cycles since `start` in which `now` was high."""
     count = Signal(range(1 << 12))
     m.d.sync += count.eq(Mux(start, 0, count + now))
     return count
 
 
 def waits_at_most(m: Module, cycles: int, waiting) -> Signal:
-    """`waiting` is so for that many cycles in a row, at most; for how many before this one."""
+    """Assert that `waiting` is high for at most `cycles` cycles in a row; return the count so far."""
     waited = Signal(range(cycles + 2))
     m.d.sync += waited.eq(Mux(waiting, waited + (waited <= cycles), 0))
     m.d.comb += Assert(~waiting | (waited < cycles))
@@ -65,7 +65,7 @@ def waits_at_most(m: Module, cycles: int, waiting) -> Signal:
 
 
 def record_access() -> tuple[Module, Opened, RecordAccess]:
-    """With what is proved of it."""
+    """Return a module with the assertions, the opened `RecordAccess` in it, and the `RecordAccess`."""
     m = Module()
     opened, at = opened_with(m, dut := RecordAccess(), access, "Records")
     names = ("SEEK", "HEADER", "MEASURE", "JUDGE", "ADD", "ALL", "COPY", "RANGE", "DIGEST", "TAIL", "DONE")
@@ -76,7 +76,7 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
     first = request.arguments[: 8 * SampleNumber.size()]
     wanted = request.arguments[8 * SampleNumber.size() : 8 * SampleRange.size()]
     behind = (2 * REQUEST_BYTES - place) << 4
-    passed = 1 << 20  # what is left of the first reading, whose place begins anew in the second
+    passed = 1 << 20  # added to the rank of the first reading, since `place` starts anew in the second
     offsets = {"SEEK": 4, "HEADER": 3, "MEASURE": 2, "JUDGE": 1}
     rank = {name: behind + offset + Mux(storing, 0, passed) for name, offset in offsets.items()}
     rank |= {"COPY": behind, "ADD": passed + 2, "ALL": passed + 1, "RANGE": 20, "DIGEST": 10, "TAIL": left + 1, "DONE": 0}
@@ -86,14 +86,15 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
     m.d.comb += Assume(~execute.start | stores | (request.command == Command.STORE_DIGEST))
     shortest = REQUEST_HEADER + CRC_BYTES + Mux(stores, SampleNumber.size(), SampleRange.size())
     m.d.comb += Assume(~(execute.start | running) | (request.length >= shortest) & (request.length <= REQUEST_BYTES))
-    # the frame doesn't change: what was found in the first reading is found in the second
+    # the frame doesn't change: the second reading finds the same records as the first
     coded, label = header[:16], header[16:]
     words = (HEADER_WORDS + ((coded + WORD_BYTES - 1) >> 1))[: (REQUEST_BYTES - 1).bit_length()]
     whole = (coded != 0) & (coded <= MAX_CODED) & (label < LABELS) & (following <= end)
     taken = record.valid & record.ready
     stored = counted(m, taken, execute.start)
     m.d.comb += Assume(~(state["JUDGE"] & storing) | (whole & ((following == end) == (stored + 1 == records))))
-    # the store's: a record is transferred behind its words, and then counted; nothing else changes while a request runs
+    # the store's contract: it takes a record after its words, and then counts it; nothing else changes while
+    # a request runs
     given = counted(m, dut.data.valid & dut.data.ready, execute.start | taken)
     m.d.comb += Assume(~record.ready | (record.valid & (left == 0)))
     after, quiet = past(m, taken), past(m, running | execute.start)
@@ -110,7 +111,7 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
         Assert(~dut.data.valid | record.valid & (given < record.payload.words)),
         Assert(~taken | (given == record.payload.words)),
     ]
-    # a digest is asked for of what is stored, and its answer has its bytes
+    # a digest is requested only for stored records, and its answer has VALUE_BYTES bytes
     ranged = counted(m, dut.range.valid & dut.range.ready, execute.start)
     said = counted(m, execute.o.valid, execute.start)
     within = (wanted != 0) & (wanted <= MAX_DIGESTED) & (first + wanted <= dut.count)
@@ -119,14 +120,14 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
     m.d.comb += [
         Assert(~finished | (said == Mux(stores, 0, VALUE_BYTES))),
         Assert(~finished | Mux(stores, (stored == records) & (records != 0), ranged == 1)),
-        # refused: nothing was done
+        # a refused request has no effect
         Assert(~(execute.done & ~finished) | ((stored == 0) & (ranged == 0) & (said == 0) & (given == 0))),
     ]
-    # it goes on as soon as the store does; a byte and a word come soon
+    # it continues as soon as the store does, and a byte and a word arrive within a bounded time
     m.d.comb += [Assert(~past(m, taken) | ~state["COPY"]), Assert(~past(m, dut.range.valid & dut.range.ready) | state["TAIL"])]
     waited = waits_at_most(m, BYTE * 3, state["HEADER"])
     waits_at_most(m, BYTE * WORD_BYTES + 1, state["COPY"] & (left != 0) & ~dut.data.valid)
-    # what makes the induction go through
+    # invariants for the induction step
     reading = state["SEEK"] | state["HEADER"] | state["MEASURE"] | state["JUDGE"]
     early = state["RANGE"] | state["DIGEST"]
     m.d.comb += [
@@ -160,7 +161,7 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
 
 
 def test_record_access():
-    """Each request ends; a record is offered only when all of its frame was found storable, and with all of its words."""
+    """Each request ends; records are offered with all words, and only if all of a frame can be stored."""
     m, opened, _ = record_access()
     prove(m, opened.inputs, depth=8)
 
@@ -173,13 +174,13 @@ def test_digests_are_asked_for_in_what_is_assumed():
 
 
 def stored_samples() -> tuple[Module, Opened, StoredSamples]:
-    """With what is proved of it."""
+    """Return a module with the assertions, the opened `StoredSamples` in it, and the `StoredSamples`."""
     m = Module()
     opened, run = opened_with(m, dut := StoredSamples(LANE), samples, "Run")
     names = ("IDLE", "MEASURE", "ORDER", "CHECK", "RUN", "REST", "COMMIT", "TAIL", "DONE")
     state = {name: opened.state(name) for name in names}
     left = opened["left"]
-    # of signals that are made in one line only the last has a name
+    # Amaranth names only the last signal of a multiple assignment: find others by position and width
     holding = opened.signals[[signal.name for signal in opened.signals].index("begin") + 1]
     (pause,) = (one for one in opened.signals if one.name == "$signal" and len(one) == PAUSE.bit_length())
     inside, waiting = (opened.parts[name].level for name in ("labels", "results"))
@@ -191,20 +192,20 @@ def stored_samples() -> tuple[Module, Opened, StoredSamples]:
     m.d.comb += Assume(~execute.start | train | (request.command == Command.INFER_STORED))
     shortest = REQUEST_HEADER + CRC_BYTES + ASKED_BYTES
     m.d.comb += Assume(~(execute.start | running) | (request.length >= shortest) & (request.length <= REQUEST_BYTES))
-    # what the request did so far
+    # counts of what the request has done so far
     commit = dut.operation == Operation.COMMIT
     begun = counted(m, dut.start & ~commit, execute.start)
     commits = counted(m, dut.start & commit, execute.start)
     moved = counted(m, move.valid & move.ready, execute.start)
     took = counted(m, found.valid & found.ready, execute.start)
     said = counted(m, execute.o.valid, execute.start)
-    # the store's: what was asked for comes once, and stays until it is taken
+    # the store's contract: each requested sample comes once, and stays until it is taken
     kept = past(m, found.valid & ~found.ready)
     m.d.comb += [
         Assume(~found.valid | (moved != took)),
         Assume(~kept | found.valid & (found.payload.as_value() == past(m, found.payload.as_value()))),
     ]
-    # the core's: it holds the image of the sample that it began last, and that one isn't done before
+    # the core's contract: it holds the image of the sample that it began last, and isn't done with it before
     m.d.comb += [
         Assume(~past(m, dut.start & ~commit) | dut.holding),
         Assume(~dut.done | (inside != 0)),
@@ -214,7 +215,7 @@ def stored_samples() -> tuple[Module, Opened, StoredSamples]:
     ]
     ready = past(m, dut.ready & ~dut.start)
     m.d.comb += Assume(~ready | dut.ready)
-    # claims: the core's rules are kept, and no more samples are in it and unsaid than it has room for
+    # claims: the core's rules are kept, and at most `in_flight` samples are in it or unanswered
     m.d.comb += [
         Assert(~dut.start | dut.active & running),
         Assert(~(dut.start & ~commit) | dut.ready & state["RUN"]),
@@ -223,7 +224,7 @@ def stored_samples() -> tuple[Module, Opened, StoredSamples]:
         Assert(~dut.active | running),
         *keeps_its_offer(m, move),
     ]
-    # a request ends with all that it asked for, or with what came before a damaged sample, or with nothing
+    # a request has run all of its samples, or those before a damaged one, or (refused) none
     finished = execute.done & (execute.status == Status.OK)
     damaged = execute.done & (execute.status == Status.BAD_IMAGE)
     refused = execute.done & ~finished & ~damaged
@@ -234,7 +235,7 @@ def stored_samples() -> tuple[Module, Opened, StoredSamples]:
         Assert(~refused | (begun == 0) & (moved == 0) & (commits == 0) & (said == 0)),
         Assert(~dut.commits | (commits == 1) & train),
     ]
-    # what makes the induction go through
+    # invariants for the induction step
     before = state["MEASURE"] | state["ORDER"] | state["CHECK"]
     behind = state["REST"] | state["COMMIT"] | state["TAIL"] | state["DONE"]
     m.d.comb += [
@@ -265,13 +266,15 @@ def stored_samples() -> tuple[Module, Opened, StoredSamples]:
 
 
 def test_stored_samples():
-    """Each sample that was asked for is begun once and answered once, in the core's rules; a refused request begins none."""
+    """Each requested sample is started once and answered once, within the core's rules; a refused request
+    starts none."""
     m, opened, _ = stored_samples()
     prove(m, opened.inputs, depth=4)
 
 
 def test_requests_are_taken_and_refused_in_what_is_assumed():
-    """Samples are begun in sim/link/test_stored_samples.py: too far from power-up for a solver."""
+    """The assumptions allow a request to end. That samples are started is checked in
+    sim/link/test_stored_samples.py, since it takes too many cycles for a solver."""
     m, opened, dut = stored_samples()
     m.d.comb += Assert(~dut.execute.done)
     with pytest.raises(ProofError, match="model found for base case"):

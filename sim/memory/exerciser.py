@@ -1,4 +1,4 @@
-"""A controller and a chip under random traffic, all in gateware, so that a simulation needs no Python in each cycle."""
+"""Controller and chip under random traffic, all in gateware: no Python runs in each cycle."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -9,32 +9,32 @@ from hw.memory.interface import BURST
 from hw.memory.timing import Cycles
 from sim.board.sdram import Sdram
 
-#: Of a word in the simulated chip: 8 rows in each bank.
+#: Address bits of a word in the simulated chip: 8 rows in each bank.
 SMALL = 14
 
 
 class Exerciser(wiring.Component):
-    """Accesses at random, with random gaps, most of them of full length; what is read is thrown away.
+    """Random accesses with random gaps, most of them of full length. Read words are discarded.
 
     Parameters
     ----------
     made : Cycles
-        What the controller keeps.
+        Times of the controller.
     asked : Cycles
-        What the chip asks for.
+        Times that the chip requires.
     way : int
-        As of `Sdram`.
+        See `Sdram`.
 
     Members
     -------
     reads, writes : In(1)
-        Whether there are any.
+        Enable reads, writes.
     hurry : In(1)
-        No gaps.
+        High: no gaps.
     broken, cycle, bank : Out
-        As of `Sdram`.
+        See `Sdram`.
     accesses : Out(32)
-        Accesses so far.
+        Number of accesses so far.
     """
 
     def __init__(self, made: Cycles, asked: Cycles, *, way: int = 0):

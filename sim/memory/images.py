@@ -2,5 +2,5 @@
 
 from golden.training import data
 
-#: Digits, as pixels in raster order.
+#: Digits, each as bytes of pixels in raster order.
 DIGITS = [image.tobytes() for image in data.load("embedded").train_images[:40].numpy()]

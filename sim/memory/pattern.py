@@ -1,14 +1,15 @@
-"""What a self test leaves in a memory, of a unit of its own or of one with a chip."""
+"""The pattern that a self test leaves in a memory, for benches without and with a chip."""
 
 from hw.memory.interface import ADDRESS_BITS, BURST, WORD_BITS
 from hw.memory.self_test import FIRST_LINE
 
-#: Word 0, and each power of two that another access begins with.
+#: Addresses of the pattern: word 0, and each power of two from 2^FIRST_LINE on.
 PLACES = [0, *(1 << line for line in range(FIRST_LINE, ADDRESS_BITS))]
 
 
 def check_left(words: dict[int, list[int]]) -> None:
-    """`BURST` words at each of `PLACES`: each data line is high alone, or low alone, and no two places look the same."""
+    """Check `BURST` words at each of `PLACES`: at a place they have each data line high alone, or each
+    low alone, and no two places have the same words in the same order."""
     alone = [1 << line for line in range(WORD_BITS)]
     low = [word ^ ((1 << WORD_BITS) - 1) for word in alone]
     for place, found in words.items():

@@ -1,4 +1,4 @@
-"""Plays the memory behind a port of `hw.memory.interface.Port`, and checks the rules of who uses it."""
+"""A memory in Python behind a `hw.memory.interface.Port`, which checks the rules of the port's user."""
 
 import random
 from collections import deque
@@ -12,13 +12,14 @@ from sim.harness.streams import Port
 
 
 class Served:
-    """A memory of words in Python. Words of a write are taken up to `BURST` ahead, and the write when they are there.
+    """A memory of words in Python. It accepts up to `BURST` words of a write in advance, and the write once
+    it has them all.
 
     dut : of the bench.
     access, write, read : names of the unit's streams; None for one that it doesn't have.
     words : bytes of the memory; addresses wrap at its end.
     stall : probability that a stream waits in a cycle.
-    seen : what a read of these words gives, for memories that are broken.
+    seen : maps the words of a read to the words that are returned, for broken memories.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Served:
         seen: Callable[[list[int]], list[int]] = lambda words: words,
     ):
         self.words, self.stall, self.seen = words, stall, seen
-        #: Accesses that were done, as (write, address, length).
+        #: Completed accesses, as (write, address, length).
         self.accesses: list[tuple[int, int, int]] = []
         self._access, self._write, self._read = (name and Port(dut, name) for name in (access, write, read))
         self._given: deque[int] = deque()
@@ -41,12 +42,12 @@ class Served:
         cocotb.start_soon(self._serve())
 
     def read(self, address: int) -> int:
-        """A word."""
+        """Return the word at an address."""
         at = address * WORD_BYTES % len(self.words)
         return int.from_bytes(self.words[at : at + WORD_BYTES], "little")
 
     def _do(self, bits: int) -> bool:
-        """An access, if its words are there."""
+        """Do an access, unless words of its write are missing; return whether it was done."""
         fields = Access.from_bits(bits)
         write, address, length = (int(getattr(fields, name)) for name in ("write", "address", "length"))
         assert 1 <= length <= BURST, f"{length} words at once"
@@ -83,7 +84,7 @@ class Served:
                     read.valid.value = 0
                 if self._asked and (not read.ready.value or random.random() >= self.stall):
                     read.valid.value, read.payload.value = 1, self._asked[0]
-            # an access is done when it is seen, and taken a cycle later
+            # an access is done in the cycle in which it is seen; ready follows a cycle later
             taken = bool(access.ready.value)
             wanted = bool(access.valid.value) and not taken and random.random() >= self.stall
             access.ready.value = int(wanted and self._do(int(access.payload.value)))

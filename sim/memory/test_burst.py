@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Spans of words as accesses: none is longer than a burst or crosses a multiple of one, all words come once and in order."""
+"""Spans are cut into accesses that don't cross a multiple of a burst; all words come once, in order."""
 
 import random
 
@@ -14,7 +14,7 @@ UNITS = {"bursts_read": Bursts(write=False), "bursts_write": Bursts(write=True)}
 
 
 def cut(address: int, words: int) -> list[tuple[int, int]]:
-    """Address and length of each access."""
+    """Return address and length of each access of a span."""
     made = []
     while words:
         length = min(words, BURST - address % BURST)

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Images as they are fetched, with the reader in Python: moved, checked, two at once, and of a damaged one the status."""
+"""The image fetcher, with a reader in Python, returns moved and checked images, and the status of damaged
+ones; it fetches two in advance."""
 
 import random
 
@@ -21,7 +22,7 @@ UNITS = {NAME: ImageFetcher()}
 
 
 def records(count: int) -> list[tuple[Asked, Header, bytes]]:
-    """What is asked for, and what lies there: every third is damaged somehow."""
+    """Return requests with header and coded image of their records; every third record is damaged."""
     made = []
     for number in range(count):
         index, label, pixels = random.randrange(MAX_SAMPLES), random.randrange(10), random.choice(DIGITS)
@@ -46,10 +47,10 @@ def records(count: int) -> list[tuple[Asked, Header, bytes]]:
 
 
 async def play_reader(dut, lying: list[tuple[Asked, Header, bytes]], stall: float) -> None:
-    """Header and words of each record, in the order in which they must be asked for."""
+    """Play the reader: send header and words of each record, which must be requested in this order."""
     port, source = Port(dut, NAME), StreamSource(dut, f"{NAME}__coded")
     for asked, header, coded in lying:
-        # ready before it is asked, or only afterwards
+        # ready is high before valid, or only after it
         late = random.random() < 0.5
         port.index__ready.value = int(not late)
         await port.edge

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The store on a simulated chip against its model: records, images, digests, and whatever damage does to them."""
+"""The store on a simulated chip equals its model: records, images and digests, also after damage."""
 
 import random
 
@@ -26,17 +26,17 @@ from .unit import CYCLES
 
 NAME = "image_store"
 
-#: Of an entry of the table.
+#: Size of an entry of the table.
 ENTRY_BYTES = stored.ENTRY_WORDS * WORD_BYTES
 
-#: Records of a long digest.
+#: Number of records of a long digest.
 MANY = 300
 
 
 class StoreAndChip(wiring.Component):
-    """`ImageStore` with its memory, whose words are reached through ``raw`` instead while ``past`` is high."""
+    """`ImageStore` with its memory. While ``past`` is high, ``raw`` accesses the memory instead."""
 
-    #: Mutants leave the switch alone.
+    #: Mutants don't change the switch.
     hardware = False
 
     def __init__(self):
@@ -70,18 +70,18 @@ UNITS = {NAME: StoreAndChip()}
 
 
 class Store:
-    """The unit and its model, side by side."""
+    """The unit and its model, on which all operations are done together."""
 
     def __init__(self, dut):
         self.model, self.port = Model(CAPACITY), streams.Port(dut, NAME)
         names = ("record", "data", "move", "range", "raw__access", "raw__write")
         self.sources = {name: StreamSource(dut, f"{NAME}__{name}") for name in names}
         self.found = StreamSink(dut, f"{NAME}__found")
-        #: Ranges of words.
+        #: Ranges of words that `clear_unknown` has copied to the chip.
         self.cleared: set[tuple[int, int]] = set()
 
     async def store(self, index: int, label: int, crc: int, coded: bytes, stall: float = 0.0) -> None:
-        """What the model takes."""
+        """Store a record in unit and model; the model must accept it."""
         assert self.model.store(index, label, crc, coded) is ImageStatus.OK
         data = Header(len(coded), label, 0, crc).encode() + coded + bytes(len(coded) % 2)
         record = Record.const({"index": index, "words": len(data) // 2}).as_bits()
@@ -97,12 +97,12 @@ class Store:
         await self.store(index, label, image_crc(index, label, pixels), stuff(pixels), stall)
 
     async def flip(self, word: int, bit: int) -> None:
-        """In both."""
+        """Flip a bit of a word in model and chip."""
         self.model.flip(word, bit)
         await self.copy(word, 1)
 
     async def copy(self, word: int, count: int) -> None:
-        """Words from the model's memory to the chip."""
+        """Copy words from the model's memory to the chip."""
         self.port.past.value = 1
         for at in range(word, word + count):
             value = int.from_bytes(self.model.words[WORD_BYTES * at : WORD_BYTES * (at + 1)], "little")
@@ -112,7 +112,8 @@ class Store:
         await self.port.edge
 
     async def clear_unknown(self, count: int) -> None:
-        """Words that so many records may be read from, but were never stored: noise in the chip, zeros in the model."""
+        """Copy the never written words that a read of the first `count` records may reach: the chip has noise
+        there, the model zeros."""
         for index in range(count):
             entry = self.model.words[ENTRY_BYTES * index : ENTRY_BYTES * (index + 1)]
             at = int.from_bytes(entry, "little") % (1 << ADDRESS_BITS)
@@ -123,7 +124,7 @@ class Store:
                 self.cleared.add((begin, end))
 
     async def put(self, index: int, digit: int, word: int) -> None:
-        """A digit with its entry in the table, as if many had been stored before."""
+        """Write a digit and its table entry into the memory, as if many had been stored before."""
         pixels, label = DIGITS[digit], digit % 10
         data = stored.sealed(label, image_crc(index, label, pixels), stuff(pixels))
         self.model.count = max(self.model.count, index + 1)
@@ -137,7 +138,7 @@ class Store:
         await self.sources["move"].put([Move.const(one).as_bits() for one in fields])
 
     async def take(self, asked: Asked, stall: float) -> None:
-        """The oldest image is what the model fetches."""
+        """Check that the oldest image is the one that the model fetches, and take it."""
         waited = 0
         while not self.found.valid.value or random.random() < stall:
             await self.port.edge
@@ -205,7 +206,7 @@ async def images_come_back(dut):
 
 @cocotb.test()
 async def records_lie_anywhere(dut):
-    """Each line of an index and of an address is high in one of them, and low in another."""
+    """Records at any index and address are read; each of their bits is high in one record, low in another."""
     store = await filled(dut, 1)
     places = [0x555555, 0xAAAAAA, 0xF0F0F0, (1 << ADDRESS_BITS) - 2000]
     indices = [0x5555, 0xAAAA, random.randrange(MAX_SAMPLES - 1), MAX_SAMPLES - 1]
@@ -218,7 +219,7 @@ async def records_lie_anywhere(dut):
 
 @cocotb.test()
 async def a_digest_of_many(dut):
-    """All in one place, a byte long."""
+    """The digest of many records is the model's; all have the same entry, of a record with one byte."""
     store = await filled(dut, 0)
     await store.store(0, 1, 2, b"\1")
     entry = bytes(store.model.words[:ENTRY_BYTES])
@@ -257,7 +258,7 @@ async def records_are_stored_beside_fetched_images(dut):
 
 @cocotb.test()
 async def bad_images(dut):
-    """Each kind of damage has its status, and leaves the next image alone."""
+    """Each kind of damage has its status, and doesn't affect the next image."""
     store = await filled(dut, 2)
     good = stuff(DIGITS[0])
     bad = [
@@ -271,7 +272,7 @@ async def bad_images(dut):
     for coded in bad:
         await store.store(store.model.count, 3, 0, coded)
     await store.store(store.model.count, 3, 1234, good)
-    # the header's length: none at all, more than there may be, as many as it holds
+    # the header's length: 0, above its maximum, all bits set
     for value in (0, MAX_CODED + 1, 0xFFFF):
         index, at = store.model.count, store.model.end
         await store.store_digit(index, 5)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Memory from self test to words: what is written is read, whoever waits; what doesn't answer rightly doesn't work."""
+"""Memory from self test to accesses: written words are read back; a wrong chip fails the self test."""
 
 import random
 from itertools import pairwise
@@ -20,16 +20,16 @@ UNITS = {
     "memory_near": MemoryAndChip(),
     "memory_far": MemoryAndChip(way=7),
     "memory_missing": MemoryAndChip(missing=True),
-    # its upper row bits lead nowhere
+    # its upper row bits aren't connected
     "memory_small": MemoryAndChip(address_bits=14),
 }
-#: Their chip is no such chip: the test is that this is noticed.
+#: Units with a wrong chip, which are only to fail their self test.
 NOT_MUTATED = ("memory_missing", "memory_small")
 
 
 @cocotb.test()
 async def self_test(dut):
-    """It finds the read delay of a memory that is there, and gives up on one that isn't, or is another."""
+    """The self test finds the read delay of a memory, and fails without a memory or with a smaller one."""
     await start(dut)
     await ClockCycles(getattr(dut, CLOCK), 3000)
     for name, works, delay in (("near", 1, 0), ("far", 1, 7), ("missing", 0, 7), ("small", 0, 7)):
@@ -56,7 +56,7 @@ async def what_the_self_test_leaves(dut, name):
 @cocotb.test()
 @cocotb.parametrize(name=["near", "far"])
 async def it_is_refreshed_no_more_than_it_must(dut, name):
-    """From the power-up sequence on: an access of full length fits between the last moment for one and the next."""
+    """After power-up, refreshes are as rare as possible if an access of full length may delay each."""
     port, times, rest = Port(dut, f"memory_{name}"), [], 0
     await start(dut)
     for cycle in range(50_000):
@@ -74,7 +74,7 @@ async def it_is_refreshed_no_more_than_it_must(dut, name):
 @cocotb.test()
 @cocotb.parametrize(name=["near", "far"])
 async def a_memory_at_rest_begins_at_once(dut, name):
-    """But for the few accesses that meet a REFRESH."""
+    """An access to an idle memory begins without delay, except for the few that meet a REFRESH."""
     port = Port(dut, f"memory_{name}__port")
     await start(dut)
     await wait_for(dut, f"memory_{name}__works")
@@ -96,7 +96,7 @@ async def a_memory_at_rest_begins_at_once(dut, name):
 @cocotb.test()
 @cocotb.parametrize(name=["near", "far"], stall=[0.0, 0.5])
 async def words_come_back(dut, name, stall):
-    """Random accesses, in all banks and rows, against a dictionary; words and accesses wait at random."""
+    """Random accesses to random banks and rows return the words of a dictionary, with random stalls."""
     unit = f"memory_{name}"
     await start(dut)
     watch(dut, unit)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The placer against the model: every move, mirrored and not, each address once."""
+"""The placer equals the model for every move, mirrored or not, and writes each address once."""
 
 import random
 
@@ -20,7 +20,7 @@ SIDE = range(-MAX_MOVE, MAX_MOVE + 1)
 
 @cocotb.test()
 async def each_move(dut):
-    """All of one axis with a random one of the other, in random order; pixels wait for each other now and then."""
+    """Each move along one axis, with a random one along the other, gives the model's image."""
     await start(dut)
     port, source = Port(dut, "placer"), FlowSource(dut, "placer__pixel")
     moves = [(dy, random.choice(SIDE)) for dy in SIDE] + [(random.choice(SIDE), dx) for dx in SIDE]

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Records as they are read: entry, header, coded image, whatever their bits say."""
+"""The record reader reads entry, header and coded image of each record, for any contents of the memory."""
 
 import random
 
@@ -29,12 +29,12 @@ from .served import Served
 NAME = "record_reader"
 UNITS = {NAME: RecordReader()}
 
-#: Words of a record's header that say its length, and bits of them.
+#: Bits of the length in a record's header.
 LENGTH_BITS = 16
 
 
 def memory_of_records(indices: list[int]) -> ImageStore:
-    """Some long, some short, anywhere in the memory; of some, the length in memory isn't theirs."""
+    """Return a model with long and short records at random addresses, some with a wrong length."""
     model = ImageStore(CAPACITY)
     model.count = MAX_SAMPLES
     for number, index in enumerate(indices):
@@ -46,7 +46,8 @@ def memory_of_records(indices: list[int]) -> ImageStore:
         for bit in range(LENGTH_BITS):
             if (len(coded) ^ wanted) >> bit & 1:
                 model.flip(begin, bit)
-    # an address beyond the memory's end wraps, one within leads anywhere
+    # two entries with a flipped address bit: an address beyond the memory's end wraps, another one leads to
+    # other words
     for index in indices[11:13]:
         model.flip(ENTRY_WORDS * index + random.randrange(2), random.randrange(16))
     return model
@@ -56,7 +57,7 @@ def memory_of_records(indices: list[int]) -> ImageStore:
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def records_are_read_as_they_lie(dut, stall):
     await start(dut)
-    # each line of an index is high in one, and low in another
+    # each bit of an index is high in one of them, and low in another
     indices = [0x5555, 0xAAAA, *random.sample(range(0x10000, MAX_SAMPLES), 2), *random.sample(range(0x5555), 10)]
     model = memory_of_records(indices)
     memory = Served(dut, f"{NAME}__access", read=f"{NAME}__read", words=model.words, stall=stall)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Records and their table entries as they come into memory: the model's bytes, and not one word elsewhere."""
+"""The record writer writes the model's bytes of records and table entries, and no other word."""
 
 import random
 
@@ -29,7 +29,7 @@ async def the_memory_is_the_models(dut, stall):
     record, data = StreamSource(dut, f"{NAME}__record"), StreamSource(dut, f"{NAME}__data")
     assert (port.count.value, port.end.value) == (model.count, model.end)
     for number in range(24):
-        # the next index, or an old one once more
+        # the next index, or an earlier one again
         index = model.count if model.count < 4 or random.random() < 0.6 else random.randrange(model.count)
         pixels, label = random.choice(DIGITS), random.randrange(10)
         coded = stuff(pixels) if number % 3 else random.randbytes(random.randint(1, 9))

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The controller keeps every rule of the chip, and the chip finds each one that it doesn't keep by a single cycle."""
+"""The controller keeps every rule of the chip; the chip notices each rule broken by a single cycle."""
 
 from dataclasses import replace
 
@@ -13,10 +13,11 @@ from sim.harness.testbench import CLOCK
 
 from .exerciser import Exerciser
 
-#: Times that bind one by one: no other rule hides them, as some do at 48 MHz.
+#: Times for which each rule can be broken alone; at 48 MHz some rules imply others.
 EACH = Cycles(rcd=3, rp=3, ras=7, rc=15, rfc=9, wr=3, mrd=4, refresh=150, power_up=40)
 
-#: The rule that a controller breaks which takes one cycle less (of what is a maximum, one more), with reads or writes alone.
+#: Time that a controller gets wrong by a cycle (a minimum less 1, a maximum plus 1) -> the rule that it
+#: breaks, the traffic in which it does, the chip's times.
 CAUGHT = {
     "rcd": ("tRCD", "reads", EACH),
     "rp": ("tRP", "reads", replace(EACH, rc=7)),
@@ -31,17 +32,17 @@ CAUGHT = {
 
 
 def spoiled(cycles: Cycles, name: str) -> Cycles:
-    """One cycle too few, or too many."""
+    """Return times with one wrong by a cycle: a minimum too small, the maximum (refresh) too large."""
     return replace(cycles, **{name: getattr(cycles, name) + (1 if name == "refresh" else -1)})
 
 
 UNITS = {f"without_{name}": Exerciser(spoiled(cycles, name), cycles) for name, (_, _, cycles) in CAUGHT.items()}
 WRONG = tuple(UNITS)
-#: As built for a board, at clocks from slow to the fastest.
+#: Clocks, from slow to the fastest, for controllers as built for a board.
 CLOCKS = (12_000_000, 48_000_000, 66_000_000, 100_000_000)
 UNITS |= {f"at_{hz}": Exerciser(Cycles.of(hz), Cycles.of(hz), way=hz // 20_000_000) for hz in CLOCKS}
 UNITS |= {f"kept_{name}": Exerciser(CAUGHT[name][2], CAUGHT[name][2]) for name in ("rcd", "rp", "ras")}
-#: Only rules are looked at here, and some are broken on purpose; `test_memory` looks at rules and words.
+#: This bench checks rules alone, some of them broken on purpose; `test_memory` checks rules and words.
 NOT_MUTATED = tuple(UNITS)
 
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The self test on memories in Python: each read delay is found, and each kind of broken line is noticed."""
+"""The self test, on memories in Python, finds each read delay, and notices each kind of broken line."""
 
 import random
 from collections.abc import Callable
@@ -20,9 +20,10 @@ UNITS = {NAME: SelfTest()}
 
 
 class Broken(Served):
-    """A memory whose words are right with one read delay alone, and whose lines may be broken.
+    """A memory that returns the right words for one read delay only, and may have broken lines.
 
-    data, address : what a word, and an address, become on their way.
+    right : that read delay.
+    data, address : functions that a word, and an address, pass through on their way.
     """
 
     def __init__(self, dut, right: int, data: Callable[[int], int], address: Callable[[int], int]):
@@ -32,7 +33,7 @@ class Broken(Served):
         super().__init__(dut, f"{NAME}__port__access", words=bytearray(WORD_BYTES << ADDRESS_BITS), seen=self.shown, **names)
 
     def shown(self, words: list[int]) -> list[int]:
-        """Taken too early, a word is the one before; too late, the one behind."""
+        """Return the captured words: the preceding ones if the delay is too small, else the following."""
         late = int(self.delay.value) - self.right
         before, self.last = self.last, words[-1]
         if late < 0:
@@ -51,17 +52,17 @@ def untouched(value: int) -> int:
 
 
 def stuck(line: int, level: int) -> Callable[[int], int]:
-    """That line is always high, or always low."""
+    """Return a function that sets a line to a level."""
     return lambda value: value | 1 << line if level else value & ~(1 << line)
 
 
 def tied(line: int, other: int) -> Callable[[int], int]:
-    """The first line follows the second one."""
+    """Return a function that sets a line to the level of another line."""
     return lambda value: value & ~(1 << line) | (value >> other & 1) << line
 
 
 async def outcome(dut, memory: Broken) -> tuple[bool, int]:
-    """Whether it works, and with which delay."""
+    """Run the self test; return `works` and the read delay."""
     port = Port(dut, NAME)
     for _ in range(20):
         await port.edge
@@ -88,7 +89,7 @@ async def the_delay_is_found(dut, right):
     await start(dut)
     memory = Broken(dut, right, untouched, untouched)
     assert await outcome(dut, memory) == (True, right)
-    # each address line is seen high alone, and none
+    # accesses at each power of two, and at 0
     assert {address for _, address, _ in memory.accesses} == set(PLACES)
     check_left({place: [memory.read(place + n) for n in range(BURST)] for place in PLACES})
 

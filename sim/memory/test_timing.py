@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Cycles of the slowest chip."""
+"""Times in clock cycles cover the slowest chip."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_at_48_mhz():
 
 
 def test_every_chip_has_its_times_at_every_clock():
-    """Nanoseconds between commands, from whole cycles, are never fewer than any chip asks for."""
+    """At every clock, the times in cycles satisfy every chip's times in nanoseconds."""
     for hz in range(10_000_000, 100_000_001, 1_000_000):
         cycles, ns = Cycles.of(hz), 1e9 / hz
         for chip in CHIPS.values():

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The unstuffer against the codec: good images, bad code, words that come late."""
+"""The unstuffer equals the codec, for good images and bad code, and with words that come late."""
 
 import random
 
@@ -18,7 +18,7 @@ UNITS = {"unstuffer": Unstuffer()}
 
 
 def code() -> bytes:
-    """Coded images, most of them good."""
+    """Return a random coded image, good or damaged."""
     kind = random.randrange(8)
     if kind < 3:
         return stuff(random.choice(DIGITS))
@@ -34,7 +34,7 @@ def code() -> bytes:
 
 
 def expected(coded: bytes) -> tuple[ImageStatus, bytes]:
-    """Status and pixels, those that come before too many."""
+    """Return the codec's status and its pixels, at most `PIXELS`."""
     pixels, cut = unstuff_partly(coded)
     if len(pixels) > PIXELS:
         return ImageStatus.TOO_LONG, pixels[:PIXELS]
@@ -42,7 +42,7 @@ def expected(coded: bytes) -> tuple[ImageStatus, bytes]:
 
 
 def as_words(coded: bytes) -> list[int]:
-    """A last odd byte has anything behind it."""
+    """Return the bytes as words of 16 bits; an odd number of bytes is padded with a random one."""
     padded = coded + random.randbytes(len(coded) % 2)
     return [int.from_bytes(padded[n : n + 2], "little") for n in range(0, len(padded), 2)]
 
@@ -71,7 +71,7 @@ async def images_and_damage(dut, stall):
         assert status == wanted, f"{coded.hex()}: {status!r}, expected {wanted!r}"
         await port.edge
         assert bytes(pixels.words) == shown, coded.hex()
-        # all words are taken, none waits for the next image
+        # all words of this image are taken before the next
         await feeding
         assert not port.done.value, "done again"
         assert stall or status is not ImageStatus.OK or cycles <= PIXELS + len(coded) + 2

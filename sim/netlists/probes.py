@@ -1,4 +1,4 @@
-"""Transitions in a netlist: how often its cells' outputs change, kind by kind, from a sample of them."""
+"""Counts of transitions in a netlist, for a random sample of wires of each kind."""
 
 import json
 import random
@@ -16,41 +16,40 @@ from sim.harness.instance import connections
 
 from .cells import DESIGN, blocks, cells, modelled
 
-#: What counts, in Verilog.
+#: The counter's Verilog.
 COUNTER = Path(__file__).with_name("transitions.v")
 
-#: Of a counter.
+#: Width of a counter in bits.
 BITS = 40
 
-#: Wires of a kind that are counted at most.
+#: Maximum number of wires of a kind that are counted.
 SAMPLE = 2048
 
 
 class Drawn(NamedTuple):
-    """The wires of a kind: how many there are, and those that are counted, by their numbers in the netlist."""
+    """The wires of a kind: their number, and the numbers in the netlist of those that are counted."""
 
     total: int
     wires: list[int]
 
 
 def draw(module: dict[str, Any], seed: int) -> dict[str, Drawn]:
-    """A sample of the wires of each kind that something reads, in a module as Yosys writes it in JSON."""
+    """Draw a sample of the used wires of each kind in Yosys' JSON of a module."""
     chosen, found = random.Random(seed), nets(module)
     return {kind: Drawn(len(used), sorted(chosen.sample(sorted(used), min(SAMPLE, len(used))))) for kind, used in found.items()}
 
 
 class Probed(wiring.Component):
-    """A unit's netlist, with the unit's ports, which counts transitions while it is told to.
-
-    seed: of the draw of wires.
+    """A unit's netlist with the unit's ports and counters of transitions. seed: of the draw of wires.
 
     Members
     -------
     counting : In(1)
+        High: the counters count.
     counted : Out(BITS)
         Cycles in which ``counting`` was high.
     count_KIND : Out(BITS)
-        Transitions of the wires of that kind that were drawn.
+        Transitions of the drawn wires of that kind while ``counting`` was high.
     """
 
     def __init__(self, unit: wiring.Component, name: str, fpga: Fpga, seed: int = 1):
@@ -60,17 +59,17 @@ class Probed(wiring.Component):
 
     @cached_property
     def design(self) -> dict[str, Any]:
-        """Its cells, as Yosys writes them in JSON."""
+        """The unit's cells, in Yosys' JSON."""
         return cells(self.unit, self.module, self.fpga)
 
     @cached_property
     def drawn(self) -> dict[str, Drawn]:
-        """What is counted."""
+        """The wires that are counted, by kind."""
         return draw(self.design["modules"][self.module], self.seed)
 
     @cached_property
     def netlist(self) -> str:
-        """Its Verilog, with an output for the wires of each kind."""
+        """Verilog of the netlist, with an output ``probe_KIND`` for the drawn wires of each kind."""
         module = self.design["modules"][self.module]
         probes = {f"probe_{kind}": {"direction": "output", "bits": drawn.wires} for kind, drawn in self.drawn.items()}
         text = json.dumps({"modules": {self.module: module | {"ports": module["ports"] | probes}}})
@@ -78,7 +77,7 @@ class Probed(wiring.Component):
 
     @property
     def verilog(self) -> dict[str, str]:
-        """As of `Cells`."""
+        """Name and text of each Verilog file that the simulator needs; see `Cells.verilog`."""
         return {self.module: self.netlist, COUNTER.stem: COUNTER.read_text()} | blocks(self.fpga)
 
     def elaborate(self, platform):

@@ -1,4 +1,4 @@
-"""`python -m sim.netlists.switching NAME`: how often wires change, for `boards.estimate.power`, as a test counted it."""
+"""`python -m sim.netlists.switching NAME`: write transition rates for `boards.estimate.power`."""
 
 import importlib
 import json
@@ -14,7 +14,7 @@ from .core_check import counts_file
 
 
 def main(name: str) -> None:
-    """Commit what `sim/netlists/test_core_NAME.py` left in the build folder."""
+    """Write switching.json from the counts that `sim/netlists/test_core_NAME.py` left in the build folder."""
     warnings.simplefilter("ignore", UnusedElaboratable)
     top = importlib.import_module(f"sim.netlists.test_core_{name}").TOP
     found = json.loads(counts_file(name).read_text())

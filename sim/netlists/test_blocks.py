@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Our models of an ECP5's multiplier and block RAM against the components that become them, and against Python."""
+"""The models of an ECP5's multiplier and block RAM behave like the RTL, and like Python."""
 
 import itertools
 import random
@@ -25,12 +25,12 @@ from sim.lib import test_multiplier
 from .cells import BLOCKS
 from .unit import Cells
 
-#: Bits of a factor of the part's multiplier, with a sign or without.
+#: Bits of a factor of MULT18X18D, signed or unsigned.
 FACTOR = 18
 
 
 class Products(wiring.Component):
-    """Products of two words, taken as signed or not; the same word is both factors' sign."""
+    """Products of two words, each taken as signed or as unsigned."""
 
     SIGNS = tuple(itertools.product((False, True), repeat=2))
 
@@ -53,7 +53,7 @@ class Products(wiring.Component):
 
 
 class Words(wiring.Component):
-    """A block memory with a port to read and one to write, parts of words if there is a granularity."""
+    """A block memory with a read port and a write port. granularity: bits per write enable."""
 
     def __init__(self, width, depth, granularity=None):
         self.width, self.depth, self.granularity = width, depth, granularity
@@ -70,14 +70,14 @@ class Words(wiring.Component):
         return m
 
 
-#: One for each width of a DP16KD that netlists of ours have, and parts of words.
+#: A memory for each width of a DP16KD that the netlists use, and two with a write enable per 9 bits.
 WORDS = {str(width): Words(width, (1 << 14) // (width - width // 9)) for width in (1, 2, 4, 9, 18, 36)}
 WORDS |= {"parts_18": Words(18, 1 << 10, 9), "parts_36": Words(36, 1 << 9, 9)}
 MEMORIES = {f"words_{name}": unit for name, unit in WORDS.items()}
 FACTORS = {"products": Products(), "multiplier": Multiplier()}
 
 CELLS = {name: Cells(unit, name, ULX3S) for name, unit in (MEMORIES | FACTORS).items()}
-#: The same component on a part that has another multiplier, of which Yosys has a model.
+#: The multiplier on an iCE40, of whose SB_MAC16 Yosys has a model.
 OTHER = "ice40_multiplier"
 UNITS = CELLS | {f"rtl_{name}": unit for name, unit in (MEMORIES | FACTORS).items()}
 UNITS |= {OTHER: Cells(FACTORS["multiplier"], OTHER, ICEBREAKER)}
@@ -90,7 +90,8 @@ async def memories_keep_words(dut):
 
 
 async def check_words(dut, name, unit):
-    """Anywhere and, more often, at some few addresses; what is read while it is written is inverted in RTL and model alike."""
+    """Random reads and writes, most of them at few addresses, return the written words; a read of a word that
+    is being written returns the old one inverted, in the RTL as in the model."""
     port, width, depth = Port(dut, name), unit.width, unit.depth
     granularity = unit.granularity or width
     parts, ones = width // granularity, (1 << width) - 1
@@ -130,7 +131,7 @@ async def products_of_all_signs(dut):
 
 
 def as_integer(word, shape):
-    """The word's low bits as a number of this shape."""
+    """Return the word's low bits as a number of this shape."""
     word &= (1 << shape.width) - 1
     return word - (shape.signed and word >> shape.width - 1) * (1 << shape.width)
 

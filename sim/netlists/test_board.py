@@ -1,4 +1,4 @@
-"""Synthesis itself: the cells of `tiny`, simulated by Yosys' models of them, train as the golden model does."""
+"""The synthesised cells of `tiny`, in Yosys' models, train bit for bit like the golden model."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The core of `small` as the cells of a ULX3S' part trains a pair of digits as golden does."""
+"""The core of `small` as cells of a ULX3S' part trains two digits bit for bit like the golden model."""
 
 import cocotb
 import pytest
@@ -14,7 +14,7 @@ CONFIG = ULX3S.design("small").config
 TOP = Probed(Core(CONFIG), "small", ULX3S)
 
 
-#: Seconds: Verilator's C++ of it takes long to compile beside other work.
+#: Time limit in seconds; Verilator's C++ of the netlist takes long to compile beside other work.
 PATIENCE = 7200
 
 

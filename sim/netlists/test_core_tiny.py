@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The core of `tiny` as the cells of a ULX3S' part trains a pair of digits as golden does."""
+"""The core of `tiny` as cells of a ULX3S' part trains two digits bit for bit like the golden model."""
 
 import cocotb
 import pytest

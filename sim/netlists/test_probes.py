@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Transitions are counted: a counter's bits change 510 times in 256 cycles, and so do the sums that they are loaded with."""
+"""In 256 cycles 510 transitions are counted at an 8-bit counter, and as many at its adder."""
 
 import cocotb
 from amaranth.hdl import Module
@@ -13,7 +13,7 @@ from .probes import SAMPLE, Probed, draw
 
 
 class Counter(wiring.Component):
-    """Counts cycles."""
+    """An 8-bit counter of cycles."""
 
     value: Out(8)
 

@@ -1,6 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Units as the cells of a ULX3S' part, by the very checks of their benches: an event engine, arrays, an update engine, and
-memories whose commits are centred."""
+"""Units as cells of a ULX3S' part pass the checks of their benches: an event engine, arrays, an update
+engine, and memories with centred commits."""
 
 import cocotb
 
@@ -15,7 +15,7 @@ from sim.update import test_conv_update as update
 
 from .unit import Cells
 
-#: By bench: the units whose netlists are tried.
+#: The units of each bench whose netlists are checked.
 ENGINES = {name: event_engine.UNITS[name] for name in ("event_conv_6x7",)}
 ARRAYS = {name: array.UNITS[name] for name in ("array_4x3x1",)}
 DEVIATIONS = {name: deviations.UNITS[name] for name in ("deviation_weak",)}

@@ -1,4 +1,4 @@
-"""A unit of a bench as cells of a part, in its place."""
+"""A unit of a bench, replaced by its netlist of a part's cells."""
 
 from functools import cached_property
 
@@ -12,9 +12,9 @@ from .cells import blocks, netlist
 
 
 class Cells(wiring.Component):
-    """The netlist of a unit, with the unit's ports; it is synthesised when a bench is built.
+    """The netlist of a unit, with the unit's ports. The unit is synthesised when a bench is built.
 
-    name: of its module, another one in each bench.
+    name: of the netlist's module, which must be unique among the benches.
     """
 
     def __init__(self, unit: wiring.Component, name: str, fpga: Fpga):
@@ -23,12 +23,12 @@ class Cells(wiring.Component):
 
     @cached_property
     def netlist(self) -> str:
-        """Its Verilog."""
+        """Verilog of the netlist."""
         return netlist(self.unit, self.module, self.fpga)
 
     @property
     def verilog(self) -> dict[str, str]:
-        """By name, what the simulator has to read beside the bench: what two units share has the same name."""
+        """Name and text of each Verilog file that the simulator needs; shared files have the same name."""
         return {self.module: self.netlist} | blocks(self.fpga)
 
     def elaborate(self, platform):

@@ -1,4 +1,4 @@
-"""A board that is one file in a temporary folder: no button, no LEDs, a loader that nothing here knows."""
+"""A board in a single file, without button and LEDs, and with a loader that isn't in `plumbing.programs`."""
 
 import sys
 from pathlib import Path
@@ -41,10 +41,10 @@ BARE = Fpga(
 
 
 def add_board(folder: Path, monkeypatch, file: str = FILE) -> None:
-    """Makes `bare.py` of a folder one of the files of the package `boards`."""
+    """Write `bare.py` into a folder, and add that folder to the package `boards` for the time of the test."""
     folder.mkdir(exist_ok=True)
     (folder / "bare.py").write_text(file)
     monkeypatch.setattr(boards, "__path__", [*boards.__path__, str(folder)])
-    # so that it is forgotten afterwards
+    # monkeypatch then removes the imported module after the test
     monkeypatch.setitem(sys.modules, "boards.bare", None)
     monkeypatch.delitem(sys.modules, "boards.bare")

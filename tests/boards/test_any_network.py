@@ -1,4 +1,4 @@
-"""A board takes any network from a file, and a board from a file takes networks too."""
+"""A network from a file can be built for each board, and a board can be any Python file."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Every board elaborates for every preset that it takes, and its clocks can be made. Needs no tool for bitstreams."""
+"""Every board elaborates for each of its presets, and its clocks can be made, without other tools."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from plumbing.errors import DesignError
 from plumbing.programs import LOADERS
 
 DESIGNS = [(name, preset) for name, fpga in BOARDS.items() for preset in fpga.designs]
-#: `medium` takes half a minute and differs from `small` in numbers only.
+#: `medium` is slow: it takes half a minute and differs from `small` in numbers only.
 QUICK = [pytest.param(*design, marks=[pytest.mark.slow] if design[1] == "medium" else []) for design in DESIGNS]
 
 
@@ -40,7 +40,7 @@ def test_serial_rate(name, preset):
 
 
 def test_clock_that_makes_no_serial_rate():
-    """50 MHz / 17 is 2 % from 3 Mbaud, as the ULX3S had it once."""
+    """A clock of 50 MHz is refused for 3 Mbaud: 50 MHz / 17 is off by 2 %."""
     fpga = board("ulx3s")
     design = dataclasses.replace(fpga.design("tiny"), clock_hz=50_000_000)
     message = "ulx3s: 50 MHz can't make 3000000 baud within 0.5%"
@@ -49,14 +49,15 @@ def test_clock_that_makes_no_serial_rate():
 
 
 def test_same_plan_each_time():
-    """What the bitstream's identity promises."""
+    """The build plan is reproducible, and depends on the seed in the build's facts."""
     digests = {plan(board("ulx3s"), "tiny", BuildFacts(), seed=1).digest() for _ in range(2)}
     assert len(digests) == 1
     assert plan(board("ulx3s"), "tiny", BuildFacts(seed=2), seed=1).digest() not in digests
 
 
 def test_build_id_is_of_netlist_and_tools():
-    """Of nothing else: with the sources' text in it, a comment would move the logic."""
+    """The register `build` depends on netlist and tools alone; if it included the sources' text, a new
+    comment would move the logic."""
     fpga, versions = board("icebreaker"), {"yosys": "0.70"}
     known = build_id(fpga, "tiny", BuildFacts(seed=1), versions)
     assert known == build_id(fpga, "tiny", BuildFacts(seed=1), dict(versions))

@@ -1,4 +1,4 @@
-"""A new board is one file: it is found, elaborated and synthesised, and told what is wrong with it."""
+"""A new board is one file; it can be synthesised, and each mistake in it gives an error of one line."""
 
 import json
 import re
@@ -19,7 +19,8 @@ from .new_board import FILE, add_board
 
 
 def test_one_file_is_enough_for_a_netlist(monkeypatch, tmp_path):
-    """Without button and LEDs, and with "ICE" in "Lattice ECP5": cells of an ECP5, pins of the file."""
+    """A board without button and LEDs, described as "Lattice ECP5" (with "ice" in it), gets cells of an ECP5
+    and its pins."""
     add_board(tmp_path / "boards", monkeypatch)
     fpga = board("bare")
     assert "bare" in BOARDS
@@ -107,7 +108,7 @@ def test_a_board_without_a_loader(monkeypatch, tmp_path, capsys):
 
 
 def test_names_need_no_amaranth():
-    """So the command line can list them at once."""
+    """Listing the boards' names doesn't import Amaranth, so the command line completes them without delay."""
     code = "import sys; from boards.catalog import BOARDS; print(list(BOARDS)); assert 'amaranth' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(list(BOARDS)) == str(targets(""))

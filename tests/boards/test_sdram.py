@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The ULX3S's SDRAM: its pins at the chip, a register in each pin, and no other board that changes."""
+"""The ULX3S' SDRAM has all pins of the chip, a register in each pin, and doesn't affect other boards."""
 
 import json
 import re
@@ -23,15 +23,16 @@ from plumbing.errors import DesignError
 
 ULX3S = ("ulx3s", "ulx3s-45f", "ulx3s-25f")
 
-#: Pins of the chip, by what the platform calls them.
+#: The platform's name of each group of the chip's pins -> its width.
 PINS = {"clk": 1, "clk_en": 1, "cs": 1, "ras": 1, "cas": 1, "we": 1, "ba": 2, "a": 13, "dqm": 2, "dq": 16}
 
-#: Registers from the fabric to a pin beside that in the pin's cell: an ODDRX1F has two more (Amaranth, pull request 1668).
+#: Registers in the fabric before the direction's register in an I/O cell, which match the two further stages
+#: in an ODDRX1F (Amaranth, pull request 1668).
 STAGES = 2
 
 
 class Bare(Elaboratable):
-    """Controller and pads, words shifted in and out by the serial pins."""
+    """Controller and pads, with accesses shifted in and words reduced to a bit through the serial pins."""
 
     def elaborate(self, platform):
         m = Module()
@@ -52,7 +53,7 @@ class Bare(Elaboratable):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Folder of `Bare`, synthesised, placed and routed for the smallest ULX3S."""
+    """Synthesise, place and route `Bare` for the smallest ULX3S; return the folder."""
     fpga, folder = board("ulx3s-25f"), tmp_path_factory.mktemp("sdram")
     options = {"synth_opts": fpga.synth_opts, "nextpnr_opts": "--report report.json"}
     made = fpga.platform().prepare(Bare(), "top", emit_src=False, debug_verilog=False, **options)
@@ -76,7 +77,7 @@ def test_every_pin_reaches_the_top_level(top):
 
 
 def test_every_pin_has_a_register_of_its_own(top):
-    """Outputs and inputs are those of double data rate cells, and what drives the data's pins takes as long as the data."""
+    """Each pin has double data rate registers; a data pin's direction has as many stages as its data."""
     by_output = {cell["connections"]["Q"][0]: cell for cell in top["cells"].values() if "Q" in cell["connections"]}
     pad = {bit: name for name, port in top["ports"].items() for bit in port["bits"]}
     captured = {cell["connections"]["D"][0] for cell in top["cells"].values() if cell["type"] == "IDDRX1F"}
@@ -110,7 +111,7 @@ def test_the_registers_are_placed_in_the_pins(built):
 
 @pytest.mark.parametrize("name", ULX3S)
 def test_pins_of_the_board(name):
-    """As constraints for nextpnr: each pin once, at a place of its own."""
+    """The platform has each pin of the SDRAM once, at a site of its own."""
     fpga = board(name)
     assert fpga.sdram is not None
     pins = [entry for entry in fpga.platform().lookup(*fpga.sdram).ios if hasattr(entry, "ios")]
@@ -121,7 +122,7 @@ def test_pins_of_the_board(name):
 
 @pytest.mark.parametrize("name", list(BOARDS))
 def test_who_has_one(name):
-    """What its pins are in is in tests/boards/test_catalog.py."""
+    """Only the ULX3S boards have an SDRAM; tests/boards/test_catalog.py checks the constraints."""
     assert board(name).facts("tiny").sdram == (name in ULX3S)
 
 

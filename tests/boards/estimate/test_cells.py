@@ -1,11 +1,12 @@
-"""Estimated counts beside what was synthesised: boards/estimate/samples.csv and designs.json."""
+"""Estimated counts agree with the synthesised ones in boards/estimate/samples.csv and designs.json."""
 
 import pytest
 
 from boards.estimate import cells, fit
 from boards.estimate.units import KINDS
 
-#: Of the cells and flip-flops of a design that no coefficient was fitted to, and of a unit that they were fitted to.
+#: Largest relative error of cells and flip-flops: of a design that no coefficient was fitted to, of a unit in
+#: the fit.
 LARGEST_ERROR, LARGEST_OF_UNIT = 0.10, 0.20
 
 FORETOLD = fit.foretold()
@@ -13,7 +14,7 @@ FORETOLD = fit.foretold()
 
 def test_there_are_enough_designs_that_nothing_was_fitted_to():
     assert len(FORETOLD) >= 8
-    # whatever is held out has no unit among the samples
+    # designs that are held out have no unit among the samples
     fitted = {sample.design for sample in fit.samples()}
     assert not fitted & {whole.name for whole in fit.wholes() if whole.held}
 
@@ -51,7 +52,7 @@ def test_the_coefficients_are_those_of_the_samples():
 
 
 def test_every_feature_has_a_coefficient():
-    """But for what is counted, and what a kind that shares its function with another leaves out."""
+    """Each feature has a coefficient in some kind of unit, except ``carry``, which is counted."""
     used = {name for of_cells, of_registers in cells.MODEL.values() for name in (*of_cells, *of_registers)}
     for sample in fit.samples():
         assert set(sample.unit.features) - used <= {"carry"}, sample.unit.kind

@@ -1,4 +1,4 @@
-"""Cycles from spikes counted in the model, beside what was simulated and committed."""
+"""Estimated cycles, from spikes counted in the model, agree with the simulated cycles that are committed."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from golden.model.settings import Settings
 from golden.training import checkpoint
 from golden.training.data import load
 
-#: Bits of a request, a cycle each in simulation.
+#: Cycles from one image to the next: the bits of a request, one cycle each in simulation.
 ARRIVAL = 2300.0
 COMMITTED = json.loads((BASELINES / "cycles.json").read_text())
 CASES = [(name, engines) for name, kinds in COMMITTED.items() for engines in kinds]
@@ -43,12 +43,13 @@ def test_of_the_compact_core():
     report = json.loads(baseline_file("icebreaker", "tiny", "yowasp").read_text())["cycles"]
     assert report["samples"] == spec.learning.batch
     assert found.training == pytest.approx(report["training"], rel=1e-4)
-    # inferences there came after a commit, but these are of the weights before it
+    # inferences in the report came after a commit: take static drive and free phase of training, before it
     assert found.inference == pytest.approx(report["phases"]["static"] + report["phases"]["free"], rel=1e-4)
 
 
 def test_of_images_that_come_slower_than_they_are_learnt():
-    """`nudge bench` of 16 digits, 2,193 cycles each on its line: 2,335 and, without what an inference waits for it, 2,056."""
+    """The estimate agrees with `nudge bench` of 16 digits, each 2,193 cycles on the line: 2,335 cycles in
+    training, and 2,056 in inference without the time that it waits for the line."""
     stages, lanes = [{"dense": 12}, {"dense": 10}], {"lanes": [1, 12, 1], "arrays": [1, 1, 1], "shared": [2]}
     known = {"stage": stages, "schedule": {"free": 8, "nudged": 4}, "lanes": {"event": lanes}, "learning": {"batch": 16}}
     config = configuration(network({"name": "flat"} | known, "flat"))

@@ -1,4 +1,4 @@
-"""The estimate's memories are those of the elaborated units: widths, depths, read ports, parts written alone."""
+"""The estimate's memories equal those of the elaborated units: widths, depths, read ports, write enables."""
 
 from collections import Counter
 from dataclasses import replace
@@ -41,7 +41,7 @@ COMPUTED = {
 
 
 def walked(unit):
-    """The memories below a unit, as `Shape` has them, but for read ports that nobody reads."""
+    """Count the memories in an elaborated unit by `Shape`, including read ports that nothing uses."""
     found: Counter[Shape] = Counter()
     left = [Fragment.get(unit, object())]
     while left:
@@ -92,13 +92,13 @@ def test_of_every_unit(name, engines):
         expected = computed(memories.neuron_array(config, bundle.post))
         if fine:
             if bundle is spec.bundles[-1]:
-                # as below: of the mean, and of the difference, which has a memory of its own for it
+                # as below, for the means and for the rounded differences, which have a memory of their own
                 words = 2 << bits_for(config.words(bundle.post) - 1)
                 means, rounded = (Shape(5 * bits, words) for bits in (spec.sum_bits, spec.sum_bits + 2))
                 expected += Counter([replace(means, reads=2), rounded])
                 expected[means] -= 1
         elif bundle is spec.bundles[-1]:
-            # no update engine reads the output's sums as those of its pre layer, so that port goes
+            # the elaborated array has a second read port, for sums of a pre layer, unused in the output layer
             sums = replace(memories.neuron_array(config, bundle.post)[3], count=1)
             expected[sums] -= 2
             expected[Shape(sums.width, sums.depth, reads=2)] += 2

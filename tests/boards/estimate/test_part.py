@@ -1,4 +1,4 @@
-"""Each board's part can be estimated: area, and of an ECP5 the power too."""
+"""The area of each board's part can be estimated, and the power of each ECP5."""
 
 import pytest
 
@@ -13,5 +13,5 @@ def test_the_tables_of_parts_have_every_board(name):
     fpga = BOARDS[name]
     part = fpga.platform().device
     assert part in PARTS, f"{name}: boards.estimate.part.PARTS has no {part}"
-    # the coefficients of the power estimate are those of an ECP5
+    # the power estimate covers the ECP5 alone
     assert fpga.family is not Family.ECP5 or part in STANDBY, f"{name}: boards.estimate.power.STANDBY has no {part}"

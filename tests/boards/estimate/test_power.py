@@ -1,4 +1,4 @@
-"""The arithmetic of the energy estimate: ranges, a wire's capacitance, parts and sum, and a published measurement."""
+"""Arithmetic of the energy estimate: ranges, capacitance, parts, sum, and a published measurement."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ from boards.estimate.power import (
 from boards.toolchain.wires import KINDS, nets, pins, routed
 from plumbing.errors import DesignError
 
-#: 10 wires of LUTs, 30 of flip-flops, in the mean over 3 tiles, 2 segments and 2 inputs.
+#: 10 wires of LUTs and 30 of flip-flops, on average over 3 tiles, 2 segments and 2 inputs.
 FEW = Wired(
     part="LFE5U-85F",
     build="none",
@@ -58,7 +58,7 @@ def test_what_rests_has_clocks_memories_and_leakage_alone():
 def test_changes_cost_half_of_a_charge():
     busy = SILENT | {"LUT4": 0.5, "TRELLIS_FF": 0.1}
     found, wire = Estimate.of(FEW, busy, 50e6, CYCLES).parts["wires and LUTs"], FEW.capacitance
-    # flip-flops of another design may be as busy as calculators assume
+    # the upper bound of the flip-flops' rate is ASSUMED
     logic, registers = wire.plus(INSIDE).times(GLITCHES).times(10 * 0.5), wire.times(Range(30 * 0.1, 30 * ASSUMED))
     assert found == pytest.approx(logic.plus(registers).times(CORE_VOLTS**2 / 2 * 50e6))
     assert Estimate.of(FEW, SILENT | {"MULT18X18D_inputs": 1.0}, 1.0, CYCLES).parts["multipliers"] == pytest.approx(

@@ -1,4 +1,4 @@
-"""What a build keeps of its seeds, and the spacers of its netlist."""
+"""A build keeps the results of its routed seeds, and adds spacers to its netlist."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ from plumbing.errors import TimingError
 
 
 def test_a_further_seed_that_is_not_routed_is_reported(monkeypatch, tmp_path):
-    """The seeds that were routed aren't lost by it; without the first there is no bitstream, so that is an error."""
+    """A further seed that can't be routed is only reported; if the first one can't be, that is an error."""
 
     def route(command, folder, number, kind, clock_hz, added, progress):
         if number == 2:
@@ -37,7 +37,7 @@ def test_a_further_seed_that_is_not_routed_is_reported(monkeypatch, tmp_path):
 
 
 def netlist() -> dict:
-    """A top module of five flip-flops in a row and one in a pin, and another module, as Yosys writes them."""
+    """Return Yosys' JSON: a top module with five flip-flops and one in an I/O cell, and another module."""
     flip_flop = {"type": "TRELLIS_FF", "attributes": {}}
     cells = {f"ff{n}": flip_flop | {"connections": {"DI": [n], "Q": [n + 1]}} for n in range(2, 7)}
     cells["pin"] = flip_flop | {"attributes": {"syn_useioff": "1"}, "connections": {"DI": [7], "Q": [10]}}
@@ -81,7 +81,7 @@ def test_a_build_has_the_spacers_that_its_design_asks_for(monkeypatch, tmp_path)
 
     monkeypatch.setattr(builds.tools, "run", yosys)
     lines: list[str] = []
-    for _ in range(2):  # the second time it is kept
+    for _ in range(2):  # the second call reuses the netlist
         commands, added = builds.synthesise(spaced, "tiny", facts, tmp_path, "yowasp", lines.append)
         assert (commands[0][0], added) == ("yosys", 3)
         written = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"]

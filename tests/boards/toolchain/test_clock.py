@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""PLLs that make each clock in use, and a reset that begins with a loss of lock and ends well after the next."""
+"""PLLs make each clock exactly; reset lasts from a loss of lock until 20 us after the next lock."""
 
 import re
 from itertools import product
@@ -28,8 +28,8 @@ MHZ = [36, 42, 45, 50, 60, 75, 100]
 
 
 def makes(source_hz: int, hz: int, reference: int) -> bool:
-    """Whether any dividers make this clock with a phase detector at source_hz / reference."""
-    # `inner` is what is left to choose
+    """Return whether any dividers make this clock with a phase detector at source_hz / reference."""
+    # the other dividers determine `inner`
     return any(
         hz * output * reference == source_hz * feedback * inner
         for output in range(-(-400_000_000 // hz), min(800_000_000 // hz, 128) + 1)
@@ -56,7 +56,7 @@ def test_clocks_in_use_are_found():
 
 @pytest.mark.parametrize("source", [25, 48])
 def test_ecp5_pll_makes_whole_megahertz(source):
-    """What its error promises, for the clocks that this part's logic can have."""
+    """The ECP5's PLL makes all multiples of 1 MHz from 10 to 100 MHz, as its error message promises."""
     for mhz in range(10, 101):
         assert Ecp5Pll.of(source * 1_000_000, mhz * 1_000_000)
 
@@ -76,7 +76,7 @@ def test_clock_that_cannot_be_made():
 
 
 def clocked(name: str, hz: int) -> str:
-    """RTLIL of one flip-flop on a board, with this clock."""
+    """Return the RTLIL of one flip-flop on a board, with this clock."""
     top, kept = Module(), Signal()
     top.domains.sync = ClockDomain("sync")
     top.submodules.clock = CoreClock(hz, board(name).family)
@@ -85,7 +85,7 @@ def clocked(name: str, hz: int) -> str:
 
 
 def cells(rtlil: str, kind: str) -> list[tuple[str, str]]:
-    """Each cell of a kind: the attributes above it, and what is in it."""
+    """Return attributes and body of each cell of a kind."""
     return re.findall(rf"((?:^ *attribute [^\n]*\n)*)^ *cell \\{kind} [^\n]*\n(.*?)^ *end$", rtlil, re.M | re.S)
 
 
@@ -102,7 +102,7 @@ def test_ecp5_pll_has_what_it_needs_to_lock_and_says_when_it_lost_it(monkeypatch
     ("name", "hz", "buffers"), [("ulx3s", 48_000_000, 1), ("orangecrab", 48_000_000, 1), ("icebreaker", 12_000_000, 0)]
 )
 def test_reset_is_a_global_net(monkeypatch, name, hz, buffers):
-    """By a DCCA on an ECP5, whose clock enable is open: nextpnr makes a gate of one that is connected."""
+    """An ECP5's reset is driven by a DCCA with CE unconnected, which nextpnr would turn into a gate."""
     monkeypatch.setenv("AMARANTH_USE_YOSYS", "builtin")
     found = cells(clocked(name, hz), "DCCA")
     assert len(found) == buffers
@@ -112,12 +112,13 @@ def test_reset_is_a_global_net(monkeypatch, name, hz, buffers):
 
 
 HZ = 1_000_000
-#: Cycles that `sync` stays in reset after lock: 20 us, and a few of the synchronizers.
+#: Cycles that `sync` stays in reset after lock: 20 us; synchronisers add a few.
 HELD = HZ // 50_000
 
 
 def reset_of(steps):
-    """Runs a clock by hand over `steps`, each (locked, number of cycles): resets seen after each cycle, per step."""
+    """Run `steps`, each (locked, number of clock cycles); return for each step the reset before the first and
+    after each cycle."""
     m = Module()
     clock, locked, wanted = Signal(), Signal(), Signal()
     m.domains.sync = ClockDomain("sync")

@@ -1,4 +1,4 @@
-"""Bitstreams for boot loaders: what a plan asks for is known, and dfu-util accepts what is made."""
+"""Bitstreams get the DFU suffix that the platform asks for, and dfu-util accepts it."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ from plumbing.errors import ToolError
 
 
 def test_what_comes_after_packing():
-    """What the platform asks for is known here."""
+    """The build knows the command that the OrangeCrab's platform runs after packing."""
     fpga = BOARDS["orangecrab"]
     words = commands(plan(fpga, "tiny", BuildFacts(0, 1, 0, 0)))
     assert [command[0] for command in words] == ["yosys", fpga.family.nextpnr, fpga.family.packer, "dfu-suffix"]
@@ -24,7 +24,7 @@ def test_what_comes_after_packing():
 def test_the_suffix_byte_by_byte():
     made = dfu.suffixed(b"bits", 0x1209, 0x5AF0)
     assert made[:16].hex() == "62697473" + "ffff" + "f05a" + "0912" + "0001" + "554644" + "10"
-    # a CRC over itself leaves a constant
+    # the suffix stores CRC-32 without its final inversion
     assert zlib.crc32(made[:16]) ^ int.from_bytes(made[16:], "little") == 0xFFFFFFFF
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a netlist before Yosys gets it."""
+"""Changes of a netlist before Yosys reads it."""
 
 import re
 

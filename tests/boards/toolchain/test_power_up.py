@@ -1,4 +1,4 @@
-"""Initial contents of memories: in fewer lines the same, and quick to read."""
+"""Shortened initial contents of memories are the same contents, in short blocks."""
 
 import re
 
@@ -26,23 +26,24 @@ endmodule
 
 
 def module(name, words, bits=8):
-    """A memory with these words, as Yosys writes one."""
+    """Return Yosys' Verilog of a memory with these words."""
     each = "".join(f"    memory[{n}] = {written(word, bits)};\n" for n, word in enumerate(words))
     return MODULE.format(name=name, last=len(words) - 1, words=each, top=bits - 1)
 
 
 def written(word, bits):
-    """A word, as Yosys writes it: 32 bits in decimal."""
+    """Return a word in Yosys' notation: hexadecimal, but decimal for 32 bits."""
     return f"{bits}'d{word}" if bits == 32 else f"{bits}'h{word:0{-(-bits // 4)}x}"
 
 
-#: One that isn't a whole number of blocks, one of the same word but 0, one of different words, one that is short.
+#: Contents of memories: zeros, not a whole number of blocks; equal words other than 0; different words; a
+#: single block.
 CONTENTS = {"zeros": [0] * 130, "same": [0x5A] * 65, "mixed": list(range(100)), "short": [7] * BLOCK_WORDS}
 TEXT = "".join(module(name, words) for name, words in CONTENTS.items()) + module("wide", [0] * 70, 32)
 
 
 def initial_words(text, folder):
-    """What Yosys finds in each memory, by module."""
+    """Return the initial contents that Yosys reads for each module's memory."""
     (folder / "memory.v").write_text(text)
     words = ["yosys", "-p", "read_verilog memory.v; proc; memory_collect; write_rtlil memory.il"]
     assert run_tool(words, "yowasp", folder, folder / "out.log") is None

@@ -1,4 +1,4 @@
-"""What is unpacked from a bitstream: a small design with block RAMs and a PLL, through the real tools, and then changed."""
+"""A bitstream of a small design with block RAMs and a PLL reads back equal; changes are noticed."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from boards.toolchain import dfu, readback, tools
 from boards.toolchain.clock import Ecp5Pll
 from plumbing.errors import ToolError
 
-#: Of the build, with bits on both ends.
+#: Number of the build, with the first and last bit set.
 NUMBER = 0x8421_C0D1
 
 WIDTHS = {Family.ECP5: (36, 512), Family.ICE40: (16, 256)}
@@ -36,7 +36,7 @@ PLL = Ecp5Pll.of(25_000_000, 48_000_000)
 
 
 def design(family):
-    """Two memories with initial contents, read at a counter's address, and for an ECP5 its clock through a PLL."""
+    """Return the RTLIL of two initialised memories, read at a counter's address; on an ECP5 with a PLL."""
     m, (width, depth) = Module(), WIDTHS[family]
     m.domains.sync = ClockDomain(reset_less=True)
     source, locked, out = Signal(name="source"), Signal(), Signal(width, name="out")
@@ -60,7 +60,7 @@ def design(family):
 
 @pytest.fixture(scope="module", params=Family, ids=lambda family: family.name)
 def made(request, tmp_path_factory):
-    """Family, folder of the build, folder of the route, bitstream."""
+    """Make the design; return family, folder of the build, folder of the route, bitstream."""
     family, folder = request.param, tmp_path_factory.mktemp("built")
     place = folder / "seed1"
     place.mkdir()
@@ -83,7 +83,7 @@ def found(made, bitstream):
 
 
 def test_all_is_as_asked_and_what_is_not_is_told(made, tmp_path):
-    """Once unpacked, each thing is changed in what was asked for, or in what came back."""
+    """The unpacked bitstream equals the routed design; a change of any setting in either is noticed."""
     family, folder, place, bitstream = made
     suffixed = tmp_path / "with-suffix"
     suffixed.write_bytes(dfu.suffixed(bitstream.read_bytes(), 0x1209, 0x5AF0))
@@ -121,12 +121,12 @@ def test_all_is_as_asked_and_what_is_not_is_told(made, tmp_path):
 
 
 def configures(family, line):
-    """A line of a lookup table, or of the first tile with logic."""
+    """Return whether a line configures a lookup table (ECP5) or a logic tile (iCE40)."""
     return "INIT" in line if family is Family.ECP5 else re.fullmatch("[01]{54}", line) and "1" in line
 
 
 def flipped(line):
-    """With another last digit."""
+    """Return the line with its last digit changed."""
     return line[:-1] + ("1" if line[-1] == "0" else "0")
 
 

@@ -1,4 +1,4 @@
-"""Reports from nextpnr's JSON, rates from cycles, and the gate that compares with the committed report."""
+"""Reports from nextpnr's JSON, rates from cycles, and the comparison with the committed report."""
 
 import json
 
@@ -10,7 +10,7 @@ from boards.toolchain.route import read_route
 from boards.toolchain.tools import numbers
 from plumbing.errors import ToolError
 
-#: The shape of nextpnr's report, cut down.
+#: An excerpt in the form of nextpnr's report.
 NEXTPNR = {
     "fmax": {
         "$glbnet$clk25": {"achieved": 200.0, "constraint": 25.0},
@@ -29,7 +29,7 @@ CYCLES = {"training": 10_000.0, "inference": 4_000.0}
 
 
 def built(*fmax_mhz: float, unrouted: tuple[int, ...] = ()) -> dict:
-    """A build with these seeds."""
+    """Return the values of a build with seeds 1, 2, ... of these fmax."""
     routes = []
     for seed, mhz in enumerate(fmax_mhz, start=1):
         nextpnr = json.loads(json.dumps(NEXTPNR))
@@ -97,7 +97,7 @@ def test_version_numbers():
 
 @pytest.mark.parametrize("file", sorted(reports.BASELINES.glob("*-*-*.json")), ids=lambda file: file.stem)
 def test_committed_report(file):
-    """Of a board and preset that there are, with timing met, for the network as it is."""
+    """A committed report is for a known board and preset, and for the present design, and meets timing."""
     report = json.loads(file.read_text())
     fpga = board(report["board"])
     assert file.stem.rsplit("-", 1)[0] == f"{fpga.name}-{report['preset']}"

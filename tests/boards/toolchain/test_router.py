@@ -1,4 +1,4 @@
-"""When the router is given up."""
+"""The router is given up after `PATIENCE` iterations without improvement."""
 
 from boards.toolchain.router import PATIENCE, lost, overused
 
@@ -18,5 +18,5 @@ def test_a_router_is_lost_when_no_iteration_is_better_for_long():
     assert lost([*falling, *range(1, PATIENCE + 1)]) == (
         f"the router had 1 wires too many after 100 iterations, and after {100 + PATIENCE} it has {PATIENCE}"
     )
-    # a better one in between is hope
+    # an improvement restarts the count
     assert lost([9, *[10] * (PATIENCE - 1), 8, *[10] * (PATIENCE - 1)]) is None

@@ -1,4 +1,4 @@
-"""What the area model is fitted to: counts of netlists."""
+"""Counts of netlists, which the area model is fitted to."""
 
 import csv
 

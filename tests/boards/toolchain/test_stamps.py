@@ -1,4 +1,4 @@
-"""What lies in a build's folder is believed only if it is as a finished stage left it."""
+"""Files in a build's folder are reused only if they are unchanged since a stage finished."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Which tools were called; `becomes` says what they do."""
+    """Replace the tools by Python programs: `become` sets them, `taken` returns the new calls."""
     called: list[str] = []
     programs: dict[str, str] = {}
 
@@ -165,14 +165,14 @@ def test_stamps_of_files_that_are_gone(tmp_path):
 
 
 def terabyte(path):
-    """A sparse file that takes hours to read."""
+    """Make a sparse file of 1 TiB, which would take hours to read."""
     path.touch()
     os.truncate(path, 1 << 40)
 
 
 @pytest.mark.timeout(300)
 def test_what_is_no_file_any_more_is_made_again(folder, calls):
-    """A pipe would keep whoever reads it waiting, and a folder isn't replaced by a file."""
+    """A stage runs again if a pipe (which would block), a folder or a huge file replaces one of its files."""
     calls.become(nextpnr_ice40=NEXTPNR.format(status=0), icepack="import pathlib; pathlib.Path('top.bin').write_bytes(b'bits')")
     packed(folder)
     for name, instead in (

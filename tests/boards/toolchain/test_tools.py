@@ -1,4 +1,4 @@
-"""The one launcher of the programs that make a bitstream."""
+"""`tools.run` starts the programs that make a bitstream; nothing else does."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).parents[3]
 
 @pytest.fixture
 def program(monkeypatch):
-    """Function: what every tool does from now on, in Python."""
+    """Return a function that replaces every tool by a Python program."""
 
     def becomes(code):
         monkeypatch.setattr(tools, "command", lambda tool, kind: [sys.executable, "-c", code])

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Verilog for other flows is what a part has; Verilog for simulation is not."""
+"""Exported Verilog has the part's memories, not the models for simulation; other flows accept it."""
 
 import contextlib
 import io
@@ -24,18 +24,18 @@ from sim.board.verilator import environment, to_verilog
 from tests.host.cli.command import run
 from tests.networks import NETWORKS
 
-#: Registers of `hw.lib.block_memory` that choose the inverted word, and its attribute for synthesis.
+#: Registers of `hw.lib.block_memory` that select the inverted word in simulation; its attribute.
 COLLISION_MODEL, ATTRIBUTE = re.compile(r"\bundefined_\d+"), f"(* {UNDEFINED} "
 
 
 @cache
 def tiny_for_a_part():
-    """An export."""
+    """Return the export of `tiny` for the OrangeCrab."""
     return synthesisable_verilog(ORANGECRAB, "tiny")
 
 
 def test_collisions_are_modelled_for_simulation_alone():
-    """A synthesised model of them would be wrong bits on a board."""
+    """Only Verilog for simulation models read collisions; on a board the model would give wrong bits."""
     facts, config = ORANGECRAB.facts("tiny"), ORANGECRAB.design("tiny").config
     simulated = to_verilog(Top(config, clock_hz=facts.clock_hz, divisor=facts.uart_divisor, window=facts.window), "top")
     assert COLLISION_MODEL.search(simulated)
@@ -46,13 +46,13 @@ def test_collisions_are_modelled_for_simulation_alone():
 
 
 def test_no_name_looks_like_a_bit_of_another():
-    """Yosys' abc9 stops at one."""
+    """No escaped name has a bracket, which Yosys' abc9 would take for a bit of another name, and stop."""
     assert re.search(r"\\\S+<0> ", tiny_for_a_part())
     assert not re.search(r"\\\S*\[", tiny_for_a_part())
 
 
 def test_what_memories_hold_is_said_in_short_blocks():
-    """Yosys takes a time that grows with the square of a block. Frame buffers are left open."""
+    """`initial` blocks are short (Yosys' time grows with the square of a block); frame buffers have none."""
     text = tiny_for_a_part()
     blocks = re.findall(r"^  initial begin\n(.*?)^  end\n", text, re.M | re.S)
     assert max(block.count("\n") for block in blocks) <= BLOCK_WORDS
@@ -67,7 +67,7 @@ def test_primitives_of_the_part_are_taken():
     assert "SB_SPRAM256KA" in synthesisable_verilog(ICEBREAKER, "tiny")
 
 
-#: As small as a network may be that has one bundle of each kind.
+#: The smallest network with a bundle of each kind.
 LEAST = """
 name = "least"
 stage = [{conv = 2}, {conv = 2}, {dense = 10}]
@@ -79,7 +79,7 @@ lanes = [1, 2, 2, 2]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """With the network's file."""
+    """Return a folder with the network's file."""
     path = tmp_path_factory.mktemp("export")
     (path / "least.toml").write_text(LEAST)
     return path
@@ -87,7 +87,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["bytes", "uart"])
 def exported(request, folder):
-    """Path of an export, without suffix."""
+    """Export the network; return the path without suffix."""
     out = folder / f"{request.param}.v"
     arguments = ["verilog", "ulx3s", "--network", folder / "least.toml", "--link", request.param, "--out", out, "--json"]
     written = io.StringIO()
@@ -101,7 +101,7 @@ def exported(request, folder):
 
 
 def test_ports_are_what_is_said(exported):
-    """Name, direction and width of each port in the text."""
+    """The exported module has the ports in `PORTS` with direction and width, and pins of the serial line."""
     text = exported.with_suffix(".v").read_text()
     found = {
         (name, way, int(high or 0) + 1)
@@ -118,7 +118,7 @@ def test_ports_are_what_is_said(exported):
 
 @pytest.mark.parametrize(("name", "out"), [("board.json", "board.v"), ("top.lpf", "top.v")])
 def test_only_files_of_an_earlier_export_are_replaced(folder, tmp_path, capsys, name, out):
-    """All of them, or none."""
+    """An export that would overwrite a foreign file is refused, and writes no file."""
     (tmp_path / name).write_text('{"mine": 1}')
     arguments = ["verilog", "ulx3s", "--network", str(folder / "least.toml"), "--out", str(tmp_path / out)]
     assert cli.main(arguments) == ExitCode.USAGE
@@ -138,11 +138,11 @@ def test_the_folder_of_an_export_is_made(folder, tmp_path, capsys):
 
 
 def bench(exported, folder):
-    """What the exported bench prints, by Verilator."""
-    # what Verilator's own `configure` would have set, as in sim.board.verilator; coroutines are C++20
+    """Run the exported bench in Verilator; return its output."""
+    # variables that Verilator's `configure` would have set, as in sim.board.verilator; coroutines need C++20
     variables = {"PCH_I": "-include", "STD": "-std=gnu++20", "COROUTINES": "-fcoroutines"}
     flags = " ".join(f"CFG_CXXFLAGS_{name}={value}" for name, value in variables.items())
-    # a bench runs for seconds
+    # no optimisation, since a bench runs for seconds only
     flags += " CFG_LDLIBS_THREADS=-pthread OPT_FAST=-O0 OPT_GLOBAL=-O0"
     files = [f"{exported.name}_tb.v", f"{exported.name}.v"]
     made = folder / f"made-{exported.name}"
@@ -155,7 +155,7 @@ def bench(exported, folder):
 
 
 def test_its_bench_passes_and_can_fail(exported, folder):
-    """A wrong byte of a weight, in what is sent or in what has to come back, is found."""
+    """The bench passes with its script, and fails if an expected byte of an answer is wrong."""
     script = exported.with_suffix(".hex")
     right = script.read_text().split()
     assert "PASSED: " in bench(exported, folder)
@@ -176,18 +176,18 @@ def test_icarus_takes_it_without_a_word(exported, folder):
         assert "PASSED: " in subprocess.run(["vvp", exported.name], cwd=folder, capture_output=True, text=True).stdout
 
 
-#: Block RAM of families that Yosys knows.
+#: Family, as Yosys calls it -> its block RAM.
 BLOCK_RAM = {"ecp5": "DP16KD", "ice40": "SB_RAM40_4K", "xilinx": "RAMB", "gowin": "DP"}
 
 
 def synthesise(file, family):
-    """Yosys makes a netlist of an export for a family, with block RAM, and warns of nothing else."""
+    """Check that Yosys synthesises an export for a family, with block RAM and without unexpected warnings."""
     script = f"read_verilog {file.name}; synth_{family} -top top; stat"
     failure = run_tool(["yosys", "-q", "-l", "yosys.log", "-p", script], "yowasp", file.parent, file.parent / "out.log")
     assert failure is None
     log = (file.parent / "yosys.log").read_text()
     assert BLOCK_RAM[family] in log
-    # of its own text for the part, and of memories of one word
+    # expected warnings: about Yosys' own Verilog of the part, and about memories with one word
     known = re.compile(r"^/share/|Replacing memory \\bias with list of registers")
     assert [line for line in log.splitlines() if "Warning: " in line and not known.search(line)] == []
 
@@ -205,7 +205,8 @@ def test_other_flows_take_it(family, folder, tmp_path, capsys):
 @pytest.mark.parametrize("family", ["ecp5", "xilinx"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_that_no_preset_has(name, family, tmp_path, capsys):
-    """One lane a layer: what is wider has the same units."""
+    """Other flows accept networks unlike the presets, with one lane for each layer; wider ones have the same
+    units."""
     file, out = tmp_path / "mine.toml", tmp_path / "mine.v"
     layers = NETWORKS[name].count("[[stage]]") + 1
     file.write_text(f"{NETWORKS[name]}[lanes.event]\nlanes = {[1] * layers}\n")
