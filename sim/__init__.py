@@ -1,1 +1,1 @@
-"""Simulation: cocotb benches of every component and of the whole core, and the virtual board."""
+"""Simulation: cocotb benches of every component and of the whole core."""

@@ -10,11 +10,11 @@ import os
 import numpy as np
 import pytest
 
+from boards.virtual import program
 from golden.contract import network_file
 from golden.contract.shapes import Input
 from host.cli import main as cli
 from plumbing.errors import ExitCode
-from sim.board import program
 from tests.networks import NETWORKS
 
 SAMPLES = os.environ.get("NUDGE_SAMPLES", "2")

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from boards.toolchain.report import BASELINES, TOLERANCES
+from boards.virtual.board import VirtualBoard
+from boards.virtual.program import board_program
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.training import checkpoint
 from golden.training.data import load
 from host.boards.serial import SerialBoard
 from host.training.bench import bench
-from sim.board.program import board_program
-from sim.board.virtual import VirtualBoard
 
 COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cycles.json").read_text())
 WEIGHTS = Path(checkpoint.__file__).parents[1] / "weights"

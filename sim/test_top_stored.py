@@ -5,7 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from boards.virtual import VIRTUAL_SDRAM
+from boards.virtual import VIRTUAL_SDRAM, verilator
+from boards.virtual.board import VirtualBoard
+from boards.virtual.gateware import PowerOn
+from boards.virtual.program import compile_board
 from golden.contract import stored
 from golden.contract.config import configuration
 from golden.contract.presets import preset
@@ -31,10 +34,6 @@ from host.link.link import Link, RefusedError
 from hw.memory.timing import Cycles
 from hw.top import Top
 from plumbing.errors import LinkError, ToolError
-from sim.board import verilator
-from sim.board.gateware import PowerOn
-from sim.board.program import compile_board
-from sim.board.virtual import VirtualBoard
 from sim.rigs.modelled.beside_model import BesideModel, FuzzError, encoded
 
 CONFIG = configuration(preset("tiny"))

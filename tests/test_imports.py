@@ -24,9 +24,8 @@ BROKEN = {
     "gateware knows the contract and nothing else of ours": ("hw.lib.flow", "golden.model.ops"),
     "gateware: from the library up to the top": ("hw.lib.flow", "hw.core.core"),
     "gateware: the link knows a core's interface, not its parts": ("hw.link.registers", "hw.core.sequencer"),
-    "boards know gateware and contract": ("boards.fpga", "golden.model.ops"),
+    "boards know gateware and contract": ("boards.virtual.board", "host.link.frame"),
     "boards: facts don't need the toolchain": ("boards.catalog", "boards.toolchain.report"),
-    "the virtual board is below the host": ("sim.board.virtual", "host.link.frame"),
     "host: from the link up to the command line": ("host.link.frame", "host.boards.open"),
     "with a board at hand, the host needs neither Amaranth nor a toolchain": ("host.link.frame", "amaranth"),
     "the model has no command line of its own": ("golden.model.ops", "typer"),
@@ -82,7 +81,7 @@ def test_a_contract_notices(lint, name):
 
 def test_an_exception_that_is_taken_away_is_missed(lint, tmp_path):
     text = (ROOT / "pyproject.toml").read_text()
-    line = '    "host.boards.open -> sim.board.virtual", # --board sim\n'
+    line = '    "host.boards.open -> boards.virtual.board", # --board sim\n'
     assert line in text
     (tmp_path / "pyproject.toml").write_text(text.replace(line, ""))
     name = "with a board at hand, the host needs neither Amaranth nor a toolchain"

@@ -20,14 +20,8 @@ from plumbing.cache import build_root
 from plumbing.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("boards", "golden", "host", "hw", "nudge", "paper", "plumbing", "sim")
+PACKAGES = ("boards", "golden", "host", "hw", "nudge", "paper", "plumbing")
 SECONDS = 300
-
-
-def shipped(path: str) -> bool:
-    """Return whether a file belongs in the wheel: all of PACKAGES but benches and developers' scripts."""
-    folder, name = path.split("/")[:-1], path.split("/")[-1]
-    return folder[0] != "sim" or (folder[1:] in ([], ["board"]) and not name.endswith(".sh"))
 
 
 def ended(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -78,7 +72,7 @@ def test_every_file_is_in_the_wheel(wheel):
     found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = (path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file())
     names = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
-    assert found == set(filter(shipped, names))
+    assert found == names
 
 
 def test_every_module_can_be_imported(wheel, installed):

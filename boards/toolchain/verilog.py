@@ -83,7 +83,7 @@ def synthesisable_verilog(fpga: Fpga, preset: str, link: str = "uart") -> str:
     Raises `DesignError` if the board has no design for the preset.
 
     The logic is elaborated for the board's platform, so that memories behave as on the part: a read of a word
-    that is being written is undefined, and no logic uses it. `sim.board.verilator.to_verilog` returns a wrong
+    that is being written is undefined, and no logic uses it. `boards.virtual.verilator.to_verilog` returns a wrong
     word there on purpose.
     """
     # Amaranth's own Yosys, which is pinned, so that each machine writes the same text

@@ -40,7 +40,7 @@ def virtual_board(
 
     engines: one of `golden.contract.config.ENGINES`; if the network has no lanes for them, some are chosen.
     port: TCP port, 0 for any free one. memory: with an SDRAM for samples. options: those of
-    `sim.board.virtual.VirtualBoard`. Raises `ToolError`, and `ConfigError` for a network that is too
+    `boards.virtual.board.VirtualBoard`. Raises `ToolError`, and `ConfigError` for a network that is too
     large for gateware.
     """
     if not 0 <= port <= 65535:
@@ -49,7 +49,7 @@ def virtual_board(
     try:
         # imported here, as real boards need neither Amaranth nor Verilator
         from boards.virtual import VIRTUAL_SDRAM
-        from sim.board import virtual as simulation
+        from boards.virtual import board as simulation
     except ImportError as error:
         raise ToolError(f"simulation needs the package {error.name}: {install('sim')}") from None
     if engines not in dict(spec.lanes):

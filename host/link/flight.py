@@ -16,7 +16,7 @@ EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE, Status.BAD_IMAGE, Sta
 
 
 @dataclass
-class Request:
+class Sent:
     """A request with its sequence number and its answer; `status` is None until it is answered."""
 
     sequence: int
@@ -42,7 +42,7 @@ class Flight:
     def __init__(
         self, name: str, patience: Patience, counters: Counters, retries: int, resends: int, clock: Callable[[], float]
     ):
-        self.requests: deque[Request] = deque()
+        self.requests: deque[Sent] = deque()
         #: Reason to send all unanswered requests again, once no further answer is expected; None without
         #: trouble.
         self.trouble: str | None = None
@@ -60,7 +60,7 @@ class Flight:
         #: Reason for the last resend, for the error message.
         self._reason = ""
 
-    def add(self, request: Request) -> None:
+    def add(self, request: Sent) -> None:
         """Append a request that is being sent; if it is the only one, start the wait for it."""
         self.requests.append(request)
         self._awaited += 1
@@ -121,7 +121,7 @@ class Flight:
                 return
         self._counters.unexpected += 1
 
-    def take(self) -> Request | None:
+    def take(self) -> Sent | None:
         """Remove and return the oldest request if it is answered. The caller calls `wait` afterwards."""
         if not self.requests or self.requests[0].status is None:
             return None
@@ -136,7 +136,7 @@ class Flight:
         prompt = self.trouble is not None and self._awaited == 0 and self._attempts < patience.PROMPT
         return bool(self.requests) and (silent or prompt)
 
-    def again(self) -> list[Request]:
+    def again(self) -> list[Sent]:
         """Return all unanswered requests, oldest first, to be sent again.
 
         Raises `LinkError` after too many missed deadlines or resends, or if the board was reset.

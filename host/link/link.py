@@ -15,7 +15,7 @@ from plumbing.errors import BoardError, IdentityError, LinkError
 from . import frame, patience
 from .channel import Channel
 from .counters import Counters, Heard
-from .flight import EXECUTED, Flight, Request
+from .flight import EXECUTED, Flight, Sent
 from .patience import Patience
 from .port import BAUDS, open_port
 
@@ -244,11 +244,11 @@ class Link:
         while len(flight.requests) < self.window and (drawn := next(source, None)) is not None:
             command, payload = drawn
             sequence, self._next = self._next, (self._next + 1) % 256
-            request = Request(sequence, command, frame.request(sequence, command, payload))
+            request = Sent(sequence, command, frame.request(sequence, command, payload))
             flight.add(request)
             self.channel.write(request.frame)
 
-    def _refused(self, done: Request) -> RefusedError:
+    def _refused(self, done: Sent) -> RefusedError:
         assert done.status is not None
         said = f"{self.name}: the board refused {done.command.name}: {done.status.name}"
         return RefusedError(said, done.status, done.payload)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from boards import BoardFacts
+from boards.virtual.board import VirtualBoard, idle_cycles
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.contract.protocol import VERSION, Command
@@ -18,8 +19,6 @@ from host.link import frame
 from host.link.link import Link
 from plumbing.errors import ExitCode, ToolError
 from tests.sockets import listening
-
-from .virtual import VirtualBoard, idle_cycles
 
 CONFIG = configuration(preset("tiny"))
 SCRATCH = 0
@@ -160,7 +159,7 @@ def test_port_in_use(board):
 def test_dies_with_its_parent():
     program = (
         "import time; from golden.contract.presets import preset; from golden.contract.config import configuration\n"
-        "from sim.board.virtual import VirtualBoard\n"
+        "from boards.virtual.board import VirtualBoard\n"
         "board = VirtualBoard(configuration(preset('tiny'))).__enter__()\n"
         "print(board.url, board.process, flush=True); time.sleep(60)"
     )

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from boards.virtual import VIRTUAL
+from boards.virtual import VIRTUAL, gateware, program, verilator
 from golden.contract.config import ENGINES, Config, configuration
 from golden.contract.presets import preset
 from plumbing.cache import source_files
 from sim.netlists import board as netlist
-
-from . import gateware, program, verilator
 
 CHECKOUT = Path(__file__).parents[2]
 TINY = configuration(preset("tiny"))
@@ -98,7 +96,7 @@ def test_a_changed_source_is_compiled_anew(asked, monkeypatch, changed):
 @pytest.mark.parametrize(
     ("module", "platform"),
     [
-        ("sim.board.gateware", "None"),
+        ("boards.virtual.gateware", "None"),
         ("sim.netlists.board", "ICEBreakerPlatform()"),
     ],
 )

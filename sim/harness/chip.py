@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from sim.board.sdram_rules import Rule
+from boards.virtual.sdram_rules import Rule
 
 from .testbench import CLOCK
 

@@ -12,12 +12,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from boards.virtual import verilator
 from golden.model import ops
 from hw.synapse.average_pool import AveragePool
 from plumbing import cache
 from plumbing.cache import cached
 from plumbing.errors import ToolError
-from sim.board import verilator
 
 from . import testbench
 from .streams import FlowSource, Monitor, Port, StreamSink, StreamSource, pack, serve_memory, start, unpack, wait_for

@@ -44,9 +44,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from cocotb_tools.runner import get_runner
 
+from boards.virtual import verilator
 from plumbing.cache import build_root, cached
 from plumbing.errors import ToolError
-from sim.board import verilator
 
 from .waves import write_setup
 

@@ -8,6 +8,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from boards.virtual.sdram import Sdram
 from golden.contract import stored
 from golden.contract.messages import PIXELS
 from golden.contract.stored import CAPACITY, MAX_CODED, MAX_MOVE, MAX_SAMPLES, WORD_BYTES, Asked, Header, ImageStatus, image_crc
@@ -16,7 +17,6 @@ from golden.model.image_store import ImageStore as Model
 from hw.memory.image_store import ImageStore
 from hw.memory.interface import ADDRESS_BITS, Access, Move, Port, Range, Record
 from hw.memory.memory import Memory
-from sim.board.sdram import Sdram
 from sim.harness import streams
 from sim.harness.chip import watch
 from sim.harness.streams import StreamSink, StreamSource, start, wait_for

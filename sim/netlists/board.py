@@ -15,13 +15,13 @@ from boards.toolchain import tools
 from boards.toolchain.netlist import plain_names
 from boards.ulx3s import ULX3S
 from boards.virtual import VIRTUAL
+from boards.virtual.gateware import PowerOn
+from boards.virtual.program import compile_board
 from golden.contract.config import Config
 from hw.lib.elaboration import fast_elaboration
 from hw.top import Top
 from plumbing.cache import cached, source_texts
 from plumbing.errors import ToolError
-from sim.board.gateware import PowerOn
-from sim.board.program import compile_board
 
 from .cells import ice40_models
 

@@ -14,10 +14,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from boards.icebreaker import ICEBREAKER
 from boards.ulx3s import ULX3S
+from boards.virtual import verilator
 from hw.lib.block_memory import BlockMemory
 from hw.lib.multiplier import Multiplier
 from plumbing.errors import ToolError
-from sim.board import verilator
 from sim.harness.streams import Port, start
 from sim.harness.units import each
 from sim.lib import test_multiplier

@@ -5,12 +5,12 @@ import pytest
 from boards.icebreaker import ICEBREAKER
 from boards.orangecrab import ORANGECRAB
 from boards.virtual import VIRTUAL
+from boards.virtual.board import VirtualBoard
 from golden.contract.presets import preset
 from golden.training import data
 from golden.training.plan import Plan
 from host.boards.serial import SerialBoard
 from host.training.compare import compare
-from sim.board.virtual import VirtualBoard
 
 from .board import netlist_program
 

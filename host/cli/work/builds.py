@@ -136,7 +136,7 @@ def run_flash(target: Target, seed: int | None, kind: str, board: str | None) ->
 
 def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
     """Return the cycles of a training sample and an inference of a configuration, by the simulated RTL."""
-    from sim.board.virtual import VirtualBoard
+    from boards.virtual.board import VirtualBoard
 
     with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
         result = bench(board, config, data.load("embedded", shown=config.spec.input), samples, seed=0)

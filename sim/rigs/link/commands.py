@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from boards.virtual import VIRTUAL, VIRTUAL_SDRAM
+from boards.virtual.board import VirtualBoard
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.contract.spec import Spec
@@ -14,7 +15,6 @@ from golden.training.plan import Plan, first_samples
 from host.training.compare import compare
 from host.training.throughput import ADAPTER_DELAY, BAUD
 from plumbing.errors import ExitCode, UsageError
-from sim.board.virtual import VirtualBoard
 
 from . import sweep as single
 from .delays import measured

@@ -3,6 +3,7 @@
 import pytest
 
 from boards.virtual import VIRTUAL, VIRTUAL_SDRAM
+from boards.virtual.board import VirtualBoard
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.contract.protocol import Command
@@ -10,7 +11,6 @@ from golden.training.data import load
 from golden.training.plan import Plan
 from host.boards.serial import SerialBoard
 from host.training.throughput import ADAPTER_DELAY, BAUD
-from sim.board.virtual import VirtualBoard
 from sim.rigs.modelled.beside_model import BesideModel, FuzzError, encoded
 
 from .delays import measured

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from boards.virtual.board import VirtualBoard
 from golden.model.parameters import initial
 from golden.model.settings import Settings
 from golden.training.data import Data
@@ -14,7 +15,6 @@ from host.boards.interface import OpenBoard
 from host.boards.serial import SerialBoard
 from host.link.link import Link
 from plumbing.errors import NudgeError
-from sim.board.virtual import VirtualBoard
 
 #: Kinds of memories with a pattern of their arrays' names; the first that matches counts.
 KINDS = {

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+from boards.virtual.board import VirtualBoard
 from golden.contract.config import ENGINES, configuration
 from golden.contract.presets import preset
 from golden.training.data import load
 from plumbing.errors import ToolError
 from plumbing.progress import Meter
-from sim.board.virtual import VirtualBoard
 
 from .cases import (
     COUNTED,

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from boards.virtual import VIRTUAL
+from boards.virtual.gateware import top_verilog
+from boards.virtual.program import compile_board, list_memories
 from golden.contract.config import Config
-from sim.board.gateware import top_verilog
-from sim.board.program import compile_board, list_memories
 
 #: Comment with which Verilator keeps a register, accepts values from outside, and recomputes the
 #: dependent logic.

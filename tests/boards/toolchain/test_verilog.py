@@ -16,11 +16,11 @@ from boards.orangecrab import ORANGECRAB
 from boards.toolchain.power_up import BLOCK_WORDS
 from boards.toolchain.tools import run as run_tool
 from boards.toolchain.verilog import FRAME_BUFFERS, PORTS, synthesisable_verilog
+from boards.virtual.verilator import environment, to_verilog
 from host.cli import main as cli
 from hw.lib.block_memory import UNDEFINED
 from hw.top import Top
 from plumbing.errors import DesignError, ExitCode
-from sim.board.verilator import environment, to_verilog
 from tests.host.cli.command import run
 from tests.networks import NETWORKS
 
@@ -139,7 +139,7 @@ def test_the_folder_of_an_export_is_made(folder, tmp_path, capsys):
 
 def bench(exported, folder):
     """Run the exported bench in Verilator; return its output."""
-    # variables that Verilator's `configure` would have set, as in sim.board.verilator; coroutines need C++20
+    # variables that Verilator's `configure` would have set, as in boards.virtual.verilator; coroutines need C++20
     variables = {"PCH_I": "-include", "STD": "-std=gnu++20", "COROUTINES": "-fcoroutines"}
     flags = " ".join(f"CFG_CXXFLAGS_{name}={value}" for name, value in variables.items())
     # no optimisation, since a bench runs for seconds only

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-import sim.board.virtual
 from boards.virtual import VIRTUAL_SDRAM
+from boards.virtual import board as simulation
 from golden.contract.config import ENGINES, configuration
 from golden.contract.network_file import network
 from golden.contract.presets import PRESETS, preset
@@ -28,7 +28,7 @@ def built(monkeypatch):
         started.append((config.spec.name, port))
         yield SimpleNamespace(url="model", config=config)
 
-    monkeypatch.setattr(sim.board.virtual, "VirtualBoard", start)
+    monkeypatch.setattr(simulation, "VirtualBoard", start)
     return started
 
 
@@ -79,7 +79,7 @@ def test_lanes_are_chosen_where_a_network_has_none(monkeypatch, capsys, engines)
         configs.append(config)
         yield SimpleNamespace(url="model", config=config)
 
-    monkeypatch.setattr(sim.board.virtual, "VirtualBoard", start)
+    monkeypatch.setattr(simulation, "VirtualBoard", start)
     stages = [{"conv": 4}, {"conv": 4}, {"dense": 10}]
     own = {"lanes": {engines: {"lanes": [1, 2, 1, 5]}}, "schedule": {"free": 4, "nudged": 4}}
     plain, wide = (network({"name": "any", "stage": stages} | more, "test") for more in ({}, own))
@@ -102,7 +102,7 @@ def test_a_virtual_board_has_memory_where_it_is_asked_for(monkeypatch):
         boards.append(board)
         yield SimpleNamespace(url="model", config=config)
 
-    monkeypatch.setattr(sim.board.virtual, "VirtualBoard", start)
+    monkeypatch.setattr(simulation, "VirtualBoard", start)
     for memory in (False, True):
         with virtual_board(preset("tiny"), memory=memory):
             pass

@@ -92,7 +92,7 @@ def test_what_a_board_says_ends_with_the_boards_code(capsys, monkeypatch, error)
 
 
 def test_missing_tools_are_named(capsys, monkeypatch):
-    virtual = pytest.importorskip("sim.board.virtual")
+    virtual = pytest.importorskip("boards.virtual.board")
 
     def missing(*arguments, **options):
         raise ToolError("g++ not found: apt-get install g++")

@@ -4,7 +4,7 @@ import pytest
 
 from golden.contract.protocol import ANSWER, VERSION, Command, Status
 from host.link.counters import Counters
-from host.link.flight import Flight, Request
+from host.link.flight import Flight, Sent
 from host.link.patience import LATE, QUIET, SHORTEST, SOONEST, Patience
 from plumbing.errors import LinkError
 
@@ -24,7 +24,7 @@ def flight(clock):
     """Three requests, numbers 0 to 2, sent at second 0."""
     made = Flight("fake", Patience(TIMEOUT), Counters(), 2, 3, clock)
     for sequence in range(3):
-        made.add(Request(sequence, READ, b""))
+        made.add(Sent(sequence, READ, b""))
     return made
 
 
@@ -135,7 +135,7 @@ def test_a_number_refused_for_the_first_time_is_no_reset(flight):
 def test_an_answer_that_nothing_waits_for_is_counted(clock):
     counters = Counters()
     flight = Flight("fake", Patience(TIMEOUT), counters, 2, 3, clock)
-    flight.add(Request(0, READ, b""))
+    flight.add(Sent(0, READ, b""))
     flight.hear(answer(7))
     assert flight.take() is None
     assert counters == Counters(unexpected=1)
