@@ -193,7 +193,8 @@ def curves(grid: Sequence[dict[str, list[Curve]]], horizontal: str, *, alike: bo
                 axes.set_yscale("log")
                 plain_ticks(axes.yaxis)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.set(title=title, xlabel=horizontal)
+            axes.set(xlabel=horizontal)
+            axes.set_title(title, loc="left")
             axes.grid(alpha=0.3)
             axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
