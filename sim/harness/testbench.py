@@ -110,9 +110,12 @@ def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
     """Compiles a component for the simulator in the variable `SIM`; `ToolError` if that fails."""
     simulator = os.environ.get("SIM", "verilator")
     units = component.units.values() if isinstance(component, Testbench) else (component,)
-    text = verilator.to_verilog(component, top) + verilog_of(units)
+    netlists = verilog_of(units)
+    text = verilator.to_verilog(component, top) + netlists
     if simulator == "verilator":
-        folder = build_verilator(text, top)
+        # -O1: a third less to compile than the default -Os, and benches, which wait for Python, run as fast (-O0: half
+        # as fast); a netlist takes two minutes at -O1 and is simulated for seconds
+        folder = build_verilator(text, top, "-O0" if netlists else "-O1")
     elif simulator == "icarus":
         folder = _build_icarus(text, top)
     else:
@@ -134,16 +137,18 @@ def inputs(component: wiring.Component) -> tuple[str, ...]:
     return tuple("__".join(map(str, path)) for path, member, _ in ports if member.flow == In)
 
 
-def build_verilator(text: str, top: str) -> Path:
-    """Builds like cocotb's runner, but VPI sees only the top's ports: `--public-flat-rw` halves the speed."""
+def build_verilator(text: str, top: str, optimised: str) -> Path:
+    """Builds like cocotb's runner, but VPI sees only the top's ports: `--public-flat-rw` halves the speed.
+
+    optimised: the compiler's option.
+    """
     libraries = cocotb_tools.config.libs_dir
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
     flags = ["--vpi", "--public-depth", "1", "--assert", "--timescale", "1ns/1ns", "-LDFLAGS", link]
     if waves():
         flags.append("--trace-vcd")
-    # -O1: a third less to compile than the default -Os, and benches, which wait for Python, run as fast (-O0: half as fast)
-    return verilator.executable(text, top, [main], flags=flags, make_flags=["OPT_FAST=-O1"]).parent
+    return verilator.executable(text, top, [main], flags=flags, make_flags=[f"OPT_FAST={optimised}"]).parent
 
 
 def _build_icarus(text: str, top: str) -> Path:

@@ -62,7 +62,7 @@ def test_a_run_through_faults_of_every_kind_ends_with_the_same_bits():
     assert report.events == {"reset": 1, "flip": 2, "disconnect": 1, "stall": 1}
 
 
-@pytest.mark.parametrize(("board", "seed"), [(VIRTUAL, 7), (VIRTUAL_SDRAM, 5)], ids=["plain", "memory"])
+@pytest.mark.parametrize(("board", "seed"), [(VIRTUAL, 7), (VIRTUAL_SDRAM, 6)], ids=["plain", "memory"])
 def test_answers_to_random_and_mutated_frames_are_the_models(board, seed):
     """All answers equal the model's; a board with memory also stores (damaged) samples and trains on them."""
     with VirtualBoard(CONFIG, board=board) as virtual:

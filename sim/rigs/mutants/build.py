@@ -164,4 +164,4 @@ def build(bench: Bench, drawn: dict[tuple[str, str], tuple[str, int]], seed: int
             parts = [verilator.converted(units, top)]
     parts += [netlist.verilog for netlist in netlists.values()]
     text = verilator.with_modules("".join([*parts, testbench.verilog_of(bench.units.values())]))
-    return CompiledBench(testbench.build_verilator(text, top), top, "verilator", inputs), mutants
+    return CompiledBench(testbench.build_verilator(text, top, "-O1"), top, "verilator", inputs), mutants
