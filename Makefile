@@ -14,7 +14,7 @@ QUICK := tests/golden/contract tests/golden/model/test_ops.py tests/host/link te
 PIP := $(BIN)/python -m pip install --no-input --quiet --no-compile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup lock demo check test verify quick most rest bitstream lint docs pictures boards evidence mutants clean
+.PHONY: setup lock demo check test verify quick most lint docs pictures boards evidence mutants clean
 .DELETE_ON_ERROR:
 
 setup: .venv/.complete
@@ -67,10 +67,6 @@ check: setup
 test: setup
 	$(MAKE) --jobs=2 lint most
 
-# The bitstream, whose tools are one process at a time, is made beside the tests.
-verify: setup
-	$(MAKE) --jobs=2 bitstream rest
-
 PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 # Units without a process of their own, and a small core that learns beside the model.
@@ -81,12 +77,8 @@ most: setup
 	$(PYTEST) sim tests -m "not verify"
 	$(BIN)/nudge compare --preset tiny --board sim --data embedded --samples 16 --seed 7
 
-rest: setup
+verify: setup
 	$(PYTEST) sim tests -m verify
-
-bitstream: setup
-	$(BIN)/nudge build icebreaker --preset tiny --verify
-	$(BIN)/nudge report icebreaker --preset tiny --samples 10 --check
 
 # The long builds, hours on two cores: bitstreams, and their area, fmax over three seeds and cycles against the committed reports,
 # of as many samples as those have: a batch that isn't full takes more cycles a sample.

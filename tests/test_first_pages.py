@@ -21,7 +21,7 @@ SECONDS = 1200
 #: Patterns of commands that are not run here, with the reason.
 LEFT = {
     r"git clone .*": "this copy is the clone",
-    r"nudge build ulx3s .*": "many minutes; `make verify` builds for the iCEBreaker",
+    r"nudge build ulx3s .*": "many minutes; `make boards` builds for every board",
 }
 
 
