@@ -13,7 +13,7 @@ from golden.contract.shapes import Input
 from golden.contract.spec import Spec
 from golden.model.batch import infer
 from golden.model.parameters import Parameters, initial
-from golden.model.recording import Recording, record
+from golden.model.recording import Recording, record, size
 from golden.model.settings import Settings
 from golden.training import data as datasets
 from golden.training.data import Data, Source
@@ -109,7 +109,7 @@ def _steps(
             found.append(record(spec, settings, parameters, image, label, limit=left))
         except ModelError as error:
             return found, "" if found else str(error)
-        left -= sum(part.nbytes for phase in found[-1].phases.values() for layer in phase for part in vars(layer).values())
+        left -= size(spec, settings, labelled=True)
     return found, ""
 
 
