@@ -11,13 +11,13 @@ from .test_harness import UNITS
 FAILING, PASSING = "sim.harness.failing", ("sim.harness.test_harness", "monitor_counts_latency")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bench():
     """A build of the units of `test_harness`."""
     return testbench.compile_bench(testbench.Testbench(UNITS), "units_harness")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def forks(bench):
     made = Forks(bench)
     yield made
@@ -58,7 +58,8 @@ def test_a_test_that_is_interrupted_has_no_effect_on_the_next(forks):
     forks.run_test(*PASSING)
 
 
-def test_a_simulator_that_ended_is_told(forks):
-    forks.close()
+def test_a_simulator_that_ended_is_told(bench):
+    ended = Forks(bench)
+    ended.close()
     with pytest.raises(testbench.CocotbError, match=r"the simulator ended"):
-        forks.run_test(*PASSING)
+        ended.run_test(*PASSING)

@@ -53,7 +53,7 @@ names = st.sampled_from(
 sources = st.sampled_from(["embedded", "C#/d.npz", "x#0123456789ab/d.npz", "own/d.npz"])
 
 
-@examples(120)
+@examples(60)
 @given(st.dictionaries(names, values, max_size=3), sources, st.sampled_from([str, Path]))
 def test_what_fit_takes_is_taken_back(folder, options, source, kind):
     out = folder / "out"

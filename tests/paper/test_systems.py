@@ -39,12 +39,12 @@ def cases() -> list:
     """Return all of Table II, tuned variants once, since they are the same for both data sets.
 
     Variants whose rates fall are left out: a budget determines how far. Cut short, FashionMNIST's constants
-    differ from MNIST's in rates alone, so those cases are marked slow, as are Table I's constants, which take
-    the most steps.
+    differ from MNIST's in rates alone, so those cases are marked slow, as are Table I's constants and
+    O'Connor's three hidden layers, which take the longest.
     """
     mnist, fashion = (table_two(name, 16, (8, 16, 64)) for name in ("mnist", "fashion-mnist"))
     others = [c for c in fashion if c.variant != "tuned"]
-    slow = [c for c in [*mnist, *others] if c in others or c.variant == "table-1"]
+    slow = [c for c in [*mnist, *others] if c in others or c.variant == "table-1" or c.name == "oconnor-3fc"]
     return [
         pytest.param(c, id=f"{c.name}-{c.variant}-{c.dynamics.free}", marks=[pytest.mark.slow] if c in slow else [])
         for c in [*mnist, *others]

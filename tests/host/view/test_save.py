@@ -98,7 +98,7 @@ def check_steps(run, lengths):
     for n in range(1, len(folder.spec.layers)):
         spikes, xi = (np.concatenate([getattr(phase[n], name) for phase in phases]) for name in ("spikes", "xi"))
         assert image["frames"][f"spikes-{n}"] == packed(tiled(spikes.astype(np.uint16), GAP))
-        assert image["frames"][f"xi-{n}"] == packed(tiled(xi, GAP))
+        assert image["frames"][f"xi-{n}"] == packed(tiled(xi.astype(np.uint16), GAP))
     outputs = np.concatenate([phase[len(folder.spec.bundles)].xi[:, :, 0, 0] for phase in phases]) / 256
     assert np.array_equal(np.array(image["lines"]["ys"]).T, outputs)
     assert len(image["says"]) == sum(lengths)
