@@ -64,7 +64,7 @@ def compile_board(
 
 
 def board_program(config: Config, board: BoardFacts = VIRTUAL, *, brief: bool = False) -> Path:
-    """Compiles the program of a virtual board; if it isn't cached, a note on standard error says so.
+    """Compile the program of a virtual board, with a note on standard error unless it is cached.
 
     brief: as in `compile_board`.
     """

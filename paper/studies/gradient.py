@@ -158,7 +158,7 @@ def intro(budget: Budget) -> str:
     """Return the text above the table."""
     return (
         f"Budget {budget.name}, batch {budget.values['batch']}: update of equilibrium propagation against BPTT's gradient. "
-        "The paper has no figures for this: it says that the gradients of EP approximate those of BPTT for a small beta."
+        "The paper gives no figures, but states that EP's gradients approximate BPTT's for a small beta."
     )
 
 
