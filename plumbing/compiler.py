@@ -56,21 +56,20 @@ def _processor() -> str:
     return platform.machine() + "".join(flags[:1])
 
 
-def load(name: str, main: Path, what: str, flags: Iterable[str] = ()) -> ctypes.CDLL:
+def load(name: str, main: Path, what: str) -> ctypes.CDLL:
     """Return the library of `main` and the headers in its folder, compiled now unless in the build cache.
 
-    name: prefix of its folder in the build cache. what: name of the library in notes and errors. flags: added
-    to `FLAGS`. Raises `NativeError` without a compiler, or if the compilation fails.
+    name: prefix of its folder in the build cache. what: name of the library in notes and errors. Raises
+    `NativeError` without a compiler, or if the compilation fails.
     """
     path = compiler()
     if path is None:
         raise NativeError("no C++ compiler found: apt-get install g++, or set CXX")
     version = _run([path, "--version"]).stdout
     parts = [part for file in sources(main.parent) for part in (file.name, file.read_text())]
-    flags = (*FLAGS, *flags)
-    inputs = [*parts, path, version, _processor(), *flags]
+    inputs = [*parts, path, version, _processor(), *FLAGS]
     try:
-        folder = cached(name, inputs, lambda folder, log: _compile(path, flags, main, folder / LIBRARY, log, what))
+        folder = cached(name, inputs, lambda folder, log: _compile(path, main, folder / LIBRARY, log, what))
         return ctypes.CDLL(str(folder / LIBRARY))
     except (OSError, ToolError) as error:
         raise NativeError(f"{what} can't be kept or loaded: {error}") from None
@@ -103,10 +102,10 @@ def pointers(tensors: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
     return (ctypes.c_void_p * len(found))(*found)
 
 
-def _compile(path: str, flags: tuple[str, ...], main: Path, target: Path, log: Path, what: str) -> None:
+def _compile(path: str, main: Path, target: Path, log: Path, what: str) -> None:
     """Compile `main` to `target` with the compiler `path`, with a note, since it takes seconds."""
     note(f"compiling {what}, once: about {TYPICAL_SECONDS} s")
-    command = [path, *flags, "-o", str(target), str(main)]
+    command = [path, *FLAGS, "-o", str(target), str(main)]
     result = _run(command)
     if result.returncode or not target.is_file():
         log.write_text(result.stderr)

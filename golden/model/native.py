@@ -5,7 +5,6 @@ It needs a C++ compiler (`plumbing.compiler`); without one everything works, onl
 
 import ctypes
 import functools
-import platform
 from pathlib import Path
 
 import torch
@@ -30,14 +29,10 @@ MAX_LAYERS = 16
 
 KINDS = ("image", "conv", "dense", "pixels")
 
-#: Linux's arch_prctl on x86-64: number of the system call, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-#: (https://docs.kernel.org/arch/x86/xstate.html).
-TILE_PERMISSION = (158, 0x1023, 18)
-
 
 _Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
 _Shifts = compiler.structure("_Shifts", ("below above rest", ctypes.c_int32))
-_Bundle = compiler.structure("_Bundle", ("kind kernel weight_shift weight_rate bias_rate narrow", ctypes.c_int32))
+_Bundle = compiler.structure("_Bundle", ("kind kernel weight_shift weight_rate bias_rate", ctypes.c_int32))
 
 #: `Network` of cpp/network.h: same order, same types.
 _Network = compiler.structure(
@@ -55,17 +50,6 @@ _Network = compiler.structure(
 )
 
 
-def matrix_unit() -> bool:
-    """Ask Linux for the processor's matrix unit; return False if it refuses.
-
-    True also for processors without one.
-    """
-    info = Path("/proc/cpuinfo")
-    if platform.machine() != "x86_64" or not info.exists() or "amx_int8" not in info.read_text():
-        return True
-    return not ctypes.CDLL(None).syscall(*TILE_PERMISSION)
-
-
 @functools.cache
 def library() -> ctypes.CDLL:
     """Return the compiled engine; compile it if it never was.
@@ -73,8 +57,7 @@ def library() -> ctypes.CDLL:
     `NativeError` if there is no compiler or it fails. Call it before any measurement of time: compiling takes
     as long as a whole epoch of a small network.
     """
-    without = () if matrix_unit() else ("-mno-amx-int8",)
-    handle = compiler.load("native", MAIN, "the native engine", without)
+    handle = compiler.load("native", MAIN, "the native engine")
     handle.nudge_run.restype = ctypes.c_int32
     return handle
 
@@ -86,8 +69,9 @@ def check(spec: Spec) -> None:
     f = spec.formats
     if f.weight_bits > 8:
         raise NativeError(f"a working weight must fit a byte, not {f.weight_bits} bits")
-    if max(f.decoder_bits, spec.membrane_bits) > 16:
-        raise NativeError(f"d and U of {f.decoder_bits} and {spec.membrane_bits} bits: 16 bits of a word are for each")
+    weighed = spec.membrane_high + (f.one << spec.schedule.last_shift)
+    if f.decoder_bits > 16 or weighed >= 1 << 15:
+        raise NativeError(f"d has {f.decoder_bits} bits, and U + (xi << k) reaches {weighed}: 16 bits are for each")
     # half of the range of 32 bits: the rest is for the terms added to a drive
     largest = max(spec.static_bound, spec.drive_bound)
     if largest >= HALF:
@@ -98,12 +82,9 @@ def check(spec: Spec) -> None:
         most = (4 if bundle.kind == "conv" else 1) * (2 if spec.schedule.fine else 1) * top
         if most >= 1 << 15:
             raise NativeError(f"bundle {bundle.index}: a sum over the averaging window may reach {most}: too much for 16 bits")
-        for bound, shift in (
-            (spec.correlation_bound(bundle), spec.weight_shift(bundle)),
-            (spec.bias_bound(bundle), spec.bias_shift),
-        ):
-            if max(bound // 2, bound << f.rate_bits >> shift) >= HALF:
-                raise NativeError(f"bundle {bundle.index}: g may reach {bound}, shifted by {shift} later: too much for 32 bits")
+        bound = spec.correlation_bound(bundle) << f.rate_bits
+        if bound >= 1 << 62 or (bundle.full and bound >> spec.weight_shift(bundle) >= HALF):
+            raise NativeError(f"bundle {bundle.index}: g times its rate may reach {bound}: too much for an update")
 
 
 @functools.cache
@@ -170,18 +151,15 @@ def run(
     """Return predictions, spikes and, with labels, updates.
 
     parameters: masters, int64. images: uint8 (n, channels, height, width). threads: at most, default torch's
-    (`OMP_NUM_THREADS`). Each thread takes 16 samples at a time; with more threads than groups of 16, several
-    share a group if layers have more than 16 channels. Their number never changes a bit: if fewer can be
+    (`OMP_NUM_THREADS`); each takes a sample at a time. Their number never changes a bit: if fewer can be
     started, those do the work.
     """
     if threads is not None and threads < 1:
         raise ModelError(f"threads must be at least 1, not {threads}")
     net = _Network.from_buffer_copy(_network(spec))
     net.free_steps, net.nudged_steps, net.beta = settings.free_steps, settings.nudged_steps, settings.beta
-    for n, bundle in enumerate(spec.bundles):
-        rate, to = settings.weight_rates[n], net.bundle[n]
-        to.weight_rate, to.bias_rate = rate, settings.bias_rates[n]
-        to.narrow = (spec.correlation_bound(bundle) * rate + (1 << to.weight_shift - 1)) < 1 << 31
+    for n, rates in enumerate(zip(settings.weight_rates, settings.bias_rates, strict=True)):
+        net.bundle[n].weight_rate, net.bundle[n].bias_rate = rates
 
     masters = [tuple(x.contiguous() for x in group) for group in (parameters.weights, parameters.biases)]
     images = images.contiguous()

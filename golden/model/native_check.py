@@ -36,7 +36,7 @@ def usable() -> bool:
 def _computes_right() -> bool:
     """Return whether two networks learn a batch as in torch.
 
-    Together they have every kind of bundle, each wide enough for the matrix unit once.
+    Together they have every kind of bundle, and sums of whole blocks of vectors and of the rest.
     """
     deep = (Conv(24, 15), Conv(98, 2), Dense(97), Dense(CLASSES)), (0.5, 0.3, 0.2, 0.16)
     dense = (Dense(97), Dense(CLASSES)), (0.5, 0.2)

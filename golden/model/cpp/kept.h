@@ -8,7 +8,6 @@
 #include <new>
 #include <utility>
 #include <vector>
-#include "lanes.h"
 
 namespace {
 
@@ -16,7 +15,7 @@ namespace {
 // batch's time.
 template <typename T> struct Kept {
     using value_type = T;
-    static constexpr size_t ALIGN = 4 * LANES;
+    static constexpr size_t ALIGN = 64;
     Kept() = default;
     template <typename U> Kept(const Kept<U> &) {}
 
@@ -60,7 +59,5 @@ template <typename T> struct Kept {
     friend bool operator!=(const Kept &, const Kept &) { return false; }
 };
 template <typename T> using Vector = std::vector<T, Kept<T>>;
-
-using Ints = Vector<Int>;
 
 } // namespace

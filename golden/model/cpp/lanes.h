@@ -1,102 +1,105 @@
-// LANES samples as one vector, which GCC and Clang split into the processor's registers.
+// Vectors of neurons that are adjacent in memory.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX2__) || defined(__AMX_INT8__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
 namespace {
 
-constexpr int LANES = 16;
+constexpr int NEURONS = 16; // of a vector of 16 bits
+constexpr int LANES = 8;    // numbers of 32 bits in a vector
 
-using Int = int32_t __attribute__((vector_size(4 * LANES)));
-using Long = int64_t __attribute__((vector_size(8 * LANES)));
+using Short = int16_t __attribute__((vector_size(2 * NEURONS), may_alias));
+using Int = int32_t __attribute__((vector_size(4 * LANES), may_alias));
+using LooseInt = int32_t __attribute__((vector_size(4 * LANES), may_alias, aligned(4)));
+using Long = int64_t __attribute__((vector_size(8 * LANES), may_alias));
 
-inline Int clip(Int x, Int low, Int high) {
-#if defined(__AVX512F__)
-    // one instruction each; GCC makes two of a conditional
-    return (Int)_mm512_min_epi32(_mm512_max_epi32((__m512i)x, (__m512i)low), (__m512i)high);
-#else
+constexpr int padded(int count, int unit = NEURONS) { return (count + unit - 1) / unit * unit; }
+
+template <typename Vector> inline Vector clip(Vector x, Vector low, Vector high) {
     x = x < low ? low : x;
     return x > high ? high : x;
+}
+
+inline Int clip(Int x, int low, int high) { return clip(x, Int{} + low, Int{} + high); }
+
+// A number in all lanes.
+inline Short shorts(int x) { return Short{} + static_cast<int16_t>(x); }
+
+#if defined(__AVX2__)
+
+inline Int low(Short x) { return (Int)_mm256_cvtepi16_epi32(_mm256_castsi256_si128((__m256i)x)); }
+inline Int high(Short x) { return (Int)_mm256_cvtepi16_epi32(_mm256_extracti128_si256((__m256i)x, 1)); }
+
+// Both halves of a vector, saturating.
+inline Short packed(Int low, Int high) { return (Short)_mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)low, (__m256i)high), 0xd8); }
+
+// a + b, saturating.
+inline Short add(Short a, Short b) { return (Short)_mm256_adds_epi16((__m256i)a, (__m256i)b); }
+
+// Bit l: whether lane l of a comparison's result is true.
+inline unsigned bits(Short truth) {
+    const __m256i x = (__m256i)truth;
+    return _mm_movemask_epi8(_mm_packs_epi16(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
+}
+
+#else
+
+inline Int low(Short x) {
+    Int to;
+    for (int l = 0; l < LANES; l++) to[l] = x[l];
+    return to;
+}
+inline Int high(Short x) {
+    Int to;
+    for (int l = 0; l < LANES; l++) to[l] = x[LANES + l];
+    return to;
+}
+inline Short packed(Int low, Int high) {
+    Short to;
+    for (int l = 0; l < NEURONS; l++) to[l] = static_cast<int16_t>(std::clamp(l < LANES ? low[l] : high[l - LANES], INT16_MIN, INT16_MAX));
+    return to;
+}
+inline Short add(Short a, Short b) { return packed(low(a) + low(b), high(a) + high(b)); }
+inline unsigned bits(Short truth) {
+    unsigned found = 0;
+    for (int l = 0; l < NEURONS; l++) found |= (truth[l] & 1u) << l;
+    return found;
+}
+
 #endif
-}
 
-inline Int clip(Int x, int32_t low, int32_t high) { return clip(x, Int{} + low, Int{} + high); }
-
-// sums[j] = sum over the lanes of x[j]. Each round turns two vectors into one, of sums of their halves,
-// quarters, eighths.
-inline void lane_sums(const Int (&x)[8], int32_t (&sums)[8]) {
-    static_assert(LANES == 16);
-    Int half[4], quarter[2];
-    for (int j = 0; j < 4; j++)
-        half[j] = __builtin_shufflevector(x[2 * j], x[2 * j + 1], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
-                  __builtin_shufflevector(x[2 * j], x[2 * j + 1], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-    for (int j = 0; j < 2; j++)
-        quarter[j] = __builtin_shufflevector(half[2 * j], half[2 * j + 1], 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
-                     __builtin_shufflevector(half[2 * j], half[2 * j + 1], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
-    const Int pairs = __builtin_shufflevector(quarter[0], quarter[1], 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29) +
-                      __builtin_shufflevector(quarter[0], quarter[1], 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
-    const auto all = __builtin_shufflevector(pairs, pairs, 0, 2, 4, 6, 8, 10, 12, 14) +
-                     __builtin_shufflevector(pairs, pairs, 1, 3, 5, 7, 9, 11, 13, 15);
-    std::memcpy(&sums, &all, sizeof sums);
-}
-
-// (x * factor + 2^(shift-1)) >> shift, exact: 64 bits until the shift. factor: not negative.
+// (x * factor + 2^(shift-1)) >> shift, exact: 64 bits until the shift; the result fits 32. factor: not negative.
 inline Int scaled(Int x, int32_t factor, int shift) {
     const int64_t half = int64_t{1} << (shift - 1);
-#if defined(__AVX512F__)
-    // even lanes in the low halves of 64 bits, odd ones in the high halves
-    const auto round = [&](__m512i y) {
-        const __m512i exact = _mm512_mul_epi32(y, _mm512_set1_epi64(factor));
-        return _mm512_srai_epi64(_mm512_add_epi64(exact, _mm512_set1_epi64(half)), shift);
-    };
-    const __m512i even = round((__m512i)x), odd = round(_mm512_srli_epi64((__m512i)x, 32));
-    return (Int)_mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64(odd, 32));
-#else
-    return __builtin_convertvector((__builtin_convertvector(x, Long) * factor + half) >> shift, Int);
+#if defined(__AVX2__)
+    if (shift <= 32) { // the low 32 bits of the result are the same after a logical shift
+        const auto round = [&](__m256i y) {
+            const __m256i exact = _mm256_mul_epi32(y, _mm256_set1_epi64x(factor));
+            return _mm256_srl_epi64(_mm256_add_epi64(exact, _mm256_set1_epi64x(half)), _mm_cvtsi32_si128(shift));
+        };
+        const __m256i even = round((__m256i)x), odd = round(_mm256_srli_epi64((__m256i)x, 32));
+        return (Int)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+    }
 #endif
+    return __builtin_convertvector((__builtin_convertvector(x, Long) * factor + half) >> shift, Int);
 }
 
 // `scaled`, if x * factor + 2^(shift-1) fits 32 bits.
 inline Int scaled_narrow(Int x, int32_t factor, int shift) { return (x * factor + (1 << (shift - 1))) >> shift; }
 
-// acc + sum over the two signed 16-bit halves of a lane, of a's times b's. All are above -2^15, so all three
-// forms are exact.
-inline Int pair_dot(Int acc, Int a, Int b) {
-#if defined(__AVX512VNNI__)
-    return (Int)_mm512_dpwssd_epi32((__m512i)acc, (__m512i)a, (__m512i)b);
-#elif defined(__AVX2__)
-    __m256i x[2], y[2], out[2];
-    std::memcpy(x, &a, sizeof a);
-    std::memcpy(y, &b, sizeof b);
-    for (int h = 0; h < 2; h++) out[h] = _mm256_madd_epi16(x[h], y[h]);
-    Int sums;
-    std::memcpy(&sums, out, sizeof sums);
-    return acc + sums;
+// Two numbers of 16 bits in a lane, and the sum of both products of such pairs. All are above -2^15.
+inline int32_t pair(int32_t low, int32_t high) { return static_cast<int32_t>((low & 0xffff) | static_cast<uint32_t>(high) << 16); }
+inline Int pair_dot(Int a, Int b) {
+#if defined(__AVX2__)
+    return (Int)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #else
-    return acc + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
-#endif
-}
-
-// acc + sum over the four bytes of a lane, of s's (0..4) times w's (-128..127). All three forms are exact.
-inline Int dot(Int acc, Int s, int32_t w) {
-#if defined(__AVX512VNNI__)
-    return (Int)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)s, _mm512_set1_epi32(w));
-#elif defined(__AVX2__)
-    __m256i in[2], out[2]; // two products reach 2 * 4 * 128 at most: no saturation at 16 bits
-    std::memcpy(in, &s, sizeof s);
-    for (int h = 0; h < 2; h++)
-        out[h] = _mm256_madd_epi16(_mm256_maddubs_epi16(in[h], _mm256_set1_epi32(w)), _mm256_set1_epi16(1));
-    Int sums;
-    std::memcpy(&sums, out, sizeof sums);
-    return acc + sums;
-#else
-    for (int j = 0; j < 4; j++) acc += (s >> 8 * j & 255) * static_cast<int8_t>(w >> 8 * j);
-    return acc;
+    return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
 #endif
 }
 

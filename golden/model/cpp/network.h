@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include "lanes.h"
 
 namespace {
 
@@ -9,16 +10,14 @@ enum Kind { IMAGE, CONV, DENSE, PIXELS };
 
 struct Layer {
     int32_t channels, height, width;
-    int neurons() const { return channels * height * width; }
     int positions() const { return height * width; }
-    // Words of four neurons: channels 4q .. 4q+3 at one of `inner` positions, channels innermost.
-    int words(int inner) const { return (channels + 3) / 4 * inner; }
+    int neurons() const { return channels * positions(); }
 };
 
 struct Bundle {
     int32_t kind, kernel, weight_shift, weight_rate, bias_rate;
-    int32_t narrow; // whether a weight's g times its rate, plus the rounding half, fits 32 bits
     bool full() const { return kind == DENSE || kind == PIXELS; }
+    int taps() const { return kernel * kernel; }
 };
 
 // Left shifts of a layer's two drives before they are added, and of their sum to d's LSB.
@@ -37,6 +36,24 @@ struct Network {
     Shifts shifts[2][16]; // for layers 0..N; [0]: plain spikes, [1]: nudged phases with fine spikes
     Layer layers[16];
     Bundle bundle[16];
+};
+
+// A layer in memory: blocks of positions, each with all its channels, padded to whole vectors. Below a convolution, whose
+// kernels see pooled positions in steps of 2, a block has 2x2 positions; elsewhere it is the whole layer. Neurons of the
+// padding, and those outside of an odd layer, have neither bias nor drive, so they never spike.
+struct Map {
+    int height, width, channels, side, rows, columns, inside, block; // inside: positions of a block; block: its neurons
+
+    Map(const Network &net, int n)
+        : height(net.layers[n].height), width(net.layers[n].width), channels(net.layers[n].channels),
+          side(n < net.bundles && net.bundle[n].kind == CONV ? 2 : 0), rows(side ? (height + 1) / 2 : 1),
+          columns(side ? (width + 1) / 2 : 1), inside(side ? 4 : height * width), block(padded(inside * channels)) {}
+
+    int positions() const { return rows * columns * inside; }
+    int size() const { return rows * columns * block; }
+    int position(int y, int x) const { return side ? (y / 2 * columns + x / 2) * 4 + y % 2 * 2 + x % 2 : y * width + x; }
+    int neuron(int position) const { return position / inside * block + position % inside * channels; }
+    int neuron(int y, int x) const { return neuron(position(y, x)); }
 };
 
 } // namespace

@@ -1,7 +1,6 @@
-// One step of one neuron, in all lanes: golden.model.ops.neuron and deviation.
+// One step of NEURONS neurons: golden.model.ops.neuron and deviation.
 #pragma once
 
-#include "kept.h"
 #include "lanes.h"
 #include "network.h"
 
@@ -15,58 +14,54 @@ struct Step {
     int shift, next_shift; // k of lambda = 2^-k in this step and in the next one
 };
 
-// State of a layer's neurons, all read and written in each step; it exceeds a near cache.
-struct State {
-    Ints du;    // per neuron: d in the upper half, U in the lower one
-    Ints phi;   // per neuron
-    Ints xi;    // per neuron of the output layer, whose nudge reads it in the next step
-    Ints s;     // per four neurons: word (quad, position), and the extra words that tiles read
-    Ints boxes; // box sums of s, in layers below a convolution
+// Both halves of NEURONS numbers of 32 bits.
+struct Ints {
+    Int low, high;
 };
 
-inline Int packed(Int d, Int u) { return d << 16 | (u & 0xffff); }
-inline Int decoder(Int du) { return du >> 16; }
-inline Int membrane(Int du) { return du << 16 >> 16; }
+// State of NEURONS neurons, and in `fired` and `lost` the comparisons that positive and negative spikes are.
+struct State {
+    Short d, u, xi, fired, lost;
+};
 
-// golden.model.ops.nudge: (sign beta (target - xi)) >> nudge_shift.
-inline Int nudge(const Network &net, Int target, Int xi, int sign) { return (sign * net.beta * (target - xi)) >> net.nudge_shift; }
-
-// Constants of a layer's neurons in a step. They are values, not references: otherwise a compiler must assume
-// that stores to the state change the network.
+// Constants of a layer's neurons in a step. golden/model/native.py checks that U + (xi << k) fits 16 bits.
 struct Rule {
-    Int shift, next_shift, rest, point; // k, next k, shift from phi to d's LSB, point of a fine spike
-    Int round_shift, one_bits, half, one, threshold, low, high;
+    const int shift, next_shift, rest, point; // k, next k, shift from phi to d's LSB, point of a fine spike
+    const int round_shift, one_bits, low, high;
+    const Short one, threshold;
 
     Rule(const Network &net, const Step &step, int rest, int point)
-        : shift(Int{} + step.shift), next_shift(Int{} + step.next_shift), rest(Int{} + rest), point(Int{} + point),
-          round_shift(Int{} + net.round_shift), one_bits(Int{} + net.one_bits), half(Int{} + (1 << (net.round_shift - 1))),
-          one(Int{} + (1 << net.one_bits)), threshold(Int{} + net.threshold), low(Int{} + net.decoder_low),
-          high(Int{} + net.decoder_high) {}
-
-    // xi of v, to which half of the rounding unit has been added; at most `one`.
-    Int rounded(Int v, Int one) const { return clip(v >> round_shift, Int{}, one); }
+        : shift(step.shift), next_shift(step.next_shift), rest(rest), point(point), round_shift(net.round_shift),
+          one_bits(net.one_bits), low(net.decoder_low), high(net.decoder_high), one(shorts(1 << net.one_bits)),
+          threshold(shorts(net.threshold)) {}
 
     Int decoded(Int d, Int phi) const { return clip(d + (((phi << rest) - d) >> shift), low, high); }
 
-    // offset: bias + nudge + rounding half. Returns 1 if the neuron fired.
-    Int neuron(Int &du, Int phi, Int offset, Int &xi) const {
-        const Int d = decoded(decoder(du), phi);
-        xi = rounded(d + offset, one);
-        const Int weighed = membrane(du) + (xi << shift);
-        const Int spike = (weighed > threshold) & 1;
-        du = packed(d, weighed - (xi << next_shift) + xi - (spike << one_bits));
-        return spike;
+    // offset: bias + nudge + half of the rounding unit. The addition may saturate: xi would be clipped anyway.
+    void neuron(State &s, Ints phi, Short offset) const {
+        s.d = packed(decoded(::low(s.d), phi.low), decoded(::high(s.d), phi.high));
+        s.xi = clip(add(s.d, offset) >> round_shift, Short{}, one);
+        const Short weighed = s.u + (s.xi << shift);
+        s.fired = weighed > threshold;
+        s.u = weighed - (s.xi << next_shift) + s.xi + (s.fired << one_bits); // a true comparison is -1
     }
 
-    // free: v at the end of the free phase. Returns the fine spike plus 1, which is an unsigned byte.
-    Int deviation(Int &du, Int phi, Int free, Int nudge, Int &xi) const {
-        const Int d = decoded(decoder(du), phi), v = (free << point) + half, top = one << point;
-        xi = clip(rounded(v + d + (nudge << point), top) - rounded(v, top), -one, one);
-        const Int u = membrane(du), weighed = u + (xi << shift);
-        const Int spike = ((weighed > threshold) & 1) - ((weighed < -threshold) & 1);
-        du = packed(d, u + xi - (spike << one_bits));
-        return spike + 1;
+    // free: `shifted` v of the end of the free phase, plus the nudge; still: xi in units of a fine spike.
+    void deviation(State &s, Ints phi, Ints free, Ints still) const {
+        const Int low = decoded(::low(s.d), phi.low), high = decoded(::high(s.d), phi.high);
+        s.d = packed(low, high);
+        s.xi = clip(packed(rounded(free.low + low) - still.low, rounded(free.high + high) - still.high), -one, one);
+        const Short weighed = s.u + (s.xi << shift);
+        s.fired = weighed > threshold;
+        s.lost = weighed < -threshold;
+        s.u = s.u + s.xi + (s.fired << one_bits) - (s.lost << one_bits);
     }
+
+    Int shifted(Int v) const { return (v << point) + (1 << (round_shift - 1)); }
+    Int rounded(Int v) const { return clip(v >> round_shift, 0, 1 << (one_bits + point)); }
 };
+
+// golden.model.ops.nudge: (sign beta (target - xi)) >> nudge_shift.
+inline Int nudge(const Network &net, Int target, Int xi, int sign) { return (sign * net.beta * (target - xi)) >> net.nudge_shift; }
 
 } // namespace

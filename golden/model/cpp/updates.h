@@ -3,179 +3,191 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
+#include <utility>
 #include <vector>
-#include "drives.h"
-#include "kernel.h"
 #include "kept.h"
 #include "lanes.h"
 #include "network.h"
-#include "team.h"
+#include "sample.h"
+#include "synapses.h"
 
 namespace {
 
-constexpr int BLOCK = 8;   // outputs that share each load of an input: their sums stay in registers
-constexpr int AHEAD = 512; // sums of updates prefetched ahead
-
+// Sums of a thread's samples. A convolution's weights are (tap, pre channel, post channel), a dense layer's (post
+// channel, position, pre channel); the last dimension is padded to whole vectors.
 struct Updates {
     const Network &net;
-    Ints pre, boxes, post, by_sample, first, second;
+    std::vector<Vector<int32_t>> weights;
+    std::vector<Vector<int64_t>> biases;
+    Vector<int32_t> pre, boxes, post; // pairs, position after position
+    bool wide_g = false, narrow = false; // whether g, or its update before the clip, exceeds 32 bits; whether g times its rate doesn't
+    int span = 0;                        // positions over which g fits 32 bits
 
-    // Allocates all memory now: in a team, no member may stop for lack of it.
-    explicit Updates(const Network &net) : net(net) {
+    explicit Updates(const Network &net) : net(net), weights(net.bundles), biases(net.bundles) {
+        size_t inputs = 0, outputs = 0;
         for (int n = 0; n < net.bundles; n++) {
+            const Bundle &b = net.bundle[n];
             const Layer &below = net.layers[n], &above = net.layers[n + 1];
-            const size_t inputs = below.neurons(), outputs = above.neurons();
-            pre.reserve(inputs);
-            if (net.bundle[n].full()) by_sample.reserve(static_cast<size_t>(blocks(below.neurons(), LANES)) * LANES);
-            else boxes.reserve(static_cast<size_t>(below.channels) * box_positions(below));
-            post.reserve(static_cast<size_t>(blocks(above.channels, BLOCK)) * BLOCK * above.positions());
-            for (Ints *x : {&first, &second}) x->reserve(std::max(inputs, outputs));
+            inputs = std::max<size_t>(inputs, padded(below.neurons(), LANES));
+            outputs = std::max<size_t>(outputs, above.positions() * wide(n + 1));
+            weights[n].assign(b.full() ? static_cast<size_t>(above.channels) * row(n) : static_cast<size_t>(b.taps()) * below.channels * wide(n + 1), 0);
+            biases[n].assign(above.channels, 0);
+        }
+        for (auto *x : {&pre, &boxes}) x->resize(inputs);
+        post.resize(outputs);
+    }
+
+    // Add those of a sample.
+    void add(const Sample &sample) {
+        for (int n = 0; n < net.bundles; n++) {
+            const Bundle &b = net.bundle[n];
+            add_biases(n, sample);
+            pack(n, sample);
+            bound(n);
+            if (b.full()) dense(n);
+            else wide_g ? conv<true>(n) : conv<false>(n);
         }
     }
 
-    // Prepare a bundle's inputs of `add`. plus, minus, free: window sums of each layer; layer 0's are unused,
-    // because the images are the same in all phases. present: all ones in lanes with a sample.
-    void prepare(int n, const std::vector<Ints> &plus, const std::vector<Ints> &minus, const std::vector<Ints> &free,
-                 const Ints &images, Int present) {
+    // Add the sums of a bundle to arrays in torch's order. NEURONS post channels at a time share each word that is read.
+    void add_to(int n, int64_t *weight_updates, int64_t *bias_updates) const {
         const Bundle &b = net.bundle[n];
-        const Layer &below = net.layers[n], &above = net.layers[n + 1];
-        if (n && net.fine) pack_deviations(n, above, plus, minus, free, present);
-        else {
-            pack_post(above, plus[n + 1], minus[n + 1], present);
-            pack_pre(n ? plus[n] : images, n ? minus[n] : images);
-        }
-        if (b.full()) lay_by_sample(below);
-        else box_planes(below, below.channels, pre, boxes);
-    }
-
-    // Add the updates of LANES samples to a bundle's `weights` and `biases`, for a share of its outputs.
-    void add(int n, const std::vector<Ints> &plus, const std::vector<Ints> &minus, Int present, Share share, int64_t *weights,
-             int64_t *biases) const {
-        const Bundle &b = net.bundle[n];
-        const Layer &below = net.layers[n], &above = net.layers[n + 1];
-        add_biases(b, above, plus[n + 1], minus[n + 1], present, share, biases);
-        if (b.full()) b.narrow ? dense<true>(b, below, share, weights) : dense<false>(b, below, share, weights);
-        else conv(b, below, above, share, weights);
+        const int channels = net.layers[n].channels, outputs = net.layers[n + 1].channels;
+        const int taps = b.full() ? net.layers[n].positions() : b.taps(), inputs = channels * taps;
+        for (int first = 0; first < outputs; first += NEURONS)
+            for (int c = 0; c < channels; c++)
+                for (int tap = 0; tap < taps; tap++)
+                    for (int o = first; o < std::min(first + NEURONS, outputs); o++) {
+                        const size_t input = static_cast<size_t>(tap) * channels + c;
+                        weight_updates[static_cast<size_t>(o) * inputs + c * taps + tap] += weights[n][b.full() ? o * row(n) + input : input * wide(n + 1) + o];
+                    }
+        for (int o = 0; o < outputs; o++) bias_updates[o] += biases[n][o];
     }
 
   private:
-    // g = sum of pre+ post+ - pre- post- is a sum of dot products of pairs: (pre+, pre-) and (post+, -post-).
-    void pack_pre(const Ints &plus, const Ints &minus) {
-        pre.resize(plus.size());
-        for (size_t i = 0; i < plus.size(); i++) pre[i] = plus[i] | minus[i] << 16;
+    size_t row(int n) const { return padded(net.layers[n].neurons(), LANES); } // inputs of a dense layer
+    int wide(int n) const { return padded(net.layers[n].channels, LANES); }     // channels of a position in `post`
+
+    void add_biases(int n, const Sample &sample) {
+        const Map &map = sample.maps[n + 1];
+        const auto &sums = sample.layers[n + 1].sums;
+        const int64_t rate = net.bundle[n].bias_rate, half = int64_t{1} << (net.bias_shift - 1), bound = net.update_bound;
+        std::fill_n(post.begin(), map.channels, 0); // g
+        for (int p = 0; p < map.positions(); p++) // those outside of an odd layer have sums of 0
+            for (int c = 0, i = map.neuron(p); c < map.channels; c++, i++) post[c] += sums[1][i] - sums[2][i];
+        for (int c = 0; c < net.layers[n + 1].channels; c++)
+            biases[n][c] += std::clamp((post[c] * rate + half) >> net.bias_shift, -bound, bound);
     }
 
-    // golden.model.ops.deviation_sums.
-    void pack_deviations(int n, const Layer &layer, const std::vector<Ints> &plus, const std::vector<Ints> &minus,
-                         const std::vector<Ints> &free, Int present) {
-        const int lost = net.point[n] - net.point[n + 1], half = lost ? 1 << (lost - 1) : 0, top = net.averaging_window << net.one_bits;
-        const auto mean = [&](int n, size_t i) {
-            return clip(free[n][i] + ((plus[n][i] + minus[n][i]) >> (net.point[n] + 1)), 0, top);
+    // g = sum of pre+ post+ - pre- post- is a sum of dot products of pairs: (pre+, pre-) and (post+, -post-). With fine
+    // spikes, above the first bundle: golden.model.ops.deviation_sums.
+    void pack(int n, const Sample &sample) {
+        const bool deviations = n && net.fine;
+        const int lost = deviations ? net.point[n] - net.point[n + 1] : 0, half = lost ? 1 << (lost - 1) : 0;
+        const int top = net.averaging_window << net.one_bits;
+        const auto each = [&](int n, int wide, Vector<int32_t> &pairs, auto pair_of) {
+            const Map &map = sample.maps[n];
+            const int point = net.point[n] + 1;
+            const auto &sums = sample.layers[n].sums;
+            int32_t *to = pairs.data();
+            for (int y = 0; y < map.height; y++)
+                for (int x = 0; x < map.width; x++, to += wide) {
+                    const int i = map.neuron(y, x);
+                    const int16_t *const free = sums[0].data() + i, *const plus = sums[1].data() + i, *const minus = sums[2].data() + i;
+                    for (int c = 0; c < map.channels; c++)
+                        to[c] = pair_of(plus[c], minus[c], std::clamp(free[c] + ((plus[c] + minus[c]) >> point), 0, top));
+                }
         };
-        const auto moved = [&](int n, size_t i) { return plus[n][i] - minus[n][i]; };
-        first.resize(plus[n].size());
-        second.resize(plus[n].size());
-        for (size_t i = 0; i < first.size(); i++) {
-            first[i] = mean(n, i);
-            second[i] = (moved(n, i) + half) >> lost;
-        }
-        pack_pre(first, second);
-        first.resize(plus[n + 1].size());
-        second.resize(first.size());
-        for (size_t i = 0; i < first.size(); i++) {
-            first[i] = moved(n + 1, i);
-            second[i] = -mean(n + 1, i);
-        }
-        pack_post(layer, first, second, present);
+        const int inputs = net.layers[n].channels, outputs = wide(n + 1);
+        std::fill(pre.begin(), pre.end(), 0);
+        std::fill(post.begin(), post.end(), 0);
+        if (!n) std::transform(sample.image.begin(), sample.image.end(), pre.begin(), [](int x) { return pair(x, x); });
+        else if (deviations) each(n, inputs, pre, [=](int plus, int minus, int mean) { return pair(mean, (plus - minus + half) >> lost); });
+        else each(n, inputs, pre, [](int plus, int minus, int) { return pair(plus, minus); });
+        if (deviations) each(n + 1, outputs, post, [](int plus, int minus, int mean) { return pair(plus - minus, mean); });
+        else each(n + 1, outputs, post, [](int plus, int minus, int) { return pair(plus, -minus); });
+        // the low half of a sum is never negative: no carry reaches the high half
+        const Layer &below = net.layers[n];
+        if (!net.bundle[n].full()) box_sums(below.height, below.width, below.channels, pre.data(), boxes.data());
     }
 
-    // Pack in processing order of BLOCK outputs: (block, position, output); absent outputs and samples are 0.
-    void pack_post(const Layer &above, const Ints &plus, const Ints &minus, Int present) {
-        const int positions = above.positions();
-        post.assign(static_cast<size_t>(blocks(above.channels, BLOCK)) * positions * BLOCK, Int{});
-        for (int o = 0; o < above.channels; o++)
-            for (int p = 0; p < positions; p++) {
-                const int i = o * positions + p;
-                post[(o / BLOCK * positions + p) * BLOCK + o % BLOCK] = ((plus[i] & 0xffff) | -minus[i] << 16) & present;
-            }
+    // Bound g by this sample's operands.
+    void bound(int n) {
+        const Bundle &b = net.bundle[n];
+        const auto largest = [](const Vector<int32_t> &pairs) {
+            int low = 0, high = 0;
+            for (const int32_t x : pairs) low = std::max(low, std::abs(int{static_cast<int16_t>(x)})), high = std::max(high, std::abs(x >> 16));
+            return std::pair<int64_t, int64_t>(low, high);
+        };
+        const auto in = largest(b.full() ? pre : boxes), out = largest(post);
+        const int64_t each = std::max<int64_t>(1, in.first * out.first + in.second * out.second);
+        const int64_t most = each * net.layers[n + 1].positions(), scaled = most * b.weight_rate + (int64_t{1} << (b.weight_shift - 1));
+        span = static_cast<int>(std::min<int64_t>(INT32_MAX / each, INT32_MAX));
+        wide_g = most > INT32_MAX || scaled >> b.weight_shift > INT32_MAX;
+        narrow = scaled <= INT32_MAX;
     }
 
-    void add_biases(const Bundle &b, const Layer &above, const Ints &plus, const Ints &minus, Int present, Share share,
-                    int64_t *to) const {
-        const int positions = above.positions();
-        for (int first = share.first; first < share.end; first += BLOCK) {
-            const int count = std::min(BLOCK, share.end - first);
-            Int g[BLOCK] = {};
-            for (int j = 0; j < count; j++)
-                for (int i = (first + j) * positions; i < (first + j + 1) * positions; i++) g[j] += (plus[i] - minus[i]) & present;
-            add_block(g, count, b.bias_rate, net.bias_shift, to + first, 1);
-        }
-    }
-
-    void lay_by_sample(const Layer &below) {
-        const int inputs = below.neurons();
-        by_sample.assign(static_cast<size_t>(blocks(inputs, LANES)) * LANES, Int{});
-        for (int i = 0; i < inputs; i++)
-            for (int l = 0; l < LANES; l++) by_sample[i / LANES * LANES + l][i % LANES] = pre[i][l];
-    }
-
-    // Dense weights (output, input): LANES inputs of an output at a time, sample after sample. Samples with
-    // both of an output's sums 0 are skipped; there are many.
-    template <bool NARROW> void dense(const Bundle &b, const Layer &below, Share share, int64_t *weights) const {
-        const int inputs = below.neurons();
-        weights += static_cast<size_t>(share.first) * inputs;
-        for (int o = share.first; o < share.end; o++, weights += inputs) {
-            const Int sums = post[o]; // one position: blocks of outputs are contiguous
-            int lane[LANES], active = 0;
-            Int to[LANES];
-            for (int l = 0; l < LANES; l++)
-                if (sums[l]) lane[active] = l, to[active++] = Int{} + sums[l];
-            if (!active) continue;
-            for (int i = 0; i < inputs; i += LANES) {
-                const Int *in = by_sample.data() + i;
-                int64_t *at = weights + i;
-                __builtin_prefetch(at + AHEAD, 1); // it is in no near cache, and is written
-                __builtin_prefetch(at + AHEAD + 8, 1);
-                Int total = {};
-                for (int n = 0; n < active; n++)
-                    total += update<NARROW>(pair_dot(Int{}, in[lane[n]], to[n]), b.weight_rate, b.weight_shift);
-                if (i + LANES > inputs)
-                    for (int j = 0; i + j < inputs; j++) at[j] += total[j];
-                else
-                    for (int j = 0; j < LANES; j++) at[j] += total[j];
-            }
+    void dense(int n) {
+        const Bundle &b = net.bundle[n];
+        const int width = static_cast<int>(row(n)) / LANES;
+        const Int *in = reinterpret_cast<const Int *>(pre.data());
+        for (int o = 0; o < net.layers[n + 1].channels; o++) {
+            if (!post[o]) continue;
+            Int *to = reinterpret_cast<Int *>(weights[n].data() + o * row(n));
+            for (int i = 0; i < width; i++) to[i] += update(b, pair_dot(in[i], Int{} + post[o]));
         }
     }
 
-    // Convolution weights (output, channel, tap), from box sums below and window sums above.
-    void conv(const Bundle &b, const Layer &below, const Layer &above, Share share, int64_t *weights) const {
-        const int row = below.width - 1, plane = (below.height - 1) * row, k = b.kernel, inputs = below.channels * k * k;
-        for (int first = share.first; first < share.end; first += BLOCK)
-            for (int i = 0; i < inputs; i++) {
-                const int tap = i % (k * k);
-                const Int *from = boxes.data() + i / (k * k) * plane + tap / k * row + tap % k;
-                const Int *to = post.data() + static_cast<size_t>(first) * above.positions();
-                Int g[BLOCK] = {};
-                for (int py = 0; py < above.height; py++)
-                    for (int px = 0; px < above.width; px++, to += BLOCK) {
-                        const Int in = from[2 * py * row + 2 * px];
-                        for (int j = 0; j < BLOCK; j++) g[j] = pair_dot(g[j], in, to[j]);
+    static constexpr int BLOCK = 8; // vectors of post channels whose sums stay in registers
+
+    template <bool WIDE> void conv(int n) {
+        const int width = wide(n + 1) / LANES;
+        int first = 0;
+        for (; first + BLOCK <= width; first += BLOCK) block<WIDE, BLOCK>(n, first);
+        if (first + 4 <= width) block<WIDE, 4>(n, first), first += 4;
+        if (first + 2 <= width) block<WIDE, 2>(n, first), first += 2;
+        if (first < width) block<WIDE, 1>(n, first);
+    }
+
+    template <bool WIDE, int VECTORS> void block(int n, int first) {
+        const Bundle &b = net.bundle[n];
+        const Layer &below = net.layers[n], &above = net.layers[n + 1];
+        const int channels = below.channels, row = (below.width - 1) * channels, width = wide(n + 1) / LANES;
+        for (int tap = 0; tap < b.taps(); tap++)
+            for (int c = 0; c < below.channels; c++) {
+                const int32_t *from = boxes.data() + tap / b.kernel * row + tap % b.kernel * channels + c;
+                const Int *out = reinterpret_cast<const Int *>(post.data()) + first;
+                Int g[VECTORS] = {};
+                [[maybe_unused]] Long total[VECTORS] = {};
+                [[maybe_unused]] int room = span;
+                for (int y = 0; y < above.height; y++)
+                    for (int x = 0; x < above.width; x++, out += width) {
+                        const Int in = Int{} + from[2 * y * row + 2 * x * channels];
+                        for (int i = 0; i < VECTORS; i++) g[i] += pair_dot(in, out[i]);
+                        if constexpr (WIDE)
+                            if (!--room) {
+                                room = span;
+                                for (int i = 0; i < VECTORS; i++) total[i] += __builtin_convertvector(g[i], Long), g[i] = Int{};
+                            }
                     }
-                add_block(g, std::min(BLOCK, share.end - first), b.weight_rate, b.weight_shift, weights + first * inputs + i, inputs);
+                Int *to = reinterpret_cast<Int *>(weights[n].data()) + (static_cast<size_t>(tap) * channels + c) * width + first;
+                for (int i = 0; i < VECTORS; i++)
+                    if constexpr (WIDE) to[i] += update_wide(b, total[i] + __builtin_convertvector(g[i], Long));
+                    else to[i] += update(b, g[i]);
             }
     }
 
-    // golden.model.ops.update of each sample: one rounding and one clip.
-    template <bool NARROW = false> Int update(Int g, int rate, int shift) const {
-        return clip(NARROW ? scaled_narrow(g, rate, shift) : scaled(g, rate, shift), -net.update_bound, net.update_bound);
+    // golden.model.ops.update: one rounding and one clip.
+    Int update(const Bundle &b, Int g) const {
+        return clip(narrow ? scaled_narrow(g, b.weight_rate, b.weight_shift) : scaled(g, b.weight_rate, b.weight_shift),
+                    -net.update_bound, net.update_bound);
     }
-
-    // Add `count` updates, summed over samples, to `to`, at distances of `stride`.
-    void add_block(Int (&g)[BLOCK], int count, int rate, int shift, int64_t *to, int64_t stride) const {
-        for (Int &each : g) each = update(each, rate, shift);
-        int32_t sums[BLOCK];
-        lane_sums(g, sums);
-        for (int j = 0; j < count; j++) to[j * stride] += sums[j];
+    Int update_wide(const Bundle &b, const Long &g) const {
+        Int to;
+        const int64_t half = int64_t{1} << (b.weight_shift - 1), bound = net.update_bound;
+        for (int l = 0; l < LANES; l++) to[l] = static_cast<int32_t>(std::clamp((g[l] * b.weight_rate + half) >> b.weight_shift, -bound, bound));
+        return to;
     }
 };
 

@@ -10,7 +10,7 @@
 
 namespace {
 
-constexpr int BLOCK = 8; // outputs that share one load of an input; the BLOCK * TEAM sums stay in registers
+constexpr int BLOCK = SUMS / 5 * 2; // outputs that share one load of an input; their sums for a TEAM of 2 stay in registers
 
 inline int blocks(int n) { return (n + BLOCK - 1) / BLOCK; }
 

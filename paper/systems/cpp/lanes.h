@@ -5,7 +5,13 @@
 
 namespace {
 
-constexpr int LANES = 16;
+// Of a vector, and of the vectors whose sums a processor's registers hold. GCC computes vectors of more than one register
+// element by element.
+#if defined(__AVX512F__)
+constexpr int LANES = 16, SUMS = 20;
+#else
+constexpr int LANES = 8, SUMS = 12;
+#endif
 
 using Vec = float __attribute__((vector_size(4 * LANES)));
 using Vecs = std::vector<Vec>; // C++17's allocator respects the alignment

@@ -114,7 +114,7 @@ def test_fewer_than_one_thread(threads):
         infer(threads)
 
 
-def test_no_more_threads_than_groups_of_samples(monkeypatch):
+def test_no_more_threads_than_samples(monkeypatch):
     worked, true = [], native.library().nudge_run
 
     def recorded(*arguments):
@@ -122,5 +122,6 @@ def test_no_more_threads_than_groups_of_samples(monkeypatch):
         return worked[-1]
 
     monkeypatch.setattr(native.library(), "nudge_run", recorded)
-    infer(1 << 40)
-    assert worked == [1]
+    for threads in (1, 2, 1 << 40):
+        infer(threads)
+    assert worked == [1, 2, 3]
