@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from golden.model import native
-from plumbing import compiler
-from plumbing.signals import ENDING
+from nudge.golden.model import native
+from nudge.plumbing import compiler
+from nudge.plumbing.signals import ENDING
 
 ROOT = Path(__file__).parent
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from golden.contract.protocol import WINDOW
+from nudge.golden.contract.protocol import WINDOW
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boards
-from plumbing.errors import DesignError, NudgeError
+from nudge import boards
+from nudge.plumbing.errors import DesignError, NudgeError
 
 from .family import Family
 

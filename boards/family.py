@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Any, Self
 
-from plumbing.errors import DesignError
+from nudge.plumbing.errors import DesignError
 
 
 class Family(Enum):

@@ -9,12 +9,12 @@ from typing import Any
 
 from amaranth.build import Resource
 
-from golden.contract.config import Config, check_depth, check_schedule, configuration
-from golden.contract.presets import PRESETS
-from golden.contract.protocol import WINDOW
-from golden.contract.spec import Spec
-from golden.contract.stored import storable
-from plumbing.errors import DesignError
+from nudge.golden.contract.config import Config, check_depth, check_schedule, configuration
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.protocol import WINDOW
+from nudge.golden.contract.spec import Spec
+from nudge.golden.contract.stored import storable
+from nudge.plumbing.errors import DesignError
 
 from . import BoardFacts
 from .family import Family

@@ -2,8 +2,8 @@
 
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
-from golden.contract.config import Config
-from golden.contract.presets import preset
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.presets import preset
 
 from .fpga import Design, Fpga
 

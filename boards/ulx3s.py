@@ -5,8 +5,8 @@ from fractions import Fraction
 
 from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_85F_Platform
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
 
 from .fpga import Design, Fpga
 from .small_ecp5 import FEW

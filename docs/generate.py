@@ -16,9 +16,9 @@ import typer.main
 from sphinx.pycode import ModuleAnalyzer
 from typer.cli import get_docs_for_click
 
-from golden.contract import identity, messages, stored, stored_messages
-from golden.contract.formats import Formats
-from golden.contract.messages import (
+from nudge.golden.contract import identity, messages, stored, stored_messages
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.messages import (
     ANSWERED_BYTES,
     PAYLOAD_BYTES,
     Command,
@@ -27,13 +27,13 @@ from golden.contract.messages import (
     readable_words,
     writable_words,
 )
-from golden.contract.presets import PRESETS
-from golden.contract.registers import STORED, registers
-from golden.contract.shapes import Layer
-from golden.contract.spec import Spec
-from golden.contract.stored_messages import LONGER, STORED_ANSWERED_BYTES, STORED_PAYLOAD_BYTES
-from host.cli.main import app
-from plumbing.errors import ExitCode
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.registers import STORED, registers
+from nudge.golden.contract.shapes import Layer
+from nudge.golden.contract.spec import Spec
+from nudge.golden.contract.stored_messages import LONGER, STORED_ANSWERED_BYTES, STORED_PAYLOAD_BYTES
+from nudge.host.cli.main import app
+from nudge.plumbing.errors import ExitCode
 
 #: Types of fields, by their `struct` codes.
 KINDS = {"B": "u8", "H": "u16", "I": "u32"}

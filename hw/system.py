@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.contract.config import Config
-from golden.contract.protocol import (
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import (
     COUNTED,
     COUNTED_STORED,
     PHASES,
@@ -15,20 +15,20 @@ from golden.contract.protocol import (
     payload_bytes,
     request_bytes,
 )
-from hw.compact.compact_core import CompactCore
-from hw.core.core import Core
-from hw.core.interface import samples_in_flight
-from hw.link.decoder import Decoder
-from hw.link.deframer import Deframer
-from hw.link.framer import Framer
-from hw.link.record_access import RecordAccess
-from hw.link.register_access import RegisterAccess
-from hw.link.registers import RegisterFile
-from hw.link.sample_control import SampleControl
-from hw.link.stored_samples import StoredSamples
-from hw.link.weight_access import WeightAccess
-from hw.memory.image_store import ImageStore
-from hw.memory.interface import Port
+from nudge.hw.compact.compact_core import CompactCore
+from nudge.hw.core.core import Core
+from nudge.hw.core.interface import samples_in_flight
+from nudge.hw.link.decoder import Decoder
+from nudge.hw.link.deframer import Deframer
+from nudge.hw.link.framer import Framer
+from nudge.hw.link.record_access import RecordAccess
+from nudge.hw.link.register_access import RegisterAccess
+from nudge.hw.link.registers import RegisterFile
+from nudge.hw.link.sample_control import SampleControl
+from nudge.hw.link.stored_samples import StoredSamples
+from nudge.hw.link.weight_access import WeightAccess
+from nudge.hw.memory.image_store import ImageStore
+from nudge.hw.memory.interface import Port
 
 
 class System(wiring.Component):

@@ -4,8 +4,8 @@ from amaranth.hdl import Module
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.contract.config import Config
-from golden.contract.protocol import (
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import (
     LONGEST_RUN,
     PHASES,
     REQUEST_BYTES,
@@ -15,11 +15,11 @@ from golden.contract.protocol import (
     request_bytes,
     window_for,
 )
-from golden.contract.stored import CAPACITY, storable
-from hw.link.uart import FRAME_BITS, Receiver, Transmitter
-from hw.memory.interface import Pins
-from hw.memory.memory import Memory
-from hw.memory.timing import Cycles
+from nudge.golden.contract.stored import CAPACITY, storable
+from nudge.hw.link.uart import FRAME_BITS, Receiver, Transmitter
+from nudge.hw.memory.interface import Pins
+from nudge.hw.memory.memory import Memory
+from nudge.hw.memory.timing import Cycles
 
 from .system import System
 

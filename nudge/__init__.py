@@ -7,23 +7,26 @@
     result.error_percent  # of the test digits
     net.trace(nudge.data("embedded").test_images[0]).plot()
 
-`Network.fit` trains as `nudge train` does, to the same weights, bit for bit; this package only calls golden,
+`Network.fit` trains as `nudge train` does, to the same weights, bit for bit; this page only calls golden,
 host and paper. `nudge.paper` has the paper's systems in floating point. Every error is a `NudgeError` with a
 one-line message.
 """
 
-from golden.contract.presets import NAMES as PRESETS
-from golden.contract.shapes import Conv, Dense
-from golden.training.data import Data
-from golden.training.data import load as data
-from golden.training.evaluate import Evaluation
-from golden.training.predict import Prediction
-from plumbing.errors import NudgeError
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from . import paper
-from .network import Network
-from .result import History, Result
-from .trace import Trace
+if TYPE_CHECKING:
+    from . import paper
+    from .golden.contract.presets import NAMES as PRESETS
+    from .golden.contract.shapes import Conv, Dense
+    from .golden.training.data import Data
+    from .golden.training.data import load as data
+    from .golden.training.evaluate import Evaluation
+    from .golden.training.predict import Prediction
+    from .network import Network
+    from .plumbing.errors import NudgeError
+    from .result import History, Result
+    from .trace import Trace
 
 __all__ = [
     "PRESETS",
@@ -40,3 +43,35 @@ __all__ = [
     "data",
     "paper",
 ]
+
+#: Module of each public name, and its name there if that is another one. A name is imported when it is first
+#: used: this file runs before any module of ours, and most need neither torch nor a plot.
+_HOMES = {
+    "PRESETS": "golden.contract.presets NAMES",
+    "Conv": "golden.contract.shapes",
+    "Data": "golden.training.data",
+    "Dense": "golden.contract.shapes",
+    "Evaluation": "golden.training.evaluate",
+    "History": "result",
+    "Network": "network",
+    "NudgeError": "plumbing.errors",
+    "Prediction": "golden.training.predict",
+    "Result": "result",
+    "Trace": "trace",
+    "data": "golden.training.data load",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "paper":
+        return import_module(".paper", __name__)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, there = _HOMES[name].partition(" ")
+    found = getattr(import_module(f".{module}", __name__), there or name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.contract import network_file
-from golden.contract.formats import Formats
-from golden.contract.shapes import Conv
-from golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
-from golden.model.parameters import Parameters, working, zeros
-from golden.training.checkpoint import names
-from plumbing import install
-from plumbing.errors import ExchangeError, SpecError, ToolError
+from nudge.golden.contract import network_file
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.shapes import Conv
+from nudge.golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
+from nudge.golden.model.parameters import Parameters, working, zeros
+from nudge.golden.training.checkpoint import names
+from nudge.plumbing import install
+from nudge.plumbing.errors import ExchangeError, SpecError, ToolError
 
 if TYPE_CHECKING:
     import nir

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from golden.contract.spec import Spec
-from golden.model.batch import output_fraction, outputs
-from golden.model.parameters import Parameters
-from golden.model.settings import Settings
-from golden.training.checkpoint import names
-from plumbing.errors import ModelError
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.batch import output_fraction, outputs
+from nudge.golden.model.parameters import Parameters
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.checkpoint import names
+from nudge.plumbing.errors import ModelError
 
 
 class Module(nn.Module):

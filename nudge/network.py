@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from torch import Tensor
 
-from golden.contract import network_file, values
-from golden.contract.presets import preset
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Spec
-from golden.model.batch import checked_images, checked_labels
-from golden.model.parameters import Parameters, check_parameters, initial, working
-from golden.model.recording import record
-from golden.model.settings import Settings
-from golden.training import checkpoint
-from golden.training import data as datasets
-from golden.training.data import Data, Source
-from golden.training.evaluate import Evaluation, evaluate
-from golden.training.options import TrainingOptions
-from golden.training.plan import first_samples
-from golden.training.predict import Prediction, predict
-from golden.training.run import Run
-from golden.training.sets.class_names import Names, called
-from host.boards.open import open_board
-from host.training.fit import fit
-from paper import floating
-from plumbing.errors import ModelError, PlanError, UsageError
+from nudge.golden.contract import network_file, values
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.batch import checked_images, checked_labels
+from nudge.golden.model.parameters import Parameters, check_parameters, initial, working
+from nudge.golden.model.recording import record
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import checkpoint
+from nudge.golden.training import data as datasets
+from nudge.golden.training.data import Data, Source
+from nudge.golden.training.evaluate import Evaluation, evaluate
+from nudge.golden.training.options import TrainingOptions
+from nudge.golden.training.plan import first_samples
+from nudge.golden.training.predict import Prediction, predict
+from nudge.golden.training.run import Run
+from nudge.golden.training.sets.class_names import Names, called
+from nudge.host.boards.open import open_board
+from nudge.host.training.fit import fit
+from nudge.paper import floating
+from nudge.plumbing.errors import ModelError, PlanError, UsageError
 
 from . import exchange
 from .module import Module

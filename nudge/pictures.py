@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from golden.training.data import load
-from golden.training.metrics import sliding_error
-from host.view.folder import read
-from host.view.tiles import tiled
-from plumbing import files
-from plumbing.errors import NudgeError, UsageError
+from nudge.golden.training.data import load
+from nudge.golden.training.metrics import sliding_error
+from nudge.host.view.folder import read
+from nudge.host.view.tiles import tiled
+from nudge.plumbing import files
+from nudge.plumbing.errors import NudgeError, UsageError
 
 from .network import Network
 from .trace import TITLES

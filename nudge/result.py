@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from golden.training.evaluate import Evaluation
-from golden.training.metrics import Epoch, sliding_error
-from golden.training.run import Run
-from host.training.fit import Outcome
+from nudge.golden.training.evaluate import Evaluation
+from nudge.golden.training.metrics import Epoch, sliding_error
+from nudge.golden.training.run import Run
+from nudge.host.training.fit import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +91,7 @@ class Result:
 
     def report(self, path: str | Path) -> Path:
         """Write one HTML file with all views of this run, as `nudge view OUT --save`; return its path."""
-        from host.view.save import save  # imported here, since Bokeh takes half a second
+        from nudge.host.view.save import save  # imported here, since Bokeh takes half a second
 
         return save([self.out], Path(path))
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from golden.contract.spec import Spec
-from golden.model.recording import Layer, Recording, Update
-from golden.model.settings import Settings
-from plumbing.errors import UsageError
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.recording import Layer, Recording, Update
+from nudge.golden.model.settings import Settings
+from nudge.plumbing.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,12 +6,12 @@ spiking or real-valued.
 
 from torch import Tensor
 
-from golden.contract.shapes import Dense
-from golden.contract.spec import Spec
-from golden.model.parameters import Working
-from paper.systems import phases
-from paper.systems.network import Network, PaddedConv, Parameters
-from paper.systems.neuron import Dynamics
+from nudge.golden.contract.shapes import Dense
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.parameters import Working
+from nudge.paper.systems import phases
+from nudge.paper.systems.network import Network, PaddedConv, Parameters
+from nudge.paper.systems.neuron import Dynamics
 
 
 def network(spec: Spec) -> Network:

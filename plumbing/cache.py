@@ -12,15 +12,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from plumbing import files
-from plumbing.errors import ToolError
-from plumbing.progress import note
+from nudge.plumbing import files
+from nudge.plumbing.errors import ToolError
+from nudge.plumbing.progress import note
 
-#: Folder of this project's packages: the checkout, or the environment in which they are installed.
-ROOT = Path(__file__).parent.parent
+#: Folder of the package `nudge`: the checkout, or the environment in which it is installed.
+ROOT = Path(__file__).parents[2]
 
 #: This project's packages, whose sources are inputs of builds; other packages count by their version.
-FIRST_PARTY = ("plumbing", "golden", "paper", "hw", "sim", "host", "boards", "nudge", "tests")
+FIRST_PARTY = ("nudge", "sim", "tests")
 
 #: Timeout of a build's lock in seconds: a build that takes longer has failed.
 BUILD_SECONDS = 1800
@@ -45,7 +45,8 @@ def source_files(module: str, root: Path = ROOT) -> list[Path]:
     """Return the first-party files that `module` depends on, sorted: its own and all imported ones,
     transitively, imports inside functions included.
 
-    The files are parsed, not imported. root: the folder of the packages.
+    The files are parsed, not imported. `nudge/__init__.py` isn't followed: it names all that is public, and
+    only who asks for a name imports its module. root: the folder of the packages.
     """
     return sorted(_sources(module, root))
 
@@ -148,8 +149,8 @@ def _sources(module: str, root: Path) -> dict[Path, str]:
 
 
 def _file(module: str, root: Path) -> Path | None:
-    """Return the file of a first-party module; None for an attribute of one, or another package's module."""
-    if module.partition(".")[0] not in FIRST_PARTY:
+    """Return the file of a first-party module; None for `nudge`, an attribute, or another package's module."""
+    if module == "nudge" or module.partition(".")[0] not in FIRST_PARTY:
         return None
     path = root.joinpath(*module.split("."))
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)

@@ -16,10 +16,10 @@ from typing import Any
 
 from torch import Tensor
 
-from plumbing import children
-from plumbing.cache import cached
-from plumbing.errors import NativeError, ToolError
-from plumbing.progress import note
+from nudge.plumbing import children
+from nudge.plumbing.cache import cached
+from nudge.plumbing.errors import NativeError, ToolError
+from nudge.plumbing.progress import note
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread")
 

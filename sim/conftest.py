@@ -8,8 +8,8 @@ import inspect
 
 import pytest
 
-from plumbing.cache import build_root
-from plumbing.errors import ToolError
+from nudge.plumbing.cache import build_root
+from nudge.plumbing.errors import ToolError
 
 from .harness import testbench
 from .harness.forks import Forks

@@ -10,11 +10,11 @@ import os
 import numpy as np
 import pytest
 
-from boards.virtual import program
-from golden.contract import network_file
-from golden.contract.shapes import Input
-from host.cli import main as cli
-from plumbing.errors import ExitCode
+from nudge.boards.virtual import program
+from nudge.golden.contract import network_file
+from nudge.golden.contract.shapes import Input
+from nudge.host.cli import main as cli
+from nudge.plumbing.errors import ExitCode
 from tests.networks import NETWORKS
 
 SAMPLES = os.environ.get("NUDGE_SAMPLES", "2")

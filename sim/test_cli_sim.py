@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from golden.contract.config import ENGINES
-from golden.contract.presets import preset
-from golden.training import checkpoint
-from host.cli import main as cli
-from plumbing.errors import ExitCode
+from nudge.golden.contract.config import ENGINES
+from nudge.golden.contract.presets import preset
+from nudge.golden.training import checkpoint
+from nudge.host.cli import main as cli
+from nudge.plumbing.errors import ExitCode
 
 SPEC = preset("tiny")
 
@@ -58,7 +58,7 @@ def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys, engines):
 @pytest.mark.usefixtures("heard")
 def test_ctrl_c_saves_what_the_board_has_learnt(capsys, tmp_path):
     weights = tmp_path / "weights.safetensors"
-    command = [sys.executable, "-m", "host.cli.main", "train", "--batch", "4", "--twin", "--out", str(tmp_path), "--json"]
+    command = [sys.executable, "-m", "nudge.host.cli.main", "train", "--batch", "4", "--twin", "--out", str(tmp_path), "--json"]
     # a process group of its own: like a terminal, the test sends the signal to the whole group
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
     deadline = time.monotonic() + 60
@@ -74,7 +74,7 @@ def test_ctrl_c_saves_what_the_board_has_learnt(capsys, tmp_path):
 
 
 def test_a_served_board_is_refused_for_another_preset(capsys):
-    command = [sys.executable, "-m", "host.cli.main", "board", "serve", "--preset", "tiny"]
+    command = [sys.executable, "-m", "nudge.host.cli.main", "board", "serve", "--preset", "tiny"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from boards.toolchain.report import BASELINES, TOLERANCES
-from boards.virtual.board import VirtualBoard
-from boards.virtual.program import board_program
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.training import checkpoint
-from golden.training.data import load
-from host.boards.serial import SerialBoard
-from host.training.bench import bench
+from nudge.boards.toolchain.report import BASELINES, TOLERANCES
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.boards.virtual.program import board_program
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.training import checkpoint
+from nudge.golden.training.data import load
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.training.bench import bench
 
 COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cycles.json").read_text())
 WEIGHTS = Path(checkpoint.__file__).parents[1] / "weights"

@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import gather
 
-from golden.contract.protocol import PIXELS, Command, Status
+from nudge.golden.contract.protocol import PIXELS, Command, Status
 from sim.harness.fake_core import FAKE_BOARDS, byte_wire, prediction, serial_wires
 from sim.harness.wire import SerialWire, Wire, power_up, reply, request
 

@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import gather
 
-from golden.contract.protocol import (
+from nudge.golden.contract.protocol import (
     ADDRESS_COUNTERS,
     ADDRESS_SPIKES,
     COUNTERS,

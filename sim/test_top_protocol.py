@@ -5,8 +5,8 @@ import random
 import cocotb
 from cocotb.triggers import gather
 
-from golden.contract.protocol import LABELS, PIXELS, Access, Command, Identity, Status
-from hw.link.weight_access import word_bytes
+from nudge.golden.contract.protocol import LABELS, PIXELS, Access, Command, Identity, Status
+from nudge.hw.link.weight_access import word_bytes
 from sim.harness.fake_core import (
     BETA,
     DIVISORS,

@@ -4,8 +4,8 @@ import random
 
 import cocotb
 
-from golden.contract import layout
-from golden.contract.protocol import (
+from nudge.golden.contract import layout
+from nudge.golden.contract.protocol import (
     ANSWER,
     COUNTED,
     LABELS,
@@ -17,7 +17,7 @@ from golden.contract.protocol import (
     Command,
     Status,
 )
-from hw.link.weight_access import max_words, word_bytes
+from nudge.hw.link.weight_access import max_words, word_bytes
 from sim.harness.fake_core import BETA, FAKE_BOARDS, TINY, WINDOW, byte_wire
 from sim.harness.wire import Wire, damaged, power_up, reply, request, words
 

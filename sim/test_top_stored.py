@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from boards.virtual import VIRTUAL_SDRAM, verilator
-from boards.virtual.board import VirtualBoard
-from boards.virtual.gateware import PowerOn
-from boards.virtual.program import compile_board
-from golden.contract import stored
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import (
+from nudge.boards.virtual import VIRTUAL_SDRAM, verilator
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.boards.virtual.gateware import PowerOn
+from nudge.boards.virtual.program import compile_board
+from nudge.golden.contract import stored
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import (
     ANSWER,
     ANSWER_HEADER,
     MAX_ASKED,
@@ -27,13 +27,13 @@ from golden.contract.protocol import (
     Status,
     registers_by_name,
 )
-from golden.contract.stored import CAPACITY, LOG_AT, MAX_CODED, MAX_MOVE, MAX_SAMPLES, Header
-from golden.contract.stuffing import stuff
-from golden.training import data
-from host.link.link import Link, RefusedError
-from hw.memory.timing import Cycles
-from hw.top import Top
-from plumbing.errors import LinkError, ToolError
+from nudge.golden.contract.stored import CAPACITY, LOG_AT, MAX_CODED, MAX_MOVE, MAX_SAMPLES, Header
+from nudge.golden.contract.stuffing import stuff
+from nudge.golden.training import data
+from nudge.host.link.link import Link, RefusedError
+from nudge.hw.memory.timing import Cycles
+from nudge.hw.top import Top
+from nudge.plumbing.errors import LinkError, ToolError
 from sim.rigs.modelled.beside_model import BesideModel, FuzzError, encoded
 
 CONFIG = configuration(preset("tiny"))

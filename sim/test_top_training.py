@@ -6,17 +6,17 @@ import zlib
 import cocotb
 import torch
 
-from boards.virtual import VIRTUAL
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, WINDOW, Command, Identity
-from golden.model import weight_image
-from golden.model.batch import infer, train_batch
-from golden.model.difference import first_master
-from golden.model.parameters import Parameters, accumulate, commit, initial
-from golden.model.settings import Settings
-from hw.link.weight_access import WEIGHTS_AT, max_words, word_bytes
-from hw.top import Top
+from nudge.boards.virtual import VIRTUAL
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, WINDOW, Command, Identity
+from nudge.golden.model import weight_image
+from nudge.golden.model.batch import infer, train_batch
+from nudge.golden.model.difference import first_master
+from nudge.golden.model.parameters import Parameters, accumulate, commit, initial
+from nudge.golden.model.settings import Settings
+from nudge.hw.link.weight_access import WEIGHTS_AT, max_words, word_bytes
+from nudge.hw.top import Top
 from sim.core.check import digits
 from sim.harness.wire import SerialWire, Wire, power_up, reply, request, words
 

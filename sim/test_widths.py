@@ -10,17 +10,17 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Module, Mux, Signal, signed
 
-from golden.contract.config import ENGINES, Config, configuration
-from golden.contract.formats import Formats, signed_bits
-from golden.contract.presets import PRESETS
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import Learning, Spec
-from hw.compact.compact_core import CompactCore
-from hw.core.core import Core
-from hw.lib.bounds import bounded
-from hw.top import Top
-from plumbing.errors import ConfigError
+from nudge.golden.contract.config import ENGINES, Config, configuration
+from nudge.golden.contract.formats import Formats, signed_bits
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense, Input
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.hw.compact.compact_core import CompactCore
+from nudge.hw.core.core import Core
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.top import Top
+from nudge.plumbing.errors import ConfigError
 from sim.core.random_cores import core_case
 from sim.harness.losses import Loss, losses
 

@@ -8,12 +8,12 @@ import pytest
 from amaranth.hdl import Fragment, Module, Signal, Value, _ast
 from amaranth.lib import data, wiring
 
-from golden.contract.config import Config, configuration
-from golden.contract.presets import PRESETS
-from golden.contract.protocol import Access, Identity, Register, registers
-from hw.link import registers as register_file
-from hw.link.counters import Counters
-from hw.system import System
+from nudge.golden.contract.config import Config, configuration
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.protocol import Access, Identity, Register, registers
+from nudge.hw.link import registers as register_file
+from nudge.hw.link.counters import Counters
+from nudge.hw.system import System
 from sim.harness.losses import assignments
 
 #: Ports that keep their initial value on purpose, as `Class.member`.

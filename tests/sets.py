@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from golden.contract.shapes import Input
+from nudge.golden.contract.shapes import Input
 
 
 def noise(shown: Input, train: int = 6, test: int = 3) -> dict[str, Any]:

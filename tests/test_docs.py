@@ -11,9 +11,9 @@ import pytest
 import typer.main
 
 import nudge
-from golden.contract.presets import PRESETS
-from golden.contract.protocol import Command, Register, Status, registers
-from host.cli.main import app
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.protocol import Command, Register, Status, registers
+from nudge.host.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
@@ -53,7 +53,8 @@ def names(path: Path) -> set[str]:
 
 
 def defined(dotted: str) -> bool:
-    """Return whether a dotted name is a folder, a module, a name in a module, or a public name of `nudge`."""
+    """Return whether a dotted name, without its `nudge.`, is a folder, a module, a name in a module, or a public
+    name of `nudge`."""
     words = dotted.split(".")
     for length in range(len(words), 0, -1):
         place, rest = ROOT.joinpath(*words[:length]), ".".join(words[length:])

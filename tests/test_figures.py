@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from statistics import mean, stdev
 
-from golden.contract.presets import PRESETS
-from paper.systems.published import PUBLISHED
+from nudge.golden.contract.presets import PRESETS
+from nudge.paper.systems.published import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 SETS = ("mnist", "fashion-mnist")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from plumbing.cache import build_root
+from nudge.plumbing.cache import build_root
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "docs/networks.md")]
@@ -49,11 +50,10 @@ def copy(tmp_path):
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():  # git also lists deleted files
+        if os.path.lexists(ROOT / name):  # git also lists deleted files
             target = tmp_path / "nudge" / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
-            target.chmod((ROOT / name).stat().st_mode)
+            shutil.copy(ROOT / name, target, follow_symlinks=False)
     return tmp_path / "nudge"
 
 

@@ -1,5 +1,6 @@
 """The import contracts in pyproject.toml hold, and each one notices an import that breaks it."""
 
+import re
 import tomllib
 from copy import deepcopy
 from pathlib import Path
@@ -15,25 +16,26 @@ CONTRACTS = {contract["name"]: contract for contract in TABLE["contracts"]}
 
 #: For each contract, an importing and an imported module that it must refuse.
 BROKEN = {
-    "plumbing knows nothing of networks": ("plumbing.files", "golden.contract.shapes"),
-    "golden: from the contract up to training": ("golden.model.ops", "golden.training.plan"),
-    "golden imports nothing else of ours": ("golden.training.plan", "hw.top"),
-    "paper: from its systems up to its studies": ("paper.systems.network", "paper.floating"),
-    "paper knows golden and nothing else of ours": ("paper.floating", "host.link.frame"),
-    "the contract is plain data: the standard library alone": ("golden.contract.spec", "numpy"),
-    "gateware knows the contract and nothing else of ours": ("hw.lib.flow", "golden.model.ops"),
-    "gateware: from the library up to the top": ("hw.lib.flow", "hw.core.core"),
-    "gateware: the link knows a core's interface, not its parts": ("hw.link.registers", "hw.core.sequencer"),
-    "boards know gateware and contract": ("boards.virtual.board", "host.link.frame"),
-    "boards: facts don't need the toolchain": ("boards.catalog", "boards.toolchain.report"),
-    "host: from the link up to the command line": ("host.link.frame", "host.boards.open"),
-    "with a board at hand, the host needs neither Amaranth nor a toolchain": ("host.link.frame", "amaranth"),
-    "the model has no command line of its own": ("golden.model.ops", "typer"),
-    "nothing imports the command line": ("host.training.fit", "host.cli.main"),
-    "nudge is a page over golden and host": ("nudge.network", "hw.top"),
-    "nothing of ours imports the public page": ("host.link.frame", "nudge"),
-    "nothing that ships imports tests, benches or rigs": ("host.link.frame", "sim.rigs.modelled.faults"),
-    "no files or folders import each other in a circle": ("golden.model.native", "golden.model.batch"),
+    "plumbing knows nothing of networks": ("nudge.plumbing.files", "nudge.golden.contract.shapes"),
+    "golden: from the contract up to training": ("nudge.golden.model.ops", "nudge.golden.training.plan"),
+    "golden imports nothing else of ours": ("nudge.golden.training.plan", "nudge.hw.top"),
+    "paper: from its systems up to its studies": ("nudge.paper.systems.network", "nudge.paper.floating"),
+    "paper knows golden and nothing else of ours": ("nudge.paper.floating", "nudge.host.link.frame"),
+    "the contract is plain data: the standard library alone": ("nudge.golden.contract.spec", "numpy"),
+    "gateware knows the contract and nothing else of ours": ("nudge.hw.lib.flow", "nudge.golden.model.ops"),
+    "gateware: from the library up to the top": ("nudge.hw.lib.flow", "nudge.hw.core.core"),
+    "gateware: the link knows a core's interface, not its parts": ("nudge.hw.link.registers", "nudge.hw.core.sequencer"),
+    "boards know gateware and contract": ("nudge.boards.virtual.board", "nudge.host.link.frame"),
+    "boards: facts don't need the toolchain": ("nudge.boards.catalog", "nudge.boards.toolchain.report"),
+    "host: from the link up to the command line": ("nudge.host.link.frame", "nudge.host.boards.open"),
+    "with a board at hand, the host needs neither Amaranth nor a toolchain": ("nudge.host.link.frame", "amaranth"),
+    "the model has no command line of its own": ("nudge.golden.model.ops", "typer"),
+    "nothing imports the command line": ("nudge.host.training.fit", "nudge.host.cli.main"),
+    "nudge is a page over golden and host": ("nudge.network", "nudge.hw.top"),
+    "nothing of ours imports the public page": ("nudge.host.link.frame", "nudge"),
+    "internals are imported by their whole names": ("nudge.host.link.frame", "golden"),
+    "nothing that ships imports tests, benches or rigs": ("nudge.host.link.frame", "sim.rigs.modelled.faults"),
+    "no files or folders import each other in a circle": ("nudge.golden.model.native", "nudge.golden.model.batch"),
 }
 
 
@@ -81,7 +83,7 @@ def test_a_contract_notices(lint, name):
 
 def test_an_exception_that_is_taken_away_is_missed(lint, tmp_path):
     text = (ROOT / "pyproject.toml").read_text()
-    line = '    "host.boards.open -> boards.virtual.board", # --board sim\n'
+    line = '    "nudge.host.boards.open -> nudge.boards.virtual.board", # --board sim\n'
     assert line in text
     (tmp_path / "pyproject.toml").write_text(text.replace(line, ""))
     name = "with a board at hand, the host needs neither Amaranth nor a toolchain"
@@ -90,10 +92,10 @@ def test_an_exception_that_is_taken_away_is_missed(lint, tmp_path):
 
 def test_interfaces_of_the_gateware_import_no_implementation(graph):
     """No type of contract can express this: of hw, an interface imports only interfaces and `hw.lib`."""
-    interfaces = sorted(module for module in graph.modules if module.startswith("hw.") and module.endswith(".interface"))
-    assert {"hw.core.interface", "hw.link.interface", "hw.synapse.interface", "hw.update.interface"} <= set(interfaces)
+    interfaces = sorted(name for name in graph.modules if re.fullmatch(r"nudge\.hw\..*\.interface", name))
+    assert {f"nudge.hw.{part}.interface" for part in ("core", "link", "synapse", "update")} <= set(interfaces)
     for interface in interfaces:
         others = graph.find_modules_directly_imported_by(interface)
-        ours = {name for name in others if name.startswith("hw.") and not name.startswith("hw.lib.")}
+        ours = {name for name in others if re.match(r"nudge\.hw\.(?!lib\.)", name)}
         wrong = {name for name in ours if not name.endswith(".interface")}
         assert not wrong, f"{interface} imports {wrong}"

@@ -16,7 +16,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from plumbing import DISTRIBUTION
+from nudge.plumbing import DISTRIBUTION
 
 ROOT = Path(__file__).parents[1]
 #: Each locked requirement: file, requirement, and the lines after it (hashes, and packages that need it).

@@ -11,12 +11,12 @@ import pytest
 import typer.main
 
 import nudge
-from boards.catalog import BOARDS, board_of_file
-from boards.toolchain.netlist import commands as commands_of
-from boards.toolchain.netlist import plan
-from golden.contract.protocol import BuildFacts
-from host.cli import main as cli
-from plumbing.errors import ExitCode
+from nudge.boards.catalog import BOARDS, board_of_file
+from nudge.boards.toolchain.netlist import commands as commands_of
+from nudge.boards.toolchain.netlist import plan
+from nudge.golden.contract.protocol import BuildFacts
+from nudge.host.cli import main as cli
+from nudge.plumbing.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 600

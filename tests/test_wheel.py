@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
-from golden.training import data
-from host.cli.main import main
-from plumbing.cache import build_root
-from plumbing.errors import ExitCode
+from nudge.golden.training import data
+from nudge.host.cli.main import main
+from nudge.plumbing.cache import build_root
+from nudge.plumbing.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("boards", "golden", "host", "hw", "nudge", "paper", "plumbing")
+#: Folders of the checkout that ship: `nudge`, and those that its links lead to.
+FOLDERS = ("nudge", *(path.name for path in sorted((ROOT / "nudge").iterdir()) if path.is_symlink()))
 SECONDS = 300
 
 
@@ -45,8 +46,9 @@ def run(*command: str | Path, **variables: str) -> str:
 def wheel(tmp_path_factory) -> Path:
     """The wheel, built from a copy: a build leaves files behind, and picks up those of an older build."""
     folder = tmp_path_factory.mktemp("wheel")
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, folder / "copy" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FOLDERS:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / "copy" / name, symlinks=True, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "copy")
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder)
@@ -70,9 +72,10 @@ def installed(wheel, tmp_path_factory) -> Path:
 
 def test_every_file_is_in_the_wheel(wheel):
     found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    files = (path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file())
+    assert {name.partition("/")[0] for name in found} == {"nudge"}, "another project may have that name"
+    files = (path for name in FOLDERS for path in (ROOT / name).rglob("*") if path.is_file())
     names = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
-    assert found == names
+    assert {name.removeprefix("nudge/") for name in found} == {name.removeprefix("nudge/") for name in names}
 
 
 def test_every_module_can_be_imported(wheel, installed):
@@ -82,9 +85,9 @@ def test_every_module_can_be_imported(wheel, installed):
     assert len(modules) > 100
     modules = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in modules]
     imports = "".join(f"import {module}\n" for module in modules)
-    where = f"print(*({', '.join(f'{name}.__file__' for name in PACKAGES)}), sep='\\n')"
+    where = "import sys\nfor name, module in sys.modules.items():\n    name.startswith('nudge') and print(module.__file__)"
     paths = run(installed / "bin" / "python", "-I", "-c", imports + where).splitlines()
-    assert len(paths) == len(PACKAGES)
+    assert len(paths) == len(modules)
     assert all(Path(path).is_relative_to(installed) for path in paths), paths
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from plumbing.errors import DesignError
+from nudge.plumbing.errors import DesignError
 
 from .features import Features
 from .mapping import Mapped

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from golden.contract.config import Config
-from hw.compact.memory_map import BOX_ROWS, BOX_STRIDE
+from nudge.golden.contract.config import Config
+from nudge.hw.compact.memory_map import BOX_ROWS, BOX_STRIDE
 
 from .activity import Activity, Cycles
 

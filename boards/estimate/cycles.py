@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from golden.contract import layout
-from golden.contract.config import Config
-from hw.core.centred_memory import commit_cycles
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.hw.core.centred_memory import commit_cycles
 
 from . import compact, timing
 from .activity import Activity, Cycles

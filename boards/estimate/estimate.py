@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from boards.fpga import Fpga
-from hw.compact.compact_core import check_compact
+from nudge.boards.fpga import Fpga
+from nudge.hw.compact.compact_core import check_compact
 
 from .activity import Activity, Cycles
 from .cycles import estimate as cycles_of

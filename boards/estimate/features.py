@@ -5,16 +5,16 @@ coefficients that are fitted to synthesised designs. The feature ``carry`` is th
 chains; it has no coefficient.
 """
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
-from golden.contract.formats import signed_bits
-from golden.contract.shapes import Bundle, Layer
-from hw.core.commit_memories import Widths
-from hw.core.totals import total_bits
-from hw.lib.adder_tree import tree_latency
-from hw.synapse.event_layout import weight_bits
-from hw.update.correlator import pre_bits, scaling_turns
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
+from nudge.golden.contract.formats import signed_bits
+from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.hw.core.commit_memories import Widths
+from nudge.hw.core.totals import total_bits
+from nudge.hw.lib.adder_tree import tree_latency
+from nudge.hw.synapse.event_layout import weight_bits
+from nudge.hw.update.correlator import pre_bits, scaling_turns
 
 Features = dict[str, float]
 

@@ -1,5 +1,5 @@
-"""`python -m boards.estimate.fit`: fit the coefficients of `boards.estimate.cells` to synthesised units and
-designs.
+"""`python -m nudge.boards.estimate.fit`: fit the coefficients of `boards.estimate.cells` to synthesised
+units and designs.
 
 samples.csv has the counts of units that were synthesised alone. designs.json has the networks that the units
 belong to, and the counts of those networks that were synthesised whole. `boards.toolchain.samples` writes
@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from boards.catalog import board
-from golden.contract.config import Config, configuration
-from golden.contract.network_file import network
-from golden.contract.presets import PRESETS
+from nudge.boards.catalog import board
+from nudge.golden.contract.config import Config, configuration
+from nudge.golden.contract.network_file import network
+from nudge.golden.contract.presets import PRESETS
 
 from . import cells
 from .units import Unit, units
@@ -207,7 +207,7 @@ def main() -> None:
     by = fitted()
     both = {"cells": 0, "flip-flops": 1}
     found = {
-        "command": "python -m boards.estimate.fit",
+        "command": "python -m nudge.boards.estimate.fit",
         "within": {name: by.within[n] for name, n in both.items()},
         "kinds": {kind: {name: each[n] for name, n in both.items()} for kind, each in by.kinds.items()},
     }

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
-from golden.contract import layout
-from golden.contract.config import ENGINES, Config, configuration
-from golden.contract.lanes import Lanes
-from golden.contract.spec import Spec
-from plumbing.errors import DesignError
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import ENGINES, Config, configuration
+from nudge.golden.contract.lanes import Lanes
+from nudge.golden.contract.spec import Spec
+from nudge.plumbing.errors import DesignError
 
 from .activity import Activity
 from .cells import WHOLE

@@ -7,19 +7,19 @@ from dataclasses import replace
 
 from amaranth.utils import bits_for
 
-from golden.contract import layout, protocol
-from golden.contract.config import SLOTS, Config
-from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
-from golden.contract.formats import signed_bits
-from golden.contract.shapes import Bundle, Layer
-from hw.core.commit_memories import Widths
-from hw.core.interface import bias_word, samples_in_flight
-from hw.core.totals import total_bits
-from hw.link.registers import counter_names
-from hw.memory.image_fetcher import BANKS
-from hw.synapse.event_layout import PAIR, weight_bits
-from hw.synapse.interface import STATIC_BANKS, banks_of
-from hw.update.correlator import pre_bits
+from nudge.golden.contract import layout, protocol
+from nudge.golden.contract.config import SLOTS, Config
+from nudge.golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
+from nudge.golden.contract.formats import signed_bits
+from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.hw.core.commit_memories import Widths
+from nudge.hw.core.interface import bias_word, samples_in_flight
+from nudge.hw.core.totals import total_bits
+from nudge.hw.link.registers import counter_names
+from nudge.hw.memory.image_fetcher import BANKS
+from nudge.hw.synapse.event_layout import PAIR, weight_bits
+from nudge.hw.synapse.interface import STATIC_BANKS, banks_of
+from nudge.hw.update.correlator import pre_bits
 
 from .mapping import Shape
 

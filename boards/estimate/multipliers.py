@@ -2,10 +2,10 @@
 
 from amaranth.utils import bits_for
 
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle, Layer
-from hw.core.commit_memories import slice_lanes
-from hw.update.correlator import FACTOR_BITS, scaling_turns
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.hw.core.commit_memories import slice_lanes
+from nudge.hw.update.correlator import FACTOR_BITS, scaling_turns
 
 
 def neuron_array(config: Config, layer: Layer) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from plumbing.errors import DesignError
+from nudge.plumbing.errors import DesignError
 
 #: Names of the resources.
 CELLS, REGISTERS, BLOCKS, MULTIPLIERS = "cells", "flip-flops", "block RAM", "multipliers"

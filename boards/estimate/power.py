@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from plumbing import files
-from plumbing.errors import DesignError
+from nudge.plumbing import files
+from nudge.plumbing.errors import DesignError
 
 #: Wires and cells of builds, written by `boards.toolchain.wires`; transitions per cycle of each kind of wire,
 #: written by `sim.netlists.switching`.

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle, Layer
-from hw.core.deviation_array import kind_of
-from hw.lib.adder_tree import tree_latency
-from hw.synapse.event_conv_engine import EventConvEngine
-from hw.synapse.event_side import Side
-from hw.synapse.folded_kernels import FoldedKernels
-from hw.synapse.pixel_engine import PixelEngine
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.hw.core.deviation_array import kind_of
+from nudge.hw.lib.adder_tree import tree_latency
+from nudge.hw.synapse.event_conv_engine import EventConvEngine
+from nudge.hw.synapse.event_side import Side
+from nudge.hw.synapse.folded_kernels import FoldedKernels
+from nudge.hw.synapse.pixel_engine import PixelEngine
 
 #: Latency in cycles: from a drive memory's start to its first word; of a dense engine's FIFO.
 DRIVES_START, QUEUE = 2, 2

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-from golden.contract.config import Config
+from nudge.golden.contract.config import Config
 
 from . import cells, features, memories, multipliers
 from .features import Features

@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from boards.family import Family
-from boards.fpga import Fpga
-from golden.contract.config import Config
-from golden.contract.protocol import BuildFacts
-from plumbing import files
-from plumbing.cache import build_root, unkept
-from plumbing.errors import TimingError, ToolError
+from nudge.boards.family import Family
+from nudge.boards.fpga import Fpga
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import BuildFacts
+from nudge.plumbing import files
+from nudge.plumbing.cache import build_root, unkept
+from nudge.plumbing.errors import TimingError, ToolError
 
 from . import clock, dfu, readback, spacers, stamp, tools
 from .netlist import build_id, commands, plan

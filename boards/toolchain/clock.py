@@ -19,8 +19,8 @@ from amaranth.hdl import (
 from amaranth.lib import io
 from amaranth.lib.cdc import AsyncFFSynchronizer, ResetSynchronizer
 
-from boards.family import Family
-from plumbing.errors import DesignError
+from nudge.boards.family import Family
+from nudge.plumbing.errors import DesignError
 
 #: Lowest frequency of the phase detector in the ECP5's PLL.
 PFD_MIN_HZ = 3_125_000

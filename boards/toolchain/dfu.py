@@ -6,7 +6,7 @@ It equals that of dfu-util's `dfu-suffix`, but a build doesn't need dfu-util, wh
 import struct
 import zlib
 
-from plumbing.errors import ToolError
+from nudge.plumbing.errors import ToolError
 
 #: Fields before the CRC: bcdDevice (any), idProduct, idVendor, bcdDFU, "DFU" backwards, bLength.
 FIELDS = struct.Struct("<HHHH3sB")

@@ -6,10 +6,10 @@ from amaranth.hdl import Cat, ClockDomain, Elaboratable, Module, Signal
 from amaranth.lib import io
 from amaranth.lib.wiring import connect
 
-from boards.fpga import Fpga
-from golden.contract.protocol import PHASES, BuildFacts
-from hw.memory.pads import Pads
-from hw.top import Top
+from nudge.boards.fpga import Fpga
+from nudge.golden.contract.protocol import PHASES, BuildFacts
+from nudge.hw.memory.pads import Pads
+from nudge.hw.top import Top
 
 from .clock import CoreClock
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from amaranth.build import ResourceError
 
-from boards.fpga import Fpga
-from golden.contract.protocol import BuildFacts
-from hw.compact.compact_core import check_compact
-from hw.lib.block_memory import UNDEFINED
-from hw.lib.elaboration import fast_elaboration
-from plumbing.errors import DesignError
+from nudge.boards.fpga import Fpga
+from nudge.golden.contract.protocol import BuildFacts
+from nudge.hw.compact.compact_core import check_compact
+from nudge.hw.lib.block_memory import UNDEFINED
+from nudge.hw.lib.elaboration import fast_elaboration
+from nudge.plumbing.errors import DesignError
 
 from .clock import pll
 from .logic import BoardLogic

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boards.family import Family
-from plumbing.errors import ToolError
+from nudge.boards.family import Family
+from nudge.plumbing.errors import ToolError
 
 from . import dfu, tools
 from .clock import ANALOGUE, Ecp5Pll, Ice40Pll

@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from boards.fpga import Fpga
-from plumbing import files
-from plumbing.cache import build_root
-from plumbing.errors import DesignError
+from nudge.boards.fpga import Fpga
+from nudge.plumbing import files
+from nudge.plumbing.cache import build_root
+from nudge.plumbing.errors import DesignError
 
 from . import stamp
 from .build import BUILD, in_words

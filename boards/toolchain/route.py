@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plumbing import files
-from plumbing.errors import TimingError, ToolError
+from nudge.plumbing import files
+from nudge.plumbing.errors import TimingError, ToolError
 
 from . import router, spacers, stamp, tools
 

@@ -1,5 +1,5 @@
-"""`python -m boards.toolchain.samples`: synthesise the units and designs that `boards.estimate.fit` fits to;
-takes hours.
+"""`python -m nudge.boards.toolchain.samples`: synthesise the units and designs that `boards.estimate.fit`
+fits to; takes hours.
 
 designs.json names networks and units. Each unit is synthesised alone, as in a build, and its counts go to
 samples.csv. Each network with a board is synthesised whole as well, with its link, and its counts go to
@@ -18,17 +18,17 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.hdl import Value
 
-from boards.catalog import board
-from boards.estimate.cells import CELLS_OF_RAM
-from boards.estimate.fit import COUNTS, DESIGNS, SAMPLES, config_of
-from golden.contract.config import Config
-from golden.contract.protocol import BuildFacts
-from hw.core.centred_memory import memory_of
-from hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
-from hw.core.deviation_array import array_of
-from hw.lib.elaboration import fast_elaboration
-from plumbing.cache import build_root
-from plumbing.errors import ToolError
+from nudge.boards.catalog import board
+from nudge.boards.estimate.cells import CELLS_OF_RAM
+from nudge.boards.estimate.fit import COUNTS, DESIGNS, SAMPLES, config_of
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import BuildFacts
+from nudge.hw.core.centred_memory import memory_of
+from nudge.hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
+from nudge.hw.core.deviation_array import array_of
+from nudge.hw.lib.elaboration import fast_elaboration
+from nudge.plumbing.cache import build_root
+from nudge.plumbing.errors import ToolError
 
 from . import tools
 from .build import synthesise

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from plumbing import files
-from plumbing.errors import ToolError
+from nudge.plumbing import files
+from nudge.plumbing.errors import ToolError
 
 #: Maximum size of a stamp in bytes.
 MAX_BYTES = 1 << 20

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plumbing import children, install
-from plumbing.errors import ToolError
+from nudge.plumbing import children, install
+from nudge.plumbing.errors import ToolError
 
 #: Kinds of tools that `--tools` takes.
 KINDS = ("yowasp", "native")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from amaranth.back import verilog
 
-from boards.fpga import Fpga
-from golden.contract.protocol import PHASES, BuildFacts, Identity, window_for
-from hw.lib.elaboration import fast_elaboration
-from hw.system import System
-from hw.top import Top
+from nudge.boards.fpga import Fpga
+from nudge.golden.contract.protocol import PHASES, BuildFacts, Identity, window_for
+from nudge.hw.lib.elaboration import fast_elaboration
+from nudge.hw.system import System
+from nudge.hw.top import Top
 
 from .netlist import plain_names, plan
 from .power_up import compacted

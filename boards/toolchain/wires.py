@@ -1,4 +1,4 @@
-"""`python -m boards.toolchain.wires BOARD PRESET FOLDER ROUTE`: count the wires of an ECP5 build.
+"""`python -m nudge.boards.toolchain.wires BOARD PRESET FOLDER ROUTE`: count the wires of an ECP5 build.
 
 The counts are for `boards.estimate.power`. FOLDER: of the build. ROUTE: a seed that it was routed with or, if
 it isn't routed yet, a preset that was counted for this board; that preset's segments are then scaled by the
@@ -13,10 +13,10 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from boards.catalog import board
-from boards.estimate.power import DESIGNS, SPANS, Wired, wired
-from plumbing import files
-from plumbing.errors import ToolError
+from nudge.boards.catalog import board
+from nudge.boards.estimate.power import DESIGNS, SPANS, Wired, wired
+from nudge.plumbing import files
+from nudge.plumbing.errors import ToolError
 
 from .readback import sections
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from boards import BoardFacts
+from nudge.boards import BoardFacts
 
 #: Both ends of the serial line share the simulated clock, so a bit takes a single cycle and the line never
 #: limits the rate. The window is the largest of the boards here.

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from boards import BoardFacts
-from boards.virtual import VIRTUAL
-from golden.contract.config import Config
-from golden.contract.layout import image_words
-from golden.contract.protocol import MAX_DIGESTED
-from golden.contract.stored import MAX_RECORD_WORDS
-from plumbing.errors import ToolError
+from nudge.boards import BoardFacts
+from nudge.boards.virtual import VIRTUAL
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.layout import image_words
+from nudge.golden.contract.protocol import MAX_DIGESTED
+from nudge.golden.contract.stored import MAX_RECORD_WORDS
+from nudge.plumbing.errors import ToolError
 
 from .program import board_program
 from .sdram_rules import Rule

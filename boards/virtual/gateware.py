@@ -8,11 +8,11 @@ from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from boards import BoardFacts
-from golden.contract.config import Config
-from hw.memory.timing import Cycles
-from hw.top import Top
-from plumbing.cache import cached, source_texts
+from nudge.boards import BoardFacts
+from nudge.golden.contract.config import Config
+from nudge.hw.memory.timing import Cycles
+from nudge.hw.top import Top
+from nudge.plumbing.cache import cached, source_texts
 
 from . import verilator
 from .sdram import Sdram

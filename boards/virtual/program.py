@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from boards import BoardFacts
-from boards.virtual import VIRTUAL
-from golden.contract.config import Config
+from nudge.boards import BoardFacts
+from nudge.boards.virtual import VIRTUAL
+from nudge.golden.contract.config import Config
 
 from . import verilator
 from .gateware import top_verilog

@@ -4,8 +4,8 @@ from amaranth.hdl import Array, Cat, ClockSignal, Instance, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.memory.interface import ADDRESS_BITS, BANK_BITS, COLUMN_BITS, WORD_BITS, Command, Pins
-from hw.memory.timing import CAS_LATENCY, Cycles
+from nudge.hw.memory.interface import ADDRESS_BITS, BANK_BITS, COLUMN_BITS, WORD_BITS, Command, Pins
+from nudge.hw.memory.timing import CAS_LATENCY, Cycles
 
 from .sdram_rules import SdramRules
 

@@ -4,9 +4,9 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.memory.interface import BANK_BITS, PRECHARGE_BIT, Command, Pins
-from hw.memory.timing import CAS_LATENCY, MODE, REFRESHES, Cycles
-from plumbing.described import Described
+from nudge.hw.memory.interface import BANK_BITS, PRECHARGE_BIT, Command, Pins
+from nudge.hw.memory.timing import CAS_LATENCY, MODE, REFRESHES, Cycles
+from nudge.plumbing.described import Described
 
 
 class Rule(Described):

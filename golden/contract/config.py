@@ -5,7 +5,7 @@ It changes cycles and area, never a bit of a result.
 
 from dataclasses import dataclass, fields, replace
 
-from plumbing.errors import ConfigError
+from nudge.plumbing.errors import ConfigError
 
 from .event_units import KERNEL
 from .shapes import Bundle, Layer

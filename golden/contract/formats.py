@@ -5,7 +5,7 @@ Formats are integers with a stated least significant bit (LSB); "LSB 2^-9" means
 
 from dataclasses import dataclass
 
-from plumbing.errors import SpecError
+from nudge.plumbing.errors import SpecError
 
 
 def signed_bits(low: int, high: int) -> int:

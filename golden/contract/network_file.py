@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from plumbing import files
-from plumbing.errors import SpecError
+from nudge.plumbing import files
+from nudge.plumbing.errors import SpecError
 
 from .formats import Formats
 from .lanes import Lanes

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from plumbing.errors import SpecError
+from nudge.plumbing.errors import SpecError
 
 from . import network_file
 from .spec import Spec

@@ -3,7 +3,7 @@
 import reprlib
 from dataclasses import dataclass
 
-from plumbing.errors import SpecError
+from nudge.plumbing.errors import SpecError
 
 from .shapes import check_whole
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-from plumbing.errors import SpecError
+from nudge.plumbing.errors import SpecError
 
 from .formats import Formats, signed_bits
 from .lanes import Lanes

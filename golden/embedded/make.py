@@ -1,11 +1,11 @@
-"""Make mnist-1500.npz from MNIST's files: `python -m golden.embedded.make [ROOT]` (default root: NUDGE_DATA)."""
+"""`python -m nudge.golden.embedded.make [ROOT]`: make mnist-1500.npz from MNIST's files (default root: NUDGE_DATA)."""
 
 import sys
 
 import numpy as np
 from torch import Tensor
 
-from golden.training.data import EMBEDDED, Data, load
+from nudge.golden.training.data import EMBEDDED, Data, load
 
 SEED = 2026
 TRAIN_PER_CLASS = 100

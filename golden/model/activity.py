@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.contract.event_units import (
+from nudge.golden.contract.event_units import (
     BACKWARD_CHANNELS,
     FORWARD_CHANNELS,
     KERNEL,
@@ -19,8 +19,8 @@ from golden.contract.event_units import (
     banks,
     forward_place,
 )
-from golden.contract.shapes import Bundle
-from golden.contract.spec import Spec
+from nudge.golden.contract.shapes import Bundle
+from nudge.golden.contract.spec import Spec
 
 from .batch import checked_images, checked_labels
 from .engines import MODEL_ENGINES

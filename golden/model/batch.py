@@ -12,8 +12,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from golden.contract.spec import Spec
-from plumbing.errors import ModelError
+from nudge.golden.contract.spec import Spec
+from nudge.plumbing.errors import ModelError
 
 from . import chunks, native, native_check
 from .engines import MODEL_ENGINES

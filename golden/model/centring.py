@@ -12,9 +12,9 @@ docs/arithmetic.md has the arithmetic to the last bit.
 import torch
 from torch import Tensor
 
-from golden.contract.schedule import FOLLOW
-from golden.contract.shapes import Bundle
-from golden.contract.spec import Spec
+from nudge.golden.contract.schedule import FOLLOW
+from nudge.golden.contract.shapes import Bundle
+from nudge.golden.contract.spec import Spec
 
 from . import ops
 from .parameters import Parameters

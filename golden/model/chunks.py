@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from golden.contract.spec import Spec
+from nudge.golden.contract.spec import Spec
 
 from . import centring
 from .engines import Engine, Sums

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from golden.contract.shapes import Bundle
-from golden.contract.spec import Spec
-from plumbing.errors import ModelError
+from nudge.golden.contract.shapes import Bundle
+from nudge.golden.contract.spec import Spec
+from nudge.plumbing.errors import ModelError
 
 from . import ops
 from .parameters import Working

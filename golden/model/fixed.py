@@ -5,8 +5,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from golden.contract.spec import Spec
-from plumbing.errors import BoardError
+from nudge.golden.contract.spec import Spec
+from nudge.plumbing.errors import BoardError
 
 from . import centring, native
 from .batch import checked_labels, engine_here, run_batch, tensor

@@ -2,9 +2,9 @@
 
 import zlib
 
-from golden.contract.messages import PIXELS
-from golden.contract.spec import IMAGE_SIDE
-from golden.contract.stored import (
+from nudge.golden.contract.messages import PIXELS
+from nudge.golden.contract.spec import IMAGE_SIDE
+from nudge.golden.contract.stored import (
     ENTRY_WORDS,
     HEADER_WORDS,
     LOG_AT,
@@ -18,7 +18,7 @@ from golden.contract.stored import (
     record_words,
     sealed,
 )
-from golden.contract.stuffing import unstuff_partly
+from nudge.golden.contract.stuffing import unstuff_partly
 
 
 def moved(pixels: bytes, dy: int, dx: int, mirrored: bool) -> bytes:

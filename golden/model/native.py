@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from golden.contract.schedule import MAX_DECAY_SHIFT
-from golden.contract.spec import Spec
-from plumbing import compiler
-from plumbing.errors import ModelError, NativeError
-from plumbing.progress import note
+from nudge.golden.contract.schedule import MAX_DECAY_SHIFT
+from nudge.golden.contract.spec import Spec
+from nudge.plumbing import compiler
+from nudge.plumbing.errors import ModelError, NativeError
+from nudge.plumbing.progress import note
 
 from .engines import HALF
 from .parameters import Parameters, zeros

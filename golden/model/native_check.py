@@ -4,11 +4,11 @@ import functools
 
 import torch
 
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import CLASSES, Learning, Spec
-from plumbing.errors import NativeError
-from plumbing.progress import note
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import CLASSES, Learning, Spec
+from nudge.plumbing.errors import NativeError
+from nudge.plumbing.progress import note
 
 from . import chunks, native
 from .engines import Plain

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from golden.contract.formats import Formats
-from golden.contract.shapes import Bundle
-from golden.contract.spec import Spec
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.shapes import Bundle
+from nudge.golden.contract.spec import Spec
 
 # A forked process lacks OpenMP's threads, but torch believes that they run: with more than one thread, it
 # would wait for ever.

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.contract import values
-from golden.contract.spec import Spec
-from plumbing.errors import ModelError
+from nudge.golden.contract import values
+from nudge.golden.contract.spec import Spec
+from nudge.plumbing.errors import ModelError
 
 from . import ops
 

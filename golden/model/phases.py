@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from golden.contract.spec import Spec
+from nudge.golden.contract.spec import Spec
 
 from . import ops
 from .engines import Engine

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from golden.contract.spec import Spec
-from plumbing.errors import ModelError
+from nudge.golden.contract.spec import Spec
+from nudge.plumbing.errors import ModelError
 
 from .batch import checked_images, checked_labels, tensor
 from .chunks import averaged, first_largest

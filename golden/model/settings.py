@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from golden.contract.shapes import Bundle
-from golden.contract.spec import Learning, Spec
-from plumbing.errors import ModelError
+from nudge.golden.contract.shapes import Bundle
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.plumbing.errors import ModelError
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from golden.contract.config import Config
-from golden.contract.layout import master_words, mean_halves, weight_words
-from golden.contract.protocol import MASTER_BITS, MASTER_BYTES
-from golden.contract.shapes import Bundle
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.layout import master_words, mean_halves, weight_words
+from nudge.golden.contract.protocol import MASTER_BITS, MASTER_BYTES
+from nudge.golden.contract.shapes import Bundle
 
 from .parameters import Parameters
 

@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from golden.contract.spec import Spec
-from golden.model.parameters import Parameters
-from golden.model.settings import Settings
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.parameters import Parameters
+from nudge.golden.model.settings import Settings
 
 from .batch import Batch
 

@@ -17,14 +17,14 @@ from safetensors.torch import load as of_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from golden.contract import network_file, values
-from golden.contract.presets import PRESETS
-from golden.contract.shapes import Bundle
-from golden.contract.spec import Spec
-from golden.model.parameters import Parameters, check_parameters, shapes
-from golden.model.settings import Settings
-from plumbing import files
-from plumbing.errors import ModelError, PlanError, SpecError, WeightsError
+from nudge.golden.contract import network_file, values
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.shapes import Bundle
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.parameters import Parameters, check_parameters, shapes
+from nudge.golden.model.settings import Settings
+from nudge.plumbing import files
+from nudge.plumbing.errors import ModelError, PlanError, SpecError, WeightsError
 
 from .data import Source
 from .packaged import packaged

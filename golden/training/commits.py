@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.contract.spec import Spec
-from golden.model.settings import Settings
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.settings import Settings
 
 from .batch import Batch
 from .board import Board, train_batches

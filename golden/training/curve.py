@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from plumbing import files
+from nudge.plumbing import files
 
 from .metrics import Epoch, Row, drawable, sliding_error
 
@@ -17,7 +17,7 @@ def plot_curve(path: Path, rows: list[Row], epochs: list[Epoch], title: str, tes
     from matplotlib.figure import Figure  # late import: takes half a second, and most commands draw nothing
     from matplotlib.ticker import EngFormatter
 
-    from plumbing.axes import logarithmic
+    from nudge.plumbing.axes import logarithmic
 
     last, seen, percent = sliding_error(rows)
     held_out = {end.samples: end.held_out_error_percent for end in epochs if end.held_out_error_percent is not None}

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.contract import values
-from golden.contract.datasets import EMBEDDED, FOLDERS, NAMES, VARIABLE
-from golden.contract.shapes import Input
-from plumbing import files
-from plumbing.errors import DataError, PlanError
-from plumbing.progress import note
+from nudge.golden.contract import values
+from nudge.golden.contract.datasets import EMBEDDED, FOLDERS, NAMES, VARIABLE
+from nudge.golden.contract.shapes import Input
+from nudge.plumbing import files
+from nudge.plumbing.errors import DataError, PlanError
+from nudge.plumbing.progress import note
 
 from .sets import cifar, class_names, idx, own_data
 from .sets.class_names import Names

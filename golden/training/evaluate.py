@@ -7,7 +7,7 @@ import numpy as np
 from rich.cells import cell_len
 from torch import Tensor
 
-from plumbing.progress import Meter
+from nudge.plumbing.progress import Meter
 
 from .batch import Batch
 from .board import Board, infer_batches

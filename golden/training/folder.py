@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from golden.contract import values
-from plumbing import files
-from plumbing.errors import PlanError, WeightsError
+from nudge.golden.contract import values
+from nudge.plumbing import files
+from nudge.plumbing.errors import PlanError, WeightsError
 
 from . import checkpoint, metrics
 from .checkpoint import WEIGHTS

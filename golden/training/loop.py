@@ -1,7 +1,7 @@
 """The training loop: trains a run to its end or to a stop, and saves it on the way."""
 
-from golden.model.settings import Settings
-from plumbing.progress import Meter
+from nudge.golden.model.settings import Settings
+from nudge.plumbing.progress import Meter
 
 from .board import Board
 from .commits import commits

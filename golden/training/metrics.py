@@ -13,9 +13,9 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from golden.contract import values
-from plumbing import files
-from plumbing.errors import MetricsError
+from nudge.golden.contract import values
+from nudge.plumbing import files
+from nudge.plumbing.errors import MetricsError
 
 #: Samples over which the curve's error is averaged: 1/CURVE_PARTS of the run, at least CURVE_SAMPLES.
 CURVE_PARTS, CURVE_SAMPLES = 30, 100

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from golden.contract import values
-from golden.contract.datasets import NAMES, VARIABLE
-from golden.contract.presets import NAMES as PRESETS
-from golden.contract.spec import Spec
-from plumbing.errors import PlanError
+from nudge.golden.contract import values
+from nudge.golden.contract.datasets import NAMES, VARIABLE
+from nudge.golden.contract.presets import NAMES as PRESETS
+from nudge.golden.contract.spec import Spec
+from nudge.plumbing.errors import PlanError
 
 if TYPE_CHECKING:
     from .data import Source

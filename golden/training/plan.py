@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from golden.contract import values
-from golden.contract.spec import Spec
-from golden.model.settings import Settings
-from plumbing.errors import PlanError, SpecError
+from nudge.golden.contract import values
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.settings import Settings
+from nudge.plumbing.errors import PlanError, SpecError
 
 from .batch import Batch
 from .data import Data, Source

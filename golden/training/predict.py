@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.contract.shapes import Input
-from golden.contract.spec import Spec
-from golden.model.batch import outputs
-from golden.model.chunks import first_largest
-from golden.model.parameters import Parameters
-from golden.model.settings import Settings
+from nudge.golden.contract.shapes import Input
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.batch import outputs
+from nudge.golden.model.chunks import first_largest
+from nudge.golden.model.parameters import Parameters
+from nudge.golden.model.settings import Settings
 
 from .sets.class_names import Names, called
 from .sets.pictures import Fit, pixels

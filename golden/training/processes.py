@@ -1,6 +1,6 @@
 """Training by several processes, each of which computes its share of every batch.
 
-    torchrun --nproc-per-node 4 -m host.cli train --board golden --preset small
+    torchrun --nproc-per-node 4 -m nudge train --board golden --preset small
 
 The number of processes changes no bit: updates are integers, so their sum has no rounding that could depend
 on their order. Weights, metrics and checkpoints are those of one process, and any number of processes resumes
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from golden.contract.spec import Spec
-from golden.model.fixed import FixedModel
-from golden.model.parameters import Parameters
-from golden.model.result import Result
-from plumbing.errors import NudgeError, PlanError, ProcessError
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.model.parameters import Parameters
+from nudge.golden.model.result import Result
+from nudge.plumbing.errors import NudgeError, PlanError, ProcessError
 
 from .ranks import Ranks
 from .stop import Stop

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from plumbing.errors import PlanError
+from nudge.plumbing.errors import PlanError
 
 
 @dataclass(frozen=True)

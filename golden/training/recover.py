@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from plumbing.errors import BoardError, ComparisonError, ImageError, LinkError
-from plumbing.progress import note
+from nudge.plumbing.errors import BoardError, ComparisonError, ImageError, LinkError
+from nudge.plumbing.progress import note
 
 from . import loop as plain
 from .board import Board

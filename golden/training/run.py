@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from golden.contract import network_file
-from golden.contract.presets import chosen
-from golden.contract.spec import Spec
-from golden.model.parameters import Parameters, initial, mean
-from golden.model.settings import Settings
-from plumbing.errors import PlanError, WeightsError
-from plumbing.progress import note, plain
+from nudge.golden.contract import network_file
+from nudge.golden.contract.presets import chosen
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.parameters import Parameters, initial, mean
+from nudge.golden.model.settings import Settings
+from nudge.plumbing.errors import PlanError, WeightsError
+from nudge.plumbing.progress import note, plain
 
 from . import checkpoint, curve
 from . import data as datasets

@@ -5,8 +5,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from plumbing.progress import note
-from plumbing.signals import heard
+from nudge.plumbing.progress import note
+from nudge.plumbing.signals import heard
 
 
 class Stop:

@@ -8,10 +8,10 @@ from typing import Any
 
 from serial.tools import list_ports
 
-from golden.contract.spec import Spec
-from plumbing import children
-from plumbing.errors import IdentityError, LinkError, ToolError
-from plumbing.programs import LOADERS
+from nudge.golden.contract.spec import Spec
+from nudge.plumbing import children
+from nudge.plumbing.errors import IdentityError, LinkError, ToolError
+from nudge.plumbing.programs import LOADERS
 
 from .serial import SerialBoard
 

@@ -2,9 +2,9 @@
 
 import torch
 
-from golden.contract.config import Config
-from golden.model import weight_image
-from golden.model.fixed import FixedModel
+from nudge.golden.contract.config import Config
+from nudge.golden.model import weight_image
+from nudge.golden.model.fixed import FixedModel
 
 from .interface import OpenBoard
 

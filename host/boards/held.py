@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.contract.protocol import Asked
-from golden.training.batch import Batch
-from golden.training.data import Data
+from nudge.golden.contract.protocol import Asked
+from nudge.golden.training.batch import Batch
+from nudge.golden.training.data import Data
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from golden.contract.config import Config
-from golden.training.batch import Batch
-from golden.training.board import Board, inferred, trained
-from golden.training.data import Data
+from nudge.golden.contract.config import Config
+from nudge.golden.training.batch import Batch
+from nudge.golden.training.board import Board, inferred, trained
+from nudge.golden.training.data import Data
 
 from .held import Held
 

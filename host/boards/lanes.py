@@ -5,15 +5,15 @@ The golden model counts the spikes that the cycles of event engines depend on.
 
 from dataclasses import replace
 
-from golden.contract.config import ENGINES
-from golden.contract.spec import Spec
-from golden.model import activity
-from golden.model.parameters import Parameters, initial
-from golden.model.settings import Settings
-from golden.training import data
-from plumbing import install
-from plumbing.errors import DesignError, ToolError
-from plumbing.progress import note
+from nudge.golden.contract.config import ENGINES
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model import activity
+from nudge.golden.model.parameters import Parameters, initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import data
+from nudge.plumbing import install
+from nudge.plumbing.errors import DesignError, ToolError
+from nudge.plumbing.progress import note
 
 #: Number of embedded digits whose spikes are counted for the choice.
 CHOICE_SAMPLES = 4
@@ -48,8 +48,8 @@ def with_chosen(
     """
     try:
         # imported here, as real boards need no Amaranth
-        from boards.estimate.lanes import as_table, chosen
-        from boards.estimate.part import SIMULATED, part_of
+        from nudge.boards.estimate.lanes import as_table, chosen
+        from nudge.boards.estimate.part import SIMULATED, part_of
     except ImportError as error:
         raise ToolError(f"a choice of lanes needs the package {error.name}: {install('sim')}") from None
     try:

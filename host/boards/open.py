@@ -5,13 +5,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from golden.contract.config import ENGINES, buildable, configuration
-from golden.contract.presets import PRESETS, preset
-from golden.contract.spec import Spec
-from host.link.link import Link
-from plumbing import install
-from plumbing.errors import IdentityError, ToolError, UsageError, meant
-from plumbing.progress import note
+from nudge.golden.contract.config import ENGINES, buildable, configuration
+from nudge.golden.contract.presets import PRESETS, preset
+from nudge.golden.contract.spec import Spec
+from nudge.host.link.link import Link
+from nudge.plumbing import install
+from nudge.plumbing.errors import IdentityError, ToolError, UsageError, meant
+from nudge.plumbing.progress import note
 
 from .golden import GoldenBoard
 from .interface import OpenBoard
@@ -48,8 +48,8 @@ def virtual_board(
     buildable(spec, engines)
     try:
         # imported here, as real boards need neither Amaranth nor Verilator
-        from boards.virtual import VIRTUAL_SDRAM
-        from boards.virtual import board as simulation
+        from nudge.boards.virtual import VIRTUAL_SDRAM
+        from nudge.boards.virtual import board as simulation
     except ImportError as error:
         raise ToolError(f"simulation needs the package {error.name}: {install('sim')}") from None
     if engines not in dict(spec.lanes):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from golden.contract.protocol import (
+from nudge.golden.contract.protocol import (
     ANSWERED_BYTES,
     MAX_ASKED,
     STORED_ANSWERED_BYTES,

@@ -8,9 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.protocol import (
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import (
     MASTER_BYTES,
     MAX_WINDOW,
     VERSION,
@@ -29,16 +29,16 @@ from golden.contract.protocol import (
     split_asked,
     writable_words,
 )
-from golden.contract.spec import Spec
-from golden.model import weight_image
-from golden.model.batch import checked_images, checked_labels
-from golden.model.parameters import Parameters, check_parameters
-from golden.model.settings import Settings
-from golden.training.batch import Batch
-from golden.training.data import Data
-from host.link.link import Link, RefusedError
-from plumbing.errors import BoardError, ConfigError, IdentityError, ImageError, UsageError
-from plumbing.progress import note
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model import weight_image
+from nudge.golden.model.batch import checked_images, checked_labels
+from nudge.golden.model.parameters import Parameters, check_parameters
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.batch import Batch
+from nudge.golden.training.data import Data
+from nudge.host.link.link import Link, RefusedError
+from nudge.plumbing.errors import BoardError, ConfigError, IdentityError, ImageError, UsageError
+from nudge.plumbing.progress import note
 
 from . import requests, upload
 from .held import Held

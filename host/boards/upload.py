@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from golden.contract import stored
-from golden.contract.protocol import MAX_DIGESTED, RECORDS_PAYLOAD, Command, Identity, SampleNumber, SampleRange
-from golden.contract.spec import Spec
-from golden.contract.stuffing import stuff
-from golden.training.data import Data
-from host.link.link import Link
-from plumbing.errors import BoardError
-from plumbing.progress import Meter, note
+from nudge.golden.contract import stored
+from nudge.golden.contract.protocol import MAX_DIGESTED, RECORDS_PAYLOAD, Command, Identity, SampleNumber, SampleRange
+from nudge.golden.contract.spec import Spec
+from nudge.golden.contract.stuffing import stuff
+from nudge.golden.training.data import Data
+from nudge.host.link.link import Link
+from nudge.plumbing.errors import BoardError
+from nudge.plumbing.progress import Meter, note
 
 from .held import Held
 from .requests import Request

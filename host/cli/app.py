@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from plumbing.errors import UsageError, meant
+from nudge.plumbing.errors import UsageError, meant
 
 
 class Careful(TyperCommand if TYPE_CHECKING else object):  # type: ignore[misc]

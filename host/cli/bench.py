@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from golden.contract.presets import NAMES, chosen
-from golden.training.options import DATA, NETWORK
-from plumbing.errors import UsageError
+from nudge.golden.contract.presets import NAMES, chosen
+from nudge.golden.training.options import DATA, NETWORK
+from nudge.plumbing.errors import UsageError
 
 from . import completion
 from .options import WHERE, DataOption, DirOption, EnginesOption, JsonOption, NetworkOption, StartOption

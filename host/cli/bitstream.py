@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plumbing.errors import ExitCode, TimingError
+from nudge.plumbing.errors import ExitCode, TimingError
 
 from . import completion
 from .options import (

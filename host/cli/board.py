@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from golden.contract import network_file
-from golden.contract.config import ENGINES
-from golden.contract.presets import chosen
-from golden.contract.protocol import COUNTERS, STORED
-from plumbing.errors import ExitCode
-from plumbing.progress import note
+from nudge.golden.contract import network_file
+from nudge.golden.contract.config import ENGINES
+from nudge.golden.contract.presets import chosen
+from nudge.golden.contract.protocol import COUNTERS, STORED
+from nudge.plumbing.errors import ExitCode
+from nudge.plumbing.progress import note
 
 from . import completion
 from .app import App
@@ -54,7 +54,7 @@ def serve(
 ) -> int:
     """Serve a virtual board until Ctrl-C; its address is the first line on standard output."""
     with importing():
-        from host.boards.open import virtual_board
+        from nudge.host.boards.open import virtual_board
     with virtual_board(
         chosen(preset_name, network),
         engines or ENGINES[0],
@@ -81,7 +81,7 @@ def info(
     with importing():
         from rich.table import Table
 
-        from host.boards import open as opening
+        from nudge.host.boards import open as opening
     others = [] if network is None else [network_file.read(network)]
     with opening.open_unknown(board, others) as device:
         identity, values = asdict(device.identity), device.registers()
@@ -119,9 +119,9 @@ def status(
     with importing():
         from rich.table import Table
 
-        from golden.training import checkpoint
-        from host.boards import open as opening
-        from host.training.compare import verify
+        from nudge.golden.training import checkpoint
+        from nudge.host.boards import open as opening
+        from nudge.host.training.compare import verify
     others = [] if network is None else [network_file.read(network)]
     file = None if weights is None else checkpoint.find(weights)
     loaded = None if file is None else checkpoint.load(file)

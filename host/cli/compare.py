@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from golden.contract.presets import chosen
-from golden.training.options import NETWORK
-from plumbing.errors import ExitCode
+from nudge.golden.contract.presets import chosen
+from nudge.golden.training.options import NETWORK
+from nudge.plumbing.errors import ExitCode
 
 from . import completion
 from .options import (
@@ -63,11 +63,11 @@ def compare(
     one pixel and mirrored.
     """
     with importing():
-        from golden.training import checkpoint
-        from golden.training import data as datasets
-        from golden.training.plan import Plan, first_samples
-        from host.boards.open import open_board
-        from host.training import compare as comparison
+        from nudge.golden.training import checkpoint
+        from nudge.golden.training import data as datasets
+        from nudge.golden.training.plan import Plan, first_samples
+        from nudge.host.boards.open import open_board
+        from nudge.host.training import compare as comparison
 
     if weights is None:
         spec, parameters = chosen(preset_name, network), None

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from golden.contract.datasets import NAMES
-from golden.contract.presets import NAMES as PRESETS
-from golden.training.packaged import packaged
-from plumbing.errors import DesignError
+from nudge.golden.contract.datasets import NAMES
+from nudge.golden.contract.presets import NAMES as PRESETS
+from nudge.golden.training.packaged import packaged
+from nudge.plumbing.errors import DesignError
 
 #: Folder of Linux with persistent names of serial adapters.
 ADAPTERS = Path("/dev/serial/by-id")
@@ -28,7 +28,7 @@ def boards(incomplete: str) -> list[str]:
 
 def targets(incomplete: str) -> list[str]:
     """Complete the TARGET of a build; the boards' files are parsed as text, which needs no Amaranth."""
-    from boards.catalog import BOARDS  # imported late: other commands need no toolchain
+    from nudge.boards.catalog import BOARDS  # imported late: other commands need no toolchain
 
     try:
         return list(BOARDS)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from plumbing.errors import ExitCode
+from nudge.plumbing.errors import ExitCode
 
 from .options import JsonOption
 from .run import importing

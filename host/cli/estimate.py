@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plumbing.errors import ExitCode
+from nudge.plumbing.errors import ExitCode
 
 from .options import JsonOption, LargestOption, NetworkOption, SpikesOption, TargetArgument, TargetFileOption
 from .run import importing
@@ -26,10 +26,10 @@ def estimate(
     cycles from spikes counted in the golden model (docs/networks.md has the errors of both).
     """
     with importing():
-        from golden.training import checkpoint
-        from golden.training import data as datasets
-        from golden.training.plan import first_samples
-        from host.boards.lanes import digits_activity
+        from nudge.golden.training import checkpoint
+        from nudge.golden.training import data as datasets
+        from nudge.golden.training.plan import first_samples
+        from nudge.host.boards.lanes import digits_activity
 
         from .work.builds import Target, boards_modules, link_bits
     boards = boards_modules()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from golden.training.options import DATA, NETWORK, SETS
+from nudge.golden.training.options import DATA, NETWORK, SETS
 
 from . import completion
 from .options import BoardOption, DirOption, EnginesOption, JsonOption, WeightsArgument

@@ -1,6 +1,6 @@
 """`nudge presets` and `nudge boards`: list the named networks, and the kinds of boards."""
 
-from plumbing.errors import ConfigError, ExitCode
+from nudge.plumbing.errors import ConfigError, ExitCode
 
 from .options import JsonOption
 from .run import importing
@@ -12,10 +12,10 @@ def presets(as_json: JsonOption = False) -> int:
     with importing():
         from rich.table import Table
 
-        from golden.contract.config import buildable
-        from golden.contract.datasets import NAMES
-        from golden.contract.presets import PRESETS
-        from golden.training.packaged import packaged
+        from nudge.golden.contract.config import buildable
+        from nudge.golden.contract.datasets import NAMES
+        from nudge.golden.contract.presets import PRESETS
+        from nudge.golden.training.packaged import packaged
 
     def gateware(name: str) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The `nudge` command: registers all commands, runs the command line. `python -m host.cli` is the same."""
+"""The `nudge` command: registers all commands, runs the command line. `python -m nudge` is the same."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from golden.training.ranks import Ranks
-from plumbing import DISTRIBUTION
-from plumbing.errors import ExitCode, UsageError
+from nudge.golden.training.ranks import Ranks
+from nudge.plumbing import DISTRIBUTION
+from nudge.plumbing.errors import ExitCode, UsageError
 
 from . import (
     bench,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from golden.contract import network_file
-from golden.contract.presets import NAMES, PRESETS
-from golden.contract.schedule import Schedule
-from golden.contract.spec import Spec
-from plumbing.errors import ExitCode
+from nudge.golden.contract import network_file
+from nudge.golden.contract.presets import NAMES, PRESETS
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.spec import Spec
+from nudge.plumbing.errors import ExitCode
 
 from . import completion
 from .app import App
@@ -19,7 +19,7 @@ from .run import importing
 from .terminal import emit, rendered
 
 if TYPE_CHECKING:
-    from golden.model.parameters import Parameters
+    from nudge.golden.model.parameters import Parameters
 
 app = App()
 
@@ -58,8 +58,8 @@ def show(
     The spikes are counted in inferences of the model, and equal the board's bit for bit.
     """
     with importing():
-        from golden.model.parameters import initial
-        from golden.training import checkpoint
+        from nudge.golden.model.parameters import initial
+        from nudge.golden.training import checkpoint
 
         from .work.builds import boards_modules, with_lanes
     spec = PRESETS[network] if network in PRESETS else network_file.read(Path(network))
@@ -80,9 +80,9 @@ def show(
 
 def facts(spec: Spec, parameters: "Parameters", samples: int) -> dict[str, Any]:
     """Return all that is shown as plain data. samples: embedded digits whose spikes are counted."""
-    from golden.model.fixed import FixedModel
-    from golden.training import data as datasets
-    from golden.training.plan import first_samples
+    from nudge.golden.model.fixed import FixedModel
+    from nudge.golden.training import data as datasets
+    from nudge.golden.training.plan import first_samples
 
     formats = spec.formats
     images = datasets.load("embedded", shown=spec.input).train_images

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from golden.contract.config import ENGINES
-from golden.training.options import DATA, LEARNING, NETWORK, OUTPUT, TrainingOptions, option
+from nudge.golden.contract.config import ENGINES
+from nudge.golden.training.options import DATA, LEARNING, NETWORK, OUTPUT, TrainingOptions, option
 
 from . import completion
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from plumbing.errors import ExitCode, UsageError, meant
+from nudge.plumbing.errors import ExitCode, UsageError, meant
 
 from .options import DirOption, JsonOption
 from .run import importing
@@ -38,8 +38,8 @@ def repro(
 ) -> int:
     """Reproduce a study's table and picture: CSV, Markdown and PNG."""
     with importing():
-        from paper.studies import NAMES, find
-        from paper.studies.carry_out import carry_out
+        from nudge.paper.studies import NAMES, find
+        from nudge.paper.studies.carry_out import carry_out
     if name not in NAMES:
         raise UsageError(f"unknown study {name!r}: choose one of {', '.join(NAMES)}{meant(name, NAMES)}")
     table, files = carry_out(

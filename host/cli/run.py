@@ -14,11 +14,11 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from golden.training.ranks import Ranks
-from plumbing import progress
-from plumbing.errors import ExitCode, NudgeError, ToolError
-from plumbing.progress import note
-from plumbing.signals import heard
+from nudge.golden.training.ranks import Ranks
+from nudge.plumbing import progress
+from nudge.plumbing.errors import ExitCode, NudgeError, ToolError
+from nudge.plumbing.progress import note
+from nudge.plumbing.signals import heard
 
 from .ending import at_once
 

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from plumbing import signals
+from nudge.plumbing import signals
 
 from .ending import FAULT, TOOLS, at_once, say
 

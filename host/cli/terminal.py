@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from plumbing.errors import ComparisonError
-from plumbing.progress import plain
+from nudge.plumbing.errors import ComparisonError
+from nudge.plumbing.progress import plain
 
 if TYPE_CHECKING:
     from rich.table import Table

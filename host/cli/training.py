@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from golden.training.options import OUTPUT, ResumeOptions, TrainingOptions
+from nudge.golden.training.options import OUTPUT, ResumeOptions, TrainingOptions
 
 from .completion import weights
 from .options import JsonOption, Where, with_fields
@@ -31,10 +31,10 @@ def train(
 
     Ctrl-C finishes the batch and saves; `nudge resume` continues from there.
 
-    torchrun --nproc-per-node K -m host.cli train --board golden ... trains the model on K processes, with the same bits.
+    torchrun --nproc-per-node K -m nudge train --board golden ... trains the model on K processes, with the same bits.
     """
     with importing():
-        from golden.training.run import Run
+        from nudge.golden.training.run import Run
 
         from .work.session import carry_out
     return carry_out(
@@ -55,7 +55,7 @@ def resume(
     of an uninterrupted run.
     """
     with importing():
-        from golden.training.run import Run
+        from nudge.golden.training.run import Run
 
         from .work.session import carry_out
     return carry_out(lambda: Run.again(run, options), where.board, where, as_json)

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from golden.contract import network_file
-from plumbing import files
-from plumbing.errors import ExitCode, UsageError
-from plumbing.progress import note
+from nudge.golden.contract import network_file
+from nudge.plumbing import files
+from nudge.plumbing.errors import ExitCode, UsageError
+from nudge.plumbing.progress import note
 
 from .options import JsonOption, LargestOption, NetworkOption, TargetArgument, TargetFileOption
 from .run import importing
@@ -39,7 +39,7 @@ def verilog(
     if out.suffix != ".v":
         raise UsageError(f"--out must end with .v, not {out.name!r}")
     with importing():
-        from host.training.script import Step, script
+        from nudge.host.training.script import Step, script
 
         from .work.builds import Target, boards_modules
     boards = boards_modules()

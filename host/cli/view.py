@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from plumbing.errors import ExitCode, UsageError
-from plumbing.progress import note
+from nudge.plumbing.errors import ExitCode, UsageError
+from nudge.plumbing.progress import note
 
 from .completion import weights
 from .run import importing
@@ -30,9 +30,9 @@ def view(
     with importing():
         import asyncio
 
-        from host.view.folder import chosen, read
-        from host.view.save import save as write
-        from host.view.serve import serve
+        from nudge.host.view.folder import chosen, read
+        from nudge.host.view.save import save as write
+        from nudge.host.view.serve import serve
 
     if save is not None:
         if port is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import serial
 
-from plumbing.errors import LinkError
+from nudge.plumbing.errors import LinkError
 
 from . import frame, patience
 from .port import close_port

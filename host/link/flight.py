@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from golden.contract.protocol import ANSWER, ANSWER_HEADER, VERSION, Command, Status
-from plumbing.errors import LinkError
+from nudge.golden.contract.protocol import ANSWER, ANSWER_HEADER, VERSION, Command, Status
+from nudge.plumbing.errors import LinkError
 
 from . import patience
 from .counters import Counters

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from cobs import cobs  # type: ignore[import-untyped]
 
-from golden.contract import stuffing
-from golden.contract.protocol import ANSWER_BYTES, CRC_BYTES, VERSION
+from nudge.golden.contract import stuffing
+from nudge.golden.contract.protocol import ANSWER_BYTES, CRC_BYTES, VERSION
 
 #: Longest encoded answer in bytes, without its zero byte: COBS adds one byte, and one for each full 254.
 MAX_ENCODED = ANSWER_BYTES + ANSWER_BYTES // 254 + 1

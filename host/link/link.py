@@ -9,8 +9,8 @@ from typing import Self
 
 import serial
 
-from golden.contract.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status
-from plumbing.errors import BoardError, IdentityError, LinkError
+from nudge.golden.contract.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status
+from nudge.plumbing.errors import BoardError, IdentityError, LinkError
 
 from . import frame, patience
 from .channel import Channel

@@ -1,6 +1,6 @@
 """Timeouts of the link, learned from the board's answers, and the payload length for a damaged line."""
 
-from golden.contract.protocol import Command
+from nudge.golden.contract.protocol import Command
 
 #: After a refusal or a damaged answer, the requests in flight are sent again at the latest after QUIET
 #: seconds without an answer, or after SLOW times the longest answer so far if that is longer. With less, a

@@ -9,7 +9,7 @@ import socket
 import serial
 from serial import rfc2217
 
-from plumbing.errors import LinkError
+from nudge.plumbing.errors import LinkError
 
 #: Baud rates of boards, which HELLO tries in turn unless the caller gives one. Pseudo-terminals and sockets
 #: ignore the rate.

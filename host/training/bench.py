@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from golden.contract import layout
-from golden.contract.config import SLOTS, Config
-from golden.contract.event_units import adder_sizes
-from golden.contract.protocol import PHASES
-from golden.contract.shapes import Bundle, Layer
-from golden.model.batch import trace
-from golden.model.parameters import Parameters, initial
-from golden.model.settings import Settings
-from golden.training.data import Data
-from host.boards.serial import SerialBoard
-from plumbing.progress import Meter
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import SLOTS, Config
+from nudge.golden.contract.event_units import adder_sizes
+from nudge.golden.contract.protocol import PHASES
+from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.golden.model.batch import trace
+from nudge.golden.model.parameters import Parameters, initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.data import Data
+from nudge.host.boards.serial import SerialBoard
+from nudge.plumbing.progress import Meter
 
 #: Mean number of kernels that event engines add in a training sample, by bundle index: (forward, backward).
 Events = dict[int, tuple[float, float]]

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from golden.model.difference import Part, first_difference, master_parts
-from golden.model.parameters import Parameters, initial
-from golden.model.settings import Settings
-from golden.training.batch import Batch
-from golden.training.data import Data
-from golden.training.plan import Plan
-from host.boards.golden import GoldenBoard
-from host.boards.held import Held
-from host.boards.interface import OpenBoard
-from plumbing.errors import ComparisonError, UsageError
-from plumbing.progress import Meter
+from nudge.golden.model.difference import Part, first_difference, master_parts
+from nudge.golden.model.parameters import Parameters, initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.batch import Batch
+from nudge.golden.training.data import Data
+from nudge.golden.training.plan import Plan
+from nudge.host.boards.golden import GoldenBoard
+from nudge.host.boards.held import Held
+from nudge.host.boards.interface import OpenBoard
+from nudge.plumbing.errors import ComparisonError, UsageError
+from nudge.plumbing.progress import Meter
 
 
 def check(parts: list[Part]) -> int:

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import torch
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.protocol import ASKED_BYTES, Command, Committed, Identity, Sampled, SampledStored, SampleRange
-from golden.contract.spec import Spec
-from golden.contract.stored import CAPACITY
-from golden.training.data import Data
-from golden.training.loop import train
-from golden.training.plan import Plan
-from golden.training.run import Run
-from golden.training.stop import Stop
-from host.boards.serial import SerialBoard
-from host.link.link import Link
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import ASKED_BYTES, Command, Committed, Identity, Sampled, SampledStored, SampleRange
+from nudge.golden.contract.spec import Spec
+from nudge.golden.contract.stored import CAPACITY
+from nudge.golden.training.data import Data
+from nudge.golden.training.loop import train
+from nudge.golden.training.plan import Plan
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.link.link import Link
 
 from .plain_board import PlainBoard
 from .timed_port import Clock, TimedPort

@@ -6,17 +6,17 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from golden.contract import values
-from golden.training.data import Data
-from golden.training.evaluate import Evaluation, evaluate
-from golden.training.recover import recovering
-from golden.training.recover import train as train_on_board
-from golden.training.run import Run
-from golden.training.stop import Stop
-from host.boards.interface import OpenBoard
-from host.boards.open import open_board
-from host.boards.serial import SerialBoard
-from plumbing.errors import UsageError
+from nudge.golden.contract import values
+from nudge.golden.training.data import Data
+from nudge.golden.training.evaluate import Evaluation, evaluate
+from nudge.golden.training.recover import recovering
+from nudge.golden.training.recover import train as train_on_board
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.interface import OpenBoard
+from nudge.host.boards.open import open_board
+from nudge.host.boards.serial import SerialBoard
+from nudge.plumbing.errors import UsageError
 
 from .compare import Comparison, Twin
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 import torch
 
-from golden.contract.spec import Spec
-from golden.model import native
-from golden.model.batch import train_batch
-from golden.model.difference import Part, first_difference, master_parts
-from golden.model.engines import MODEL_ENGINES
-from golden.model.parameters import initial
-from golden.model.result import Result
-from golden.model.settings import Settings
-from golden.training.data import Data
-from plumbing import compiler
-from plumbing.errors import ComparisonError, UsageError
-from plumbing.progress import Meter
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model import native
+from nudge.golden.model.batch import train_batch
+from nudge.golden.model.difference import Part, first_difference, master_parts
+from nudge.golden.model.engines import MODEL_ENGINES
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.result import Result
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.data import Data
+from nudge.plumbing import compiler
+from nudge.plumbing.errors import ComparisonError, UsageError
+from nudge.plumbing.progress import Meter
 
 #: Number of timed runs of each engine, after a warm-up; the result is their median.
 RUNS = 3

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from golden.contract.config import Config
-from golden.contract.protocol import (
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import (
     ANSWER,
     ANSWERED_BYTES,
     ASKED_BYTES,
@@ -23,10 +23,10 @@ from golden.contract.protocol import (
     registers_by_address,
     split_records,
 )
-from golden.model import weight_image
-from golden.model.image_store import ImageStore
-from golden.model.parameters import zeros
-from host.link import frame
+from nudge.golden.model import weight_image
+from nudge.golden.model.image_store import ImageStore
+from nudge.golden.model.parameters import zeros
+from nudge.host.link import frame
 
 
 class PlainBoard:

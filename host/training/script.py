@@ -6,18 +6,18 @@ import random
 
 import numpy as np
 
-from golden.contract.config import Config
-from golden.contract.protocol import ANSWER, REQUEST_BYTES, Command, Identity
-from golden.contract.spec import Spec
-from golden.model import weight_image
-from golden.model.parameters import Parameters, initial
-from golden.model.settings import Settings
-from golden.training.data import Data, load
-from host.boards.golden import GoldenBoard
-from host.boards.interface import OpenBoard
-from host.boards.serial import SerialBoard
-from host.link import frame
-from host.link.link import Link
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import ANSWER, REQUEST_BYTES, Command, Identity
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model import weight_image
+from nudge.golden.model.parameters import Parameters, initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.data import Data, load
+from nudge.host.boards.golden import GoldenBoard
+from nudge.host.boards.interface import OpenBoard
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.link import frame
+from nudge.host.link.link import Link
 
 from .plain_board import PlainBoard
 from .timed_port import Clock, TimedPort

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from golden.contract.config import configuration
-from golden.contract.protocol import WINDOW, Command, Identity, Sample
-from golden.contract.spec import Spec
-from host.link.link import Link
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.protocol import WINDOW, Command, Identity, Sample
+from nudge.golden.contract.spec import Spec
+from nudge.host.link.link import Link
 
 from .plain_board import PlainBoard
 from .timed_port import BYTE_BITS, Clock, TimedPort

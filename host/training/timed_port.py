@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from host.link import frame
+from nudge.host.link import frame
 
 #: Bit times of a byte: start bit, 8 data bits, stop bit.
 BYTE_BITS = 10

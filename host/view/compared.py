@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from html import escape
 
-from golden.training.plan import Plan
+from nudge.golden.training.plan import Plan
 
 from .folder import Folder
 from .look import Look

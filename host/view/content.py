@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from golden.contract.spec import Spec
-from golden.training.metrics import drawable, sliding_error
+from nudge.golden.contract.spec import Spec
+from nudge.golden.training.metrics import drawable, sliding_error
 
 from . import words
 from .compared import compared

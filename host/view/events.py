@@ -6,11 +6,11 @@ checkpoint on.
 
 from pathlib import Path
 
-from golden.training.checkpoint import names
-from golden.training.run import Run
-from plumbing import install
-from plumbing.errors import ToolError, ViewError
-from plumbing.progress import note
+from nudge.golden.training.checkpoint import names
+from nudge.golden.training.run import Run
+from nudge.plumbing import install
+from nudge.plumbing.errors import ToolError, ViewError
+from nudge.plumbing.progress import note
 
 #: Names of a run's scalars.
 BATCH = "error/batch"

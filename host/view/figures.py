@@ -21,7 +21,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from golden.contract.spec import Spec
+from nudge.golden.contract.spec import Spec
 
 from .colours import COLOURS, DASHES, GREY, LEVELS, NO_VALUE, SPIKES, WEIGHTS
 from .content import Content

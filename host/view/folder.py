@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golden.contract import values
-from golden.contract.spec import Spec
-from golden.model.parameters import Parameters
-from golden.training import checkpoint, metrics
-from golden.training.checkpoint import Checkpoint
-from golden.training.folder import COUNTERS, EPOCHS, METRICS, MOST_OF_COUNTERS
-from golden.training.metrics import Epoch, Row
-from golden.training.plan import Plan
-from golden.training.run import plan_of
-from golden.training.sets.class_names import called
-from plumbing import files
-from plumbing.errors import ViewError
+from nudge.golden.contract import values
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.parameters import Parameters
+from nudge.golden.training import checkpoint, metrics
+from nudge.golden.training.checkpoint import Checkpoint
+from nudge.golden.training.folder import COUNTERS, EPOCHS, METRICS, MOST_OF_COUNTERS
+from nudge.golden.training.metrics import Epoch, Row
+from nudge.golden.training.plan import Plan
+from nudge.golden.training.run import plan_of
+from nudge.golden.training.sets.class_names import called
+from nudge.plumbing import files
+from nudge.plumbing.errors import ViewError
 
 #: Limit that reads all rows: the metrics of a run in progress are ahead of its checkpoint.
 ALL = sys.maxsize

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from plumbing.errors import ViewError
-from plumbing.progress import note
+from nudge.plumbing.errors import ViewError
+from nudge.plumbing.progress import note
 
 #: Time limit in seconds for the server to start, on a busy machine.
 START_SECONDS = 120.0
@@ -48,7 +48,7 @@ def live(out: Path) -> Iterator[Served]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # leave the processors to the training
     with tempfile.TemporaryFile() as complaints:
         server = subprocess.Popen(
-            [sys.executable, "-m", "host.view.serve", str(out)],
+            [sys.executable, "-m", "nudge.host.view.serve", str(out)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.contract.shapes import Input
-from golden.contract.spec import Spec
-from golden.model.batch import infer
-from golden.model.parameters import Parameters, initial
-from golden.model.recording import Recording, record, size
-from golden.model.settings import Settings
-from golden.training import data as datasets
-from golden.training.data import Data, Source
-from golden.training.evaluate import Evaluation
-from plumbing.errors import DataError, ModelError
+from nudge.golden.contract.shapes import Input
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.batch import infer
+from nudge.golden.model.parameters import Parameters, initial
+from nudge.golden.model.recording import Recording, record, size
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import data as datasets
+from nudge.golden.training.data import Data, Source
+from nudge.golden.training.evaluate import Evaluation
+from nudge.plumbing.errors import DataError, ModelError
 
 from .folder import Folder
 

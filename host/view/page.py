@@ -12,7 +12,7 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from plumbing import DISTRIBUTION
+from nudge.plumbing import DISTRIBUTION
 
 from .compared import compared
 from .content import Content, content

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from plumbing import files
-from plumbing.errors import ViewError
+from nudge.plumbing import files
+from nudge.plumbing.errors import ViewError
 
 from .folder import DRAWN, chosen, read
 from .look import look

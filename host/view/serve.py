@@ -2,7 +2,7 @@
 
 Number and duration of connections are limited, so that requests without a token can't block it.
 
-`nudge train --live` starts `python -m host.view.serve RUN` as a separate process, so that training never
+`nudge train --live` starts `python -m nudge.host.view.serve RUN` as a separate process, so that training never
 waits for a page. It ends when its standard input does.
 """
 
@@ -20,9 +20,9 @@ from typing import Any
 
 from tornado import httpserver, iostream, web
 
-from plumbing.errors import NudgeError, UsageError, ViewError
-from plumbing.progress import plain
-from plumbing.signals import heard
+from nudge.plumbing.errors import NudgeError, UsageError, ViewError
+from nudge.plumbing.progress import plain
+from nudge.plumbing.signals import heard
 
 from .watch import Watch
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from golden.model.recording import Recording
+from nudge.golden.model.recording import Recording
 
 from .colours import COLOURS, GREY
 from .tiles import matrix, tiled

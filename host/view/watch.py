@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from golden.training.checkpoint import WEIGHTS
-from golden.training.folder import COUNTERS, EPOCHS, METRICS
-from plumbing.errors import NudgeError
+from nudge.golden.training.checkpoint import WEIGHTS
+from nudge.golden.training.folder import COUNTERS, EPOCHS, METRICS
+from nudge.plumbing.errors import NudgeError
 
 from .content import content
 from .folder import DRAWN, Folder, chosen, read

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 import PIL.Image
 
-from golden.contract.registers import MAX_BUNDLES, registers
+from nudge.golden.contract.registers import MAX_BUNDLES, registers
 
 from .folder import Folder
 from .look import Look

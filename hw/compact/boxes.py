@@ -6,7 +6,7 @@
 from amaranth.hdl import Mux, Signal
 from amaranth.utils import exact_log2
 
-from golden.contract.spec import IMAGE_SIDE
+from nudge.golden.contract.spec import IMAGE_SIDE
 
 from .counters import Counters
 from .memory_map import BOX_ROWS, BOX_STRIDE

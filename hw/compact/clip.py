@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Mux, Value
 
-from golden.contract.formats import signed_bits
+from nudge.golden.contract.formats import signed_bits
 
 
 def clipped(value: Value, bound: int) -> Value:

@@ -9,11 +9,11 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from golden.contract.config import Config, check_schedule
-from golden.contract.shapes import Input
-from hw.core.interface import CoreSignature, trace_word
-from hw.lib.flow import Flow
-from plumbing.errors import ConfigError
+from nudge.golden.contract.config import Config, check_schedule
+from nudge.golden.contract.shapes import Input
+from nudge.hw.core.interface import CoreSignature, trace_word
+from nudge.hw.lib.flow import Flow
+from nudge.plumbing.errors import ConfigError
 
 from .datapath import Datapath
 from .memory_map import MemoryMap

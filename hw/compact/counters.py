@@ -2,8 +2,8 @@
 
 from amaranth.hdl import Cat, Mux, Signal
 
-from golden.contract import layout
-from golden.contract.config import Config
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
 
 from .memory_map import BOX_ROWS, BOX_STRIDE, FIRST_BOX, MemoryMap
 

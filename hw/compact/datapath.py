@@ -11,9 +11,9 @@ one module. The program reads and sets its attributes, which are of three kinds:
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
 from amaranth.lib.memory import Memory
 
-from hw.lib.bounds import bounded, low_bits, signed_range
-from hw.lib.multiplier import Multiplier
-from hw.lib.saturate import saturated
+from nudge.hw.lib.bounds import bounded, low_bits, signed_range
+from nudge.hw.lib.multiplier import Multiplier
+from nudge.hw.lib.saturate import saturated
 
 from .boxes import Boxes
 from .clip import clipped

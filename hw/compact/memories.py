@@ -5,7 +5,7 @@
 
 from amaranth.hdl import Cat, Signal, signed
 
-from hw.lib.single_port_memory import NIBBLES, WIDTH, SinglePortMemory
+from nudge.hw.lib.single_port_memory import NIBBLES, WIDTH, SinglePortMemory
 
 from .counters import Counters
 from .memory_map import (

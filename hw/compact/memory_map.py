@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Value
 from amaranth.utils import bits_for, exact_log2
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.formats import signed_bits
-from golden.contract.spec import IMAGE_SIDE
-from hw.lib.single_port_memory import DEPTH, WIDTH
-from plumbing.errors import ConfigError
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.formats import signed_bits
+from nudge.golden.contract.spec import IMAGE_SIDE
+from nudge.hw.lib.single_port_memory import DEPTH, WIDTH
+from nudge.plumbing.errors import ConfigError
 
 #: Names of the memories: `low` and `high` together, and the two with the neurons' state.
 PARAMETERS, LEFT, RIGHT = "low, high", "left", "right"

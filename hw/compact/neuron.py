@@ -6,10 +6,10 @@
 from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib.memory import Memory
 
-from golden.contract.formats import rounded_bound, signed_bits
-from hw.lib.bounds import bounded
-from hw.lib.chosen import chosen
-from hw.lib.saturate import saturated
+from nudge.golden.contract.formats import rounded_bound, signed_bits
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.chosen import chosen
+from nudge.hw.lib.saturate import saturated
 
 from .counters import Counters
 

@@ -7,10 +7,10 @@ one would cost more logic than everything around it.
 
 from amaranth.hdl import Mux, Signal, signed
 
-from golden.contract.formats import signed_bits
-from hw.lib.bounds import bounded, signed_range
-from hw.lib.multiplier import Multiplier
-from plumbing.errors import ConfigError
+from nudge.golden.contract.formats import signed_bits
+from nudge.hw.lib.bounds import bounded, signed_range
+from nudge.hw.lib.multiplier import Multiplier
+from nudge.plumbing.errors import ConfigError
 
 #: Right shift of all updates, from g * rate to a master's LSB: see `UpdateShifts`.
 SHIFT = 25

@@ -5,10 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import protocol
-from golden.contract.config import Config
-from golden.contract.schedule import MAX_STEPS
-from hw.core.interface import Operation, annealing
+from nudge.golden.contract import protocol
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.schedule import MAX_STEPS
+from nudge.hw.core.interface import Operation, annealing
 
 
 class Step(data.Struct):

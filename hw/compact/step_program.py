@@ -18,7 +18,7 @@ One function for each group of states; `program` describes the conventions.
 
 from amaranth.hdl import Mux
 
-from hw.lib.bounds import bounded
+from nudge.hw.lib.bounds import bounded
 
 from .datapath import Datapath
 

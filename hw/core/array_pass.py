@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 from amaranth.hdl import Const, Signal
 
-from golden.contract.config import Config
-from golden.contract.shapes import Layer
-from hw.lib.loops import counting
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Layer
+from nudge.hw.lib.loops import counting
 
 
 class At(NamedTuple):

@@ -5,15 +5,15 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.formats import signed_bits
-from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay
-from hw.lib.bounds import bounded
-from hw.lib.loops import counting
-from hw.lib.rounding import half_up
-from hw.lib.saturate import saturated
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.formats import signed_bits
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.adder_tree import delay
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.loops import counting
+from nudge.hw.lib.rounding import half_up
+from nudge.hw.lib.saturate import saturated
 
 from .commit_memories import READ, Kept, Reading, Widths, Written, slice_of
 from .mean_pass import Means, mean_cycles

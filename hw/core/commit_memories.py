@@ -5,11 +5,11 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.utils import bits_for
 
-from golden.contract.config import Config
-from golden.contract.formats import signed_bits
-from golden.contract.shapes import Bundle
-from hw.lib.block_memory import BlockMemory
-from hw.lib.data_registers import data_registers
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.formats import signed_bits
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.data_registers import data_registers
 
 from .totals import total_bits
 from .weight_memory import WeightMemory

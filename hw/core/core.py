@@ -6,17 +6,17 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
-from golden.contract.config import Config, check_schedule
-from hw.lib.arg_max import ArgMax
-from hw.lib.flow import Flow
-from hw.synapse.conv_engine import ConvEngine
-from hw.synapse.dense_engine import DenseEngine
-from hw.synapse.event_conv_engine import EventConvEngine
-from hw.synapse.image_engine import ImageEngine
-from hw.synapse.interface import Halves
-from hw.synapse.pixel_engine import PixelEngine
-from hw.update.conv_update import ConvUpdate
-from hw.update.dense_update import DenseUpdate
+from nudge.golden.contract.config import Config, check_schedule
+from nudge.hw.lib.arg_max import ArgMax
+from nudge.hw.lib.flow import Flow
+from nudge.hw.synapse.conv_engine import ConvEngine
+from nudge.hw.synapse.dense_engine import DenseEngine
+from nudge.hw.synapse.event_conv_engine import EventConvEngine
+from nudge.hw.synapse.image_engine import ImageEngine
+from nudge.hw.synapse.interface import Halves
+from nudge.hw.synapse.pixel_engine import PixelEngine
+from nudge.hw.update.conv_update import ConvUpdate
+from nudge.hw.update.dense_update import DenseUpdate
 
 from .centred_memory import memory_of
 from .deviation_array import array_of

@@ -4,13 +4,13 @@ from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.utils import bits_for
 
-from golden.contract.config import Config
-from golden.contract.formats import signed_bits
-from golden.contract.shapes import Layer
-from hw.lib.block_memory import BlockMemory
-from hw.lib.data_registers import data_registers
-from hw.lib.rounding import clipped, half_up, limited
-from hw.synapse.interface import SLOTS
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.formats import signed_bits
+from nudge.golden.contract.shapes import Layer
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.data_registers import data_registers
+from nudge.hw.lib.rounding import clipped, half_up, limited
+from nudge.hw.synapse.interface import SLOTS
 
 from .deviation_sums import DeviationSums
 from .neuron_array import Bank, NeuronArray

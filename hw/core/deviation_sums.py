@@ -3,13 +3,13 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data
 
-from golden.contract.config import Config
-from golden.contract.formats import rounded_bound, signed_bits
-from golden.contract.shapes import Layer
-from hw.lib.adder_tree import data_delay, delay
-from hw.lib.bounds import bounded
-from hw.lib.rounding import half_up
-from hw.lib.turns import padded, word_of
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.formats import rounded_bound, signed_bits
+from nudge.golden.contract.shapes import Layer
+from nudge.hw.lib.adder_tree import data_delay, delay
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.rounding import half_up
+from nudge.hw.lib.turns import padded, word_of
 
 from .window_sums import WindowSums
 

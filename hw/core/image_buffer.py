@@ -5,10 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract.config import Config
-from hw.lib.block_memory import BlockMemory
-from hw.lib.flow import Flow
-from hw.lib.loops import counting
+from nudge.golden.contract.config import Config
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.flow import Flow
+from nudge.hw.lib.loops import counting
 
 from .interface import samples_in_flight
 

@@ -5,10 +5,10 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import layout, protocol
-from golden.contract.config import Config
-from golden.contract.schedule import MAX_STEPS
-from golden.contract.shapes import Layer
+from nudge.golden.contract import layout, protocol
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.schedule import MAX_STEPS
+from nudge.golden.contract.shapes import Layer
 
 
 class Operation(enum.Enum, shape=2):

@@ -2,15 +2,15 @@
 
 from amaranth.hdl import Array, Cat, Const, Mux, Signal
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.protocol import MASTER_BITS
-from golden.contract.schedule import FOLLOW
-from golden.contract.shapes import Bundle
-from hw.lib.bounds import bounded
-from hw.lib.data_registers import data_registers
-from hw.lib.loops import counting
-from hw.lib.rounding import half_up
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import MASTER_BITS
+from nudge.golden.contract.schedule import FOLLOW
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.data_registers import data_registers
+from nudge.hw.lib.loops import counting
+from nudge.hw.lib.rounding import half_up
 
 from .commit_memories import READ, Kept, Reading, Written
 from .totals import total_bits

@@ -7,18 +7,18 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
-from golden.contract.config import Config
-from golden.contract.shapes import Layer
-from hw.lib.adder_tree import data_delay, delay
-from hw.lib.block_memory import BlockMemory
-from hw.lib.bounds import bounded, wraps
-from hw.lib.chosen import chosen
-from hw.lib.data_registers import data_registers
-from hw.lib.flow import Flow
-from hw.lib.rounding import clipped
-from hw.lib.saturate import saturated
-from hw.lib.turns import padded, word_of
-from hw.synapse.interface import SLOTS, Step, drive, spikes_of
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Layer
+from nudge.hw.lib.adder_tree import data_delay, delay
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.bounds import bounded, wraps
+from nudge.hw.lib.chosen import chosen
+from nudge.hw.lib.data_registers import data_registers
+from nudge.hw.lib.flow import Flow
+from nudge.hw.lib.rounding import clipped
+from nudge.hw.lib.saturate import saturated
+from nudge.hw.lib.turns import padded, word_of
+from nudge.hw.synapse.interface import SLOTS, Step, drive, spikes_of
 
 from .array_pass import pass_over, staged
 from .interface import annealing, bias_word, label_bits, trace_word, xi_shape

@@ -3,9 +3,9 @@
 from amaranth.hdl import Array, Mux, Signal
 from amaranth.utils import bits_for
 
-from golden.contract.schedule import MAX_STEPS
-from hw.lib.bounds import low_bits
-from hw.synapse.interface import STATIC_BANKS
+from nudge.golden.contract.schedule import MAX_STEPS
+from nudge.hw.lib.bounds import low_bits
+from nudge.hw.synapse.interface import STATIC_BANKS
 
 
 def following(bank, banks):

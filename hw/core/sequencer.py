@@ -5,11 +5,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import protocol
-from golden.contract.config import Config
-from golden.contract.schedule import MAX_STEPS
-from hw.lib.bounds import bounded
-from hw.synapse.interface import SLOTS, STATIC_BANKS, Halves
+from nudge.golden.contract import protocol
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.schedule import MAX_STEPS
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.synapse.interface import SLOTS, STATIC_BANKS, Halves
 
 from .interface import Operation, annealing, label_bits, samples_in_flight
 from .samples import Samples, Slot, following

@@ -6,11 +6,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle
-from hw.lib.bounds import bounded
-from hw.lib.flow import Flow
-from hw.lib.loops import counting
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.flow import Flow
+from nudge.hw.lib.loops import counting
 
 
 def total_bits(config: Config, bundle: Bundle) -> int:

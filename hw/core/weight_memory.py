@@ -7,18 +7,18 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.protocol import MASTER_BITS
-from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay
-from hw.lib.block_memory import BlockMemory
-from hw.lib.bounds import bounded, signed_range
-from hw.lib.flow import Flow
-from hw.lib.loops import counting
-from hw.lib.saturate import saturated
-from hw.synapse.interface import tile
-from hw.update.interface import update_word
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import MASTER_BITS
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.adder_tree import delay
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.bounds import bounded, signed_range
+from nudge.hw.lib.flow import Flow
+from nudge.hw.lib.loops import counting
+from nudge.hw.lib.saturate import saturated
+from nudge.hw.synapse.interface import tile
+from nudge.hw.update.interface import update_word
 
 from .interface import bias_word
 

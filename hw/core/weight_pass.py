@@ -2,15 +2,15 @@
 
 from amaranth.hdl import Cat, Mux, Signal, signed
 
-from golden.contract import layout
-from golden.contract.formats import rounded_bound
-from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay
-from hw.lib.bounds import bounded
-from hw.lib.data_registers import data_registers
-from hw.lib.loops import counting
-from hw.lib.rounding import half_up
-from hw.lib.saturate import saturated
+from nudge.golden.contract import layout
+from nudge.golden.contract.formats import rounded_bound
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.adder_tree import delay
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.data_registers import data_registers
+from nudge.hw.lib.loops import counting
+from nudge.hw.lib.rounding import half_up
+from nudge.hw.lib.saturate import saturated
 
 from .commit_memories import Kept, Widths, slice_of
 from .weight_memory import WeightMemory

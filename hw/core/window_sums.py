@@ -7,14 +7,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract.config import Config
-from golden.contract.shapes import Layer
-from hw.lib.block_memory import BlockMemory
-from hw.lib.bounds import bounded
-from hw.lib.flow import Flow
-from hw.lib.turns import padded, word_of
-from hw.synapse.interface import SLOTS, Step
-from hw.update.interface import sums_word
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Layer
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.flow import Flow
+from nudge.hw.lib.turns import padded, word_of
+from nudge.hw.synapse.interface import SLOTS, Step
+from nudge.hw.update.interface import sums_word
 
 from .interface import xi_shape
 

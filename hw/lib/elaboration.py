@@ -8,7 +8,7 @@ from unittest.mock import patch
 from amaranth.back import rtlil
 from amaranth.hdl import _nir
 
-from golden.contract.config import LARGEST_MEMORY
+from nudge.golden.contract.config import LARGEST_MEMORY
 
 #: Objects created between two runs of Python's garbage collector; the default is 700. The core of `small` is
 #: millions of objects, all of which live until its text is written: 7.9 s with the default, 4.5 s with this,

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.protocol import (
+from nudge.golden.contract.protocol import (
     ANSWER_BYTES,
     ANSWER_PAYLOAD,
     CRC_BYTES,

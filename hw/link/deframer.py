@@ -7,7 +7,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract.protocol import (
+from nudge.golden.contract.protocol import (
     CRC_BYTES,
     FULL_BLOCK,
     LONGEST_RUN,

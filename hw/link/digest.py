@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from hw.lib.flow import Flow
+from nudge.hw.lib.flow import Flow
 
 
 class Digest(wiring.Component):

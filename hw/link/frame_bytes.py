@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.protocol import REQUEST_BYTES
+from nudge.golden.contract.protocol import REQUEST_BYTES
 
 from .interface import ReadPort
 

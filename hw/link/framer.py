@@ -6,7 +6,7 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.protocol import (
+from nudge.golden.contract.protocol import (
     ANSWER,
     ANSWER_BYTES,
     ANSWER_HEADER,

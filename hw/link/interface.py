@@ -4,9 +4,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import protocol
-from golden.contract.protocol import ANSWER_PAYLOAD, Status
-from hw.lib.flow import Flow
+from nudge.golden.contract import protocol
+from nudge.golden.contract.protocol import ANSWER_PAYLOAD, Status
+from nudge.hw.lib.flow import Flow
 
 #: Payload bytes that are kept in registers beside the header: the longest payload of fixed length.
 ARGUMENT_BYTES = protocol.Words.size()

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.contract.protocol import (
+from nudge.golden.contract.protocol import (
     CRC_BYTES,
     LABELS,
     MAX_DIGESTED,
@@ -16,8 +16,8 @@ from golden.contract.protocol import (
     SampleRange,
     Status,
 )
-from golden.contract.stored import HEADER_WORDS, MAX_CODED, MAX_SAMPLES, WORD_BYTES
-from hw.memory.interface import ADDRESS_BITS, Store
+from nudge.golden.contract.stored import HEADER_WORDS, MAX_CODED, MAX_SAMPLES, WORD_BYTES
+from nudge.hw.memory.interface import ADDRESS_BITS, Store
 
 from .frame_bytes import FrameBytes
 from .interface import Executor, ReadPort

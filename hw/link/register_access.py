@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.protocol import MAX_REGISTERS, REQUEST_BYTES, VALUE_BYTES, Command, Status
+from nudge.golden.contract.protocol import MAX_REGISTERS, REQUEST_BYTES, VALUE_BYTES, Command, Status
 
 from .interface import Executor
 

@@ -6,11 +6,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract import protocol
-from golden.contract.config import Config
-from golden.contract.protocol import Access, BuildFacts
-from hw.core.interface import settings_layout
-from hw.memory.interface import ADDRESS_BITS, INDEX_BITS
+from nudge.golden.contract import protocol
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import Access, BuildFacts
+from nudge.hw.core.interface import settings_layout
+from nudge.hw.memory.interface import ADDRESS_BITS, INDEX_BITS
 
 from .counters import Counters
 

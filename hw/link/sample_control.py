@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.config import Config
-from golden.contract.protocol import REQUEST_HEADER, Command, Committed, Label, Sampled, Status, request_bytes
-from hw.core.interface import CoreSignature, Operation, label_bits, samples_in_flight
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import REQUEST_HEADER, Command, Committed, Label, Sampled, Status, request_bytes
+from nudge.hw.core.interface import CoreSignature, Operation, label_bits, samples_in_flight
 
 from .interface import ReadPort, SampleExecutor
 

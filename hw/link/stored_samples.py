@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.contract.config import Config
-from golden.contract.protocol import (
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import (
     ASKED_BYTES,
     CRC_BYTES,
     MAX_ASKED,
@@ -16,9 +16,9 @@ from golden.contract.protocol import (
     Command,
     Status,
 )
-from golden.contract.stored import MAX_MOVE, ImageStatus
-from hw.core.interface import CoreSignature, Operation, samples_in_flight
-from hw.memory.interface import Store
+from nudge.golden.contract.stored import MAX_MOVE, ImageStatus
+from nudge.hw.core.interface import CoreSignature, Operation, samples_in_flight
+from nudge.hw.memory.interface import Store
 
 from .frame_bytes import FrameBytes
 from .interface import Executor, ReadPort

@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.protocol import (
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import (
     CRC_BYTES,
     MASTER_BYTES,
     REQUEST_HEADER,
@@ -18,7 +18,7 @@ from golden.contract.protocol import (
     readable_words,
     request_bytes,
 )
-from hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature
+from nudge.hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature
 
 from .digest import Digest
 from .interface import Executor, ReadPort

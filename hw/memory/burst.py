@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.stored import MAX_RECORD_WORDS
+from nudge.golden.contract.stored import MAX_RECORD_WORDS
 
 from .interface import ADDRESS_BITS, BURST, Access
 

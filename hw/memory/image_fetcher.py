@@ -6,9 +6,9 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.contract.messages import CRC_BYTES
-from golden.contract.stored import Header, ImageStatus
-from hw.lib.block_memory import BlockMemory
+from nudge.golden.contract.messages import CRC_BYTES
+from nudge.golden.contract.stored import Header, ImageStatus
+from nudge.hw.lib.block_memory import BlockMemory
 
 from .interface import INDEX_BITS, PIXEL_ADDRESS, WORD_BITS, Found, Move
 from .placer import Placer

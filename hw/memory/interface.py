@@ -5,9 +5,9 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import stored
-from golden.contract.messages import LABELS, PIXELS
-from golden.contract.stored import ImageStatus
+from nudge.golden.contract import stored
+from nudge.golden.contract.messages import LABELS, PIXELS
+from nudge.golden.contract.stored import ImageStatus
 
 #: Address bits for the banks, the rows of a bank, and the words of a row that are used (the AS4C32M16 has
 #: twice as many words): 32 MB.

@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.spec import IMAGE_SIDE
-from hw.lib.flow import Flow
+from nudge.golden.contract.spec import IMAGE_SIDE
+from nudge.hw.lib.flow import Flow
 
 from .interface import MOVE_BITS, PIXEL_ADDRESS, Move
 

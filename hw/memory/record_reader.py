@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.contract.stored import ENTRY_WORDS, HEADER_WORDS, MAX_CODED, WORD_BYTES, Header
-from hw.lib.flow import Flow
+from nudge.golden.contract.stored import ENTRY_WORDS, HEADER_WORDS, MAX_CODED, WORD_BYTES, Header
+from nudge.hw.lib.flow import Flow
 
 from .burst import Bursts
 from .interface import ADDRESS_BITS, INDEX_BITS, WORD_BITS, Access

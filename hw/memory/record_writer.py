@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.contract.stored import ENTRY_WORDS, LOG_AT
+from nudge.golden.contract.stored import ENTRY_WORDS, LOG_AT
 
 from .burst import Bursts
 from .interface import ADDRESS_BITS, INDEX_BITS, WORD_BITS, Access, Record

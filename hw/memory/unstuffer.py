@@ -4,9 +4,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.messages import FULL_BLOCK, LONGEST_RUN, PIXELS
-from golden.contract.stored import MAX_CODED, ImageStatus
-from hw.lib.flow import Flow
+from nudge.golden.contract.messages import FULL_BLOCK, LONGEST_RUN, PIXELS
+from nudge.golden.contract.stored import MAX_CODED, ImageStatus
+from nudge.hw.lib.flow import Flow
 
 from .interface import WORD_BITS
 

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.lib.flow import Flow
+from nudge.hw.lib.flow import Flow
 
 
 class AveragePool(wiring.Component):

@@ -6,10 +6,10 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle, Layer
-from hw.lib.accumulator import Accumulator
-from hw.lib.line_buffer import LineBuffer, read_plane
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.hw.lib.accumulator import Accumulator
+from nudge.hw.lib.line_buffer import LineBuffer, read_plane
 
 from .average_pool import AveragePool
 from .convolution import Convolution

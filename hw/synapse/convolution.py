@@ -4,10 +4,10 @@ from amaranth.hdl import Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.formats import signed_bits
-from hw.lib.adder_tree import carry_tree, data_delay, delay, tree_latency
-from hw.lib.bounds import bounded
-from hw.lib.flow import Flow
+from nudge.golden.contract.formats import signed_bits
+from nudge.hw.lib.adder_tree import carry_tree, data_delay, delay, tree_latency
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.flow import Flow
 
 from .interface import weighed
 

@@ -8,12 +8,12 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.utils import bits_for
 
-from golden.contract.config import Config
-from golden.contract.formats import signed_bits
-from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import carry_tree, data_delay, delay, plus, registered, tree_latency
-from hw.lib.bounds import bounded
-from hw.lib.loops import counting
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.formats import signed_bits
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.adder_tree import carry_tree, data_delay, delay, plus, registered, tree_latency
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.loops import counting
 
 from .interface import SynapseSignature, weighed
 from .spike_buffer import spike_buffers

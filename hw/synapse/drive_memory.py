@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract.shapes import Layer
-from hw.lib.block_memory import BlockMemory
-from hw.lib.flow import Flow
+from nudge.golden.contract.shapes import Layer
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.flow import Flow
 
 
 class DriveMemory(wiring.Component):

@@ -7,11 +7,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
-from hw.lib.block_memory import BlockMemory
-from hw.lib.bounds import bounded, signed_range
-from hw.lib.data_registers import data_registers
-from hw.lib.flow import Flow
+from nudge.hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.bounds import bounded, signed_range
+from nudge.hw.lib.data_registers import data_registers
+from nudge.hw.lib.flow import Flow
 
 from .event_layout import CANDIDATES, kernel_word
 from .interface import weighed

@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect
 
-from golden.contract.config import Config
-from golden.contract.event_units import SPOTS, backward_place, forward_place
-from golden.contract.shapes import Bundle
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.event_units import SPOTS, backward_place, forward_place
+from nudge.golden.contract.shapes import Bundle
 
 from .event_side import Side
 from .folded_kernels import FoldedKernels

@@ -8,9 +8,9 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 from amaranth.utils import bits_for
 
-from golden.contract.config import Config
-from golden.contract.event_units import CANDIDATES, KERNEL, adder_sizes
-from golden.contract.shapes import Bundle
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.event_units import CANDIDATES, KERNEL, adder_sizes
+from nudge.golden.contract.shapes import Bundle
 
 #: Side of the folded kernel: two blocks of two taps in each direction.
 SIDE = KERNEL + 1

@@ -6,11 +6,11 @@ from amaranth.hdl import Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import connect
 
-from golden.contract.config import Config
-from golden.contract.event_units import CANDIDATES, SPOTS
-from golden.contract.formats import signed_bits
-from golden.contract.shapes import Bundle
-from hw.lib.skid_buffer import SkidBuffer
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.event_units import CANDIDATES, SPOTS
+from nudge.golden.contract.formats import signed_bits
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.skid_buffer import SkidBuffer
 
 from .drive_memory import DriveMemory
 from .event_adder import EventAdder

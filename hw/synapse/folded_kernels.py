@@ -7,12 +7,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.event_units import BACKWARD_CHANNELS, FORWARD_CHANNELS, SPOTS, banks
-from golden.contract.shapes import Bundle
-from hw.lib.bounds import bounded, signed_range
-from hw.lib.flow import Flow
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.event_units import BACKWARD_CHANNELS, FORWARD_CHANNELS, SPOTS, banks
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.bounds import bounded, signed_range
+from nudge.hw.lib.flow import Flow
 
 from .event_layout import KERNEL, PAIR, SIDE, adder_shape, kernel_word, weight_bits
 from .interface import tile

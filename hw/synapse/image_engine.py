@@ -6,13 +6,13 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import connect, flipped
 
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import adder_tree, data_delay, delay, tree_latency
-from hw.lib.block_memory import BlockMemory
-from hw.lib.data_registers import data_registers
-from hw.lib.line_buffer import LineBuffer
-from hw.lib.loops import counting
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.adder_tree import adder_tree, data_delay, delay, tree_latency
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.data_registers import data_registers
+from nudge.hw.lib.line_buffer import LineBuffer
+from nudge.hw.lib.loops import counting
 
 from .interface import StaticSignature
 from .kernel_loader import KernelLoader

@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import layout
-from golden.contract.config import SLOTS, Config
-from golden.contract.shapes import Bundle
-from hw.lib.flow import Flow
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import SLOTS, Config
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.flow import Flow
 
 
 class Step(data.Struct):

@@ -4,9 +4,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import data_delay, delay, lasting
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.adder_tree import data_delay, delay, lasting
 
 from .interface import StaticSignature
 from .static_drives import StaticSums, static_memory

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from hw.lib.block_memory import BlockMemory
-from hw.lib.flow import Flow
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.flow import Flow
 
 from .interface import Step, bank_for, bank_of, banks_of, spike_word
 

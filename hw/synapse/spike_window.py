@@ -6,10 +6,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract.config import Config
-from golden.contract.shapes import Layer
-from hw.lib.flow import Flow
-from hw.lib.loops import counting
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Layer
+from nudge.hw.lib.flow import Flow
+from nudge.hw.lib.loops import counting
 
 from .interface import spikes_of
 

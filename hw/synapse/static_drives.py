@@ -3,9 +3,9 @@
 from amaranth.hdl import Signal, signed
 from amaranth.lib import data
 
-from golden.contract.formats import rounded_bound, signed_bits
-from hw.lib.bounds import bounded
-from hw.lib.rounding import half_up
+from nudge.golden.contract.formats import rounded_bound, signed_bits
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.rounding import half_up
 
 from .drive_memory import DriveMemory
 from .interface import STATIC_BANKS

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract.shapes import Bundle
-from hw.lib.flow import Flow
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.flow import Flow
 
 
 class Upsample(wiring.Component):

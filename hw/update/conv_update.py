@@ -3,13 +3,13 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import data_delay, delay
-from hw.lib.block_memory import BlockMemory
-from hw.lib.line_buffer import LineBuffer, read_plane
-from hw.lib.loops import counting
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.adder_tree import data_delay, delay
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.line_buffer import LineBuffer, read_plane
+from nudge.hw.lib.loops import counting
 
 from .correlator import correlate, correlator_of, last_cycle, pre_factor
 from .interface import UpdateSignature

@@ -5,14 +5,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import data_delay, delay
-from hw.lib.bounds import bounded
-from hw.lib.data_registers import data_registers
-from hw.lib.flow import Flow
-from hw.lib.rounding import half_up, limited
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.adder_tree import data_delay, delay
+from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.data_registers import data_registers
+from nudge.hw.lib.flow import Flow
+from nudge.hw.lib.rounding import half_up, limited
 
 from .interface import factors, pre_fields, pre_word, sums_word, update_word
 

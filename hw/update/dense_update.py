@@ -3,11 +3,11 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay, lasting
-from hw.lib.loops import counting
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.adder_tree import delay, lasting
+from nudge.hw.lib.loops import counting
 
 from .correlator import correlate, correlator_of, last_cycle
 from .interface import UpdateSignature, pre_fields

@@ -5,10 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle, Layer
-from hw.lib.flow import Flow
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.hw.lib.flow import Flow
 
 
 def sums_word(config: Config, layer: Layer):

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from golden.contract.spec import CLASSES, Spec
-from golden.model.parameters import initial
-from golden.training.data import Data
-from golden.training.plan import Plan
-from paper.systems.centre import centred, channel_mean, followed
+from nudge.golden.contract.spec import CLASSES, Spec
+from nudge.golden.model.parameters import initial
+from nudge.golden.training.data import Data
+from nudge.golden.training.plan import Plan
+from nudge.paper.systems.centre import centred, channel_mean, followed
 
 #: Images whose predictions are computed at once.
 CHUNK = 500

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from plumbing import files
-from plumbing.errors import StudyError
-from plumbing.progress import Meter, note
+from nudge.plumbing import files
+from nudge.plumbing.errors import StudyError
+from nudge.plumbing.progress import Meter, note
 
 from . import rows as table
 from .study import Budget, Cell, Row, Study

@@ -13,12 +13,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from golden.contract.presets import PRESETS
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv
-from golden.contract.spec import Spec
-from golden.training.plan import Plan
-from paper.systems.own import SCALE_WIDTHS, starts, tuned
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv
+from nudge.golden.contract.spec import Spec
+from nudge.golden.training.plan import Plan
+from nudge.paper.systems.own import SCALE_WIDTHS, starts, tuned
 
 from .backprop import Backprop
 from .held_out import STUDIED, STUDIED_LARGE, STUDIED_MEDIUM, STUDIED_TINY, STUDIED_WIDE, Trial, facts, study

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from golden.training.epoch import order
-from paper.systems import backprop, equilibrium
-from paper.systems.configuration import Configuration
-from paper.systems.network import Network, Parameters
-from paper.systems.neuron import Dynamics
-from paper.systems.own import two_conv_two_dense
-from paper.systems.published import TABLE_I
-from paper.systems.train import SystemRun, pixels, train
+from nudge.golden.training.epoch import order
+from nudge.paper.systems import backprop, equilibrium
+from nudge.paper.systems.configuration import Configuration
+from nudge.paper.systems.network import Network, Parameters
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.own import two_conv_two_dense
+from nudge.paper.systems.published import TABLE_I
+from nudge.paper.systems.train import SystemRun, pixels, train
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Study, images, plain

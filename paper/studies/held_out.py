@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from golden.contract.presets import PRESETS
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import Spec
-from golden.model.fixed import FixedModel
-from golden.model.parameters import initial, mean
-from golden.training.commits import commits
-from golden.training.data import Data
-from golden.training.plan import Plan
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense, Input
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.model.parameters import initial, mean
+from nudge.golden.training.commits import commits
+from nudge.golden.training.data import Data
+from nudge.golden.training.plan import Plan
 
 from . import page
 from .backprop import Backprop

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from golden.contract.shapes import Dense
-from golden.training.data import Data
-from golden.training.epoch import order
-from paper.systems.network import Network, PaddedConv, Parameters, backward, forward, kernels
-from paper.systems.neuron import Dynamics
-from paper.systems.phases import steps
-from paper.systems.train import pixels
+from nudge.golden.contract.shapes import Dense
+from nudge.golden.training.data import Data
+from nudge.golden.training.epoch import order
+from nudge.paper.systems.network import Network, PaddedConv, Parameters, backward, forward, kernels
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.phases import steps
+from nudge.paper.systems.train import pixels
 
 #: Middle layers, counted from 1.
 MIDDLE = (2, 3, 4)

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from paper.systems.published import PUBLISHED
-from plumbing import children
-from plumbing.errors import StudyError
+from nudge.paper.systems.published import PUBLISHED
+from nudge.plumbing import children
+from nudge.plumbing.errors import StudyError
 
 from . import page
 from .peak import Job
@@ -40,7 +40,7 @@ SYSTEMS = {"snn-ep": ("ep", True), "snn-bptt": ("bptt", True), "crnn-ep": ("ep",
 
 def measure(job: Job) -> dict[str, float]:
     """Measure a job in a separate process and return its peak in MB."""
-    command = [sys.executable, "-m", "paper.studies.peak", job.write()]
+    command = [sys.executable, "-m", "nudge.paper.studies.peak", job.write()]
     try:
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         done = children.run(command, DEADLINE_S, text=True, **pipes)

@@ -13,8 +13,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plumbing import files
-from plumbing.axes import plain_ticks
+from nudge.plumbing import files
+from nudge.plumbing.axes import plain_ticks
 
 from .study import Budget, Row
 

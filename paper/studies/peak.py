@@ -1,4 +1,4 @@
-"""Peak memory of one training step in a separate process: `python -m paper.studies.peak '{"rule": "ep",
+"""Peak memory of one training step in a separate process: `python -m nudge.paper.studies.peak '{"rule": "ep",
 ...}'`.
 
 Prints a number of bytes: on a CPU the peak resident set during the step minus the resident set after the
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 
-from golden.training import data
-from paper.systems import backprop, equilibrium
-from paper.systems.neuron import Dynamics
-from paper.systems.own import two_conv_two_dense
-from paper.systems.published import TABLE_I
-from paper.systems.train import pixels
+from nudge.golden.training import data
+from nudge.paper.systems import backprop, equilibrium
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.own import two_conv_two_dense
+from nudge.paper.systems.published import TABLE_I
+from nudge.paper.systems.train import pixels
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from golden.training.epoch import order
-from paper.systems.configuration import Configuration
-from paper.systems.configurations import table_two
-from paper.systems.neuron import Dynamics
-from paper.systems.published import TABLE_I
-from paper.systems.train import SystemRun, pixels, test_error, train
+from nudge.golden.training.epoch import order
+from nudge.paper.systems.configuration import Configuration
+from nudge.paper.systems.configurations import table_two
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.published import TABLE_I
+from nudge.paper.systems.train import SystemRun, pixels, test_error, train
 
 from . import page
 from .layer_signals import MIDDLE, SIGNALS, TOPS, five_layers, signals, taught

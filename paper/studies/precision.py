@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from golden.contract.formats import Formats
-from golden.contract.schedule import Schedule
-from golden.contract.spec import Spec
-from golden.training.plan import Plan
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.spec import Spec
+from nudge.golden.training.plan import Plan
 
 from .held_out import CPU, QUICK, STUDIED, Trial, plan_facts, study
 from .study import GIBIBYTE, Budget

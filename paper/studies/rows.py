@@ -6,8 +6,8 @@ import re
 import reprlib
 from pathlib import Path
 
-from plumbing import files
-from plumbing.errors import StudyError
+from nudge.plumbing import files
+from nudge.plumbing.errors import StudyError
 
 from .study import Cell, Row
 

@@ -9,8 +9,8 @@ the mean.
 from dataclasses import replace
 from typing import Any
 
-from golden.contract.presets import PRESETS
-from golden.contract.schedule import Schedule
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.schedule import Schedule
 
 from .held_out import CPU, QUICK, Trial, study
 from .page import Column

@@ -24,13 +24,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from golden.contract.schedule import ORDERS, turns
-from golden.contract.spec import Spec
-from golden.model.engines import Plain
-from golden.model.parameters import Parameters, Working, working
-from golden.model.phases import steps
-from golden.model.settings import Settings
-from golden.training import checkpoint, data
+from nudge.golden.contract.schedule import ORDERS, turns
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.engines import Plain
+from nudge.golden.model.parameters import Parameters, Working, working
+from nudge.golden.model.phases import steps
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import checkpoint, data
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from golden.contract.presets import PRESETS
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import CLASSES
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import CLASSES
 
 from .held_out import AT_ONCE, Trial, study
 from .page import Column

@@ -13,15 +13,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from golden.contract.presets import PRESETS
-from golden.contract.spec import CLASSES, Spec
-from golden.model import native
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from paper.systems import compiled
-from paper.systems.network import Network
-from paper.systems.neuron import Dynamics
-from paper.systems.own import two_conv_two_dense
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.spec import CLASSES, Spec
+from nudge.golden.model import native
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.paper.systems import compiled
+from nudge.paper.systems.network import Network
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.own import two_conv_two_dense
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Study, images

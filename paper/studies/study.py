@@ -8,9 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from golden.training import data as datasets
-from golden.training.data import Data
-from plumbing.errors import StudyError
+from nudge.golden.training import data as datasets
+from nudge.golden.training.data import Data
+from nudge.plumbing.errors import StudyError
 
 GIBIBYTE = 1 << 30
 

@@ -12,14 +12,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from paper.systems.compiled import differentiable
-from paper.systems.configuration import Configuration
-from paper.systems.configurations import table_two
-from paper.systems.neuron import Dynamics
-from paper.systems.own import SCALE_WIDTHS
-from paper.systems.published import OWN_ROW, PUBLISHED, Published
-from paper.systems.train import SystemRun, Tell, silent, test_error, train
-from paper.systems.variants import FALLING
+from nudge.paper.systems.compiled import differentiable
+from nudge.paper.systems.configuration import Configuration
+from nudge.paper.systems.configurations import table_two
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.own import SCALE_WIDTHS
+from nudge.paper.systems.published import OWN_ROW, PUBLISHED, Published
+from nudge.paper.systems.train import SystemRun, Tell, silent, test_error, train
+from nudge.paper.systems.variants import FALLING
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study, images, plain

@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from paper.systems.configuration import Configuration
-from paper.systems.neuron import Dynamics
-from paper.systems.own import SCALE_WIDTHS, starts
-from paper.systems.published import PUBLISHED
-from paper.systems.train import SystemRun, error, train
-from paper.systems.variants import changed
+from nudge.paper.systems.configuration import Configuration
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.own import SCALE_WIDTHS, starts
+from nudge.paper.systems.published import PUBLISHED
+from nudge.paper.systems.train import SystemRun, error, train
+from nudge.paper.systems.variants import changed
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Study, images, plain

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional, grad
 
-from golden.contract.spec import CLASSES
+from nudge.golden.contract.spec import CLASSES
 
 from . import compiled
 from .equilibrium import Update

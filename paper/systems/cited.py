@@ -7,7 +7,7 @@ variant.
 
 from dataclasses import replace
 
-from golden.contract.shapes import Dense
+from nudge.golden.contract.shapes import Dense
 
 from .configuration import Configuration
 from .eqspike import Leaky

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from golden.contract.spec import CLASSES
-from plumbing import compiler
-from plumbing.errors import NativeError
+from nudge.golden.contract.spec import CLASSES
+from nudge.plumbing import compiler
+from nudge.plumbing.errors import NativeError
 
 from . import deviation
 from .network import Network, Parameters

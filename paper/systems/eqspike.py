@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from golden.contract.spec import CLASSES
+from nudge.golden.contract.spec import CLASSES
 
 from .equilibrium import Update
 from .network import Network, Parameters, backward, forward

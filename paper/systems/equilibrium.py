@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from golden.contract.spec import CLASSES
+from nudge.golden.contract.spec import CLASSES
 
 from .network import Network, Parameters, products
 from .neuron import Dynamics

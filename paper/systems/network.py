@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional, grad
 
-from golden.contract.shapes import Dense
-from golden.contract.spec import CLASSES, IMAGE_SIDE
+from nudge.golden.contract.shapes import Dense
+from nudge.golden.contract.spec import CLASSES, IMAGE_SIDE
 
 from . import pooling
 from .pooling import ADJOINT, F

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from golden.contract.schedule import turns
-from golden.contract.spec import Spec
+from nudge.golden.contract.schedule import turns
+from nudge.golden.contract.spec import Spec
 
 
 @dataclass(frozen=True)

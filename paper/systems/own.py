@@ -9,7 +9,7 @@ error; names that begin with `tuned` are that with one of `variants`.
 from dataclasses import replace
 from typing import Any
 
-from golden.contract.shapes import Dense
+from nudge.golden.contract.shapes import Dense
 
 from .configuration import Configuration
 from .network import Network, PaddedConv

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from golden.contract.spec import CLASSES
+from nudge.golden.contract.spec import CLASSES
 
 from . import deviation
 from .network import Network, Parameters, backward, forward, kernels, readout

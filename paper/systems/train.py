@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from golden.training import checkpoint as weight_files
-from golden.training.data import Data
-from golden.training.epoch import order
-from plumbing import files
-from plumbing.errors import WeightsError
-from plumbing.progress import note
+from nudge.golden.training import checkpoint as weight_files
+from nudge.golden.training.data import Data
+from nudge.golden.training.epoch import order
+from nudge.plumbing import files
+from nudge.plumbing.errors import WeightsError
+from nudge.plumbing.progress import note
 
 from . import backprop, compiled, eqspike, equilibrium, phases
 from .centre import centred, channel_mean, followed

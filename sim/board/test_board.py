@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from boards import BoardFacts
-from boards.virtual.board import VirtualBoard, idle_cycles
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import VERSION, Command
-from host.link import frame
-from host.link.link import Link
-from plumbing.errors import ExitCode, ToolError
+from nudge.boards import BoardFacts
+from nudge.boards.virtual.board import VirtualBoard, idle_cycles
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import VERSION, Command
+from nudge.host.link import frame
+from nudge.host.link.link import Link
+from nudge.plumbing.errors import ExitCode, ToolError
 from tests.sockets import listening
 
 CONFIG = configuration(preset("tiny"))
@@ -158,8 +158,9 @@ def test_port_in_use(board):
 
 def test_dies_with_its_parent():
     program = (
-        "import time; from golden.contract.presets import preset; from golden.contract.config import configuration\n"
-        "from boards.virtual.board import VirtualBoard\n"
+        "import time; from nudge.golden.contract.presets import preset\n"
+        "from nudge.golden.contract.config import configuration\n"
+        "from nudge.boards.virtual.board import VirtualBoard\n"
         "board = VirtualBoard(configuration(preset('tiny'))).__enter__()\n"
         "print(board.url, board.process, flush=True); time.sleep(60)"
     )
@@ -186,7 +187,7 @@ def test_other_divisors(divisor):
 
 
 def test_a_board_that_is_killed_ends_the_command_that_serves_it():
-    command = [sys.executable, "-m", "host.cli", "board", "serve"]
+    command = [sys.executable, "-m", "nudge", "board", "serve"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as serving:
         assert serving.stdout is not None
         assert serving.stdout.readline().startswith("socket://")

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
-from boards.virtual.verilator import environment, executable
+from nudge.boards.virtual.verilator import environment, executable
 
 
 def test_python_is_found_where_only_python3_is(monkeypatch, tmp_path):

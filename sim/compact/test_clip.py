@@ -4,7 +4,7 @@ import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.sim import Simulator
 
-from hw.compact.clip import clipped
+from nudge.hw.compact.clip import clipped
 
 
 @pytest.mark.parametrize("bound", [1, 3, 4, 20, 24, 27, 31, 32])

@@ -4,10 +4,10 @@
 import cocotb
 from cocotb.triggers import First, RisingEdge, ValueChange
 
-from golden.contract.config import Config
-from golden.contract.presets import preset
-from hw.compact.compact_core import CompactCore
-from hw.core.interface import Operation
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.presets import preset
+from nudge.hw.compact.compact_core import CompactCore
+from nudge.hw.core.interface import Operation
 from sim.core.check import check_training
 from sim.harness.testbench import CLOCK
 

@@ -4,11 +4,11 @@ last halving."""
 
 import cocotb
 
-from golden.contract.config import Config
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Spec
-from hw.compact.compact_core import CompactCore
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.hw.compact.compact_core import CompactCore
 from sim.core.check import check_training
 
 SCHEDULE = Schedule(8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8), feedback_shift=1)

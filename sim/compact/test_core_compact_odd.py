@@ -7,14 +7,14 @@ import cocotb
 import torch
 from cocotb.triggers import RisingEdge
 
-from golden.contract import protocol
-from golden.contract.config import Config
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Spec
-from golden.model import fixed
-from hw.compact.compact_core import CompactCore
-from hw.core.interface import Operation
+from nudge.golden.contract import protocol
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.golden.model import fixed
+from nudge.hw.compact.compact_core import CompactCore
+from nudge.hw.core.interface import Operation
 from sim.core.check import check_training
 from sim.core.driver import CoreDriver, Sample
 

@@ -4,12 +4,12 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
-from golden.contract.config import Config
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Spec
-from hw.compact.counters import Counters
-from hw.compact.memory_map import BOX_STRIDE, FIRST_BOX, MemoryMap
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.hw.compact.counters import Counters
+from nudge.hw.compact.memory_map import BOX_STRIDE, FIRST_BOX, MemoryMap
 
 
 @pytest.mark.parametrize("kernel", range(1, 9))

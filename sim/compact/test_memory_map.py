@@ -8,16 +8,16 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
-from golden.contract.config import Config
-from golden.contract.formats import Formats
-from golden.contract.presets import preset
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Spec
-from hw.compact.compact_core import CompactCore
-from hw.compact.memory_map import LEFT, LOW, PARAMETERS, RIGHT, WORD_BITS, MemoryMap, Region
-from hw.lib.single_port_memory import DEPTH
-from plumbing.errors import ConfigError
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.hw.compact.compact_core import CompactCore
+from nudge.hw.compact.memory_map import LEFT, LOW, PARAMETERS, RIGHT, WORD_BITS, MemoryMap, Region
+from nudge.hw.lib.single_port_memory import DEPTH
+from nudge.plumbing.errors import ConfigError
 
 
 def network(channels, kernel, window_log2=3, **formats):

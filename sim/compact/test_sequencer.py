@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import cocotb
 
-from golden.contract import protocol
-from golden.contract.config import Config
-from golden.contract.presets import preset
-from hw.compact.sequencer import Sequencer, Step
-from hw.core.interface import Operation, annealing
+from nudge.golden.contract import protocol
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.presets import preset
+from nudge.hw.compact.sequencer import Sequencer, Step
+from nudge.hw.core.interface import Operation, annealing
 from sim.harness.streams import PATIENCE, Port, start
 from sim.harness.units import annealing as annealing_at
 from sim.harness.units import each, pulse, sweeps

@@ -6,15 +6,15 @@ import cocotb
 import numpy as np
 import torch
 
-from golden.contract.config import Config
-from golden.contract.spec import Spec
-from golden.model import centring
-from golden.model.batch import infer, trace, train_batch
-from golden.model.difference import first_master
-from golden.model.parameters import Parameters, accumulate, commit, initial
-from golden.model.settings import Settings
-from golden.training import data
-from hw.core.interface import Operation
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model import centring
+from nudge.golden.model.batch import infer, trace, train_batch
+from nudge.golden.model.difference import first_master
+from nudge.golden.model.parameters import Parameters, accumulate, commit, initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import data
+from nudge.hw.core.interface import Operation
 from sim.core.driver import CoreDriver, Sample
 from sim.core.watch import watch
 

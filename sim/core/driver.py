@@ -11,13 +11,13 @@ import numpy as np
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import FallingEdge, RisingEdge, ValueChange, with_timeout
 
-from golden.contract import layout, protocol
-from golden.contract.config import Config
-from golden.model import weight_image
-from golden.model.parameters import Parameters
-from golden.model.settings import Settings
-from hw.core.interface import LANE_LATENCY, READ_LATENCY, Operation, settings_layout
-from hw.synapse.interface import SLOTS
+from nudge.golden.contract import layout, protocol
+from nudge.golden.contract.config import Config
+from nudge.golden.model import weight_image
+from nudge.golden.model.parameters import Parameters
+from nudge.golden.model.settings import Settings
+from nudge.hw.core.interface import LANE_LATENCY, READ_LATENCY, Operation, settings_layout
+from nudge.hw.synapse.interface import SLOTS
 from sim.harness.streams import PERIOD, start
 from sim.harness.testbench import CLOCK
 

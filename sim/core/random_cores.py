@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from golden.contract.config import ENGINES, Config, configuration
-from golden.contract.event_units import KERNEL
-from golden.contract.spec import Conv, Dense, Spec
+from nudge.golden.contract.config import ENGINES, Config, configuration
+from nudge.golden.contract.event_units import KERNEL
+from nudge.golden.contract.spec import Conv, Dense, Spec
 from tests.golden.model.random_nets import DEEP, Case, any_formats, any_spec, deep_spec, random_case, with_fine_spikes
 
 #: Largest height and width of an image, in pixels.

@@ -10,10 +10,10 @@ import cocotb
 import torch
 from cocotb.triggers import ValueChange
 
-from golden.contract import layout
-from golden.model import centring
-from hw.core.centred_memory import CentredMemory, commit_cycles
-from hw.core.totals import total_bits
+from nudge.golden.contract import layout
+from nudge.golden.model import centring
+from nudge.hw.core.centred_memory import CentredMemory, commit_cycles
+from nudge.hw.core.totals import total_bits
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import integers, various
 from sim.harness.streams import start

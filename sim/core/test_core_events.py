@@ -3,11 +3,11 @@
 
 import cocotb
 
-from golden.contract.config import Config
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Spec
-from hw.core.core import Core
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.hw.core.core import Core
 from sim.core.check import check_training
 
 STAGES = (Conv(4), Conv(6), Dense(10))

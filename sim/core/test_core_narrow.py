@@ -3,9 +3,9 @@
 
 import cocotb
 
-from golden.contract.config import Config
-from golden.contract.presets import preset
-from hw.core.core import Core
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.presets import preset
+from nudge.hw.core.core import Core
 from sim.core.check import check_training
 
 SPEC = preset("tiny")

@@ -13,15 +13,15 @@ from pathlib import Path
 import cocotb
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.model.batch import infer, train_batch
-from golden.model.difference import first_master
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from golden.training import checkpoint, data
-from hw.core.core import Core
-from hw.core.interface import Operation
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.model.batch import infer, train_batch
+from nudge.golden.model.difference import first_master
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import checkpoint, data
+from nudge.hw.core.core import Core
+from nudge.hw.core.interface import Operation
 from sim.core.check import committed
 from sim.core.driver import CoreDriver, Sample
 

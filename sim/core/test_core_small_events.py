@@ -4,9 +4,9 @@
 import cocotb
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from hw.core.core import Core
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.hw.core.core import Core
 from sim.core.check import check_training
 
 CONFIG = configuration(preset("small"), "event")

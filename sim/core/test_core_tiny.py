@@ -3,9 +3,9 @@
 
 import cocotb
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from hw.core.core import Core
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.hw.core.core import Core
 from sim.core.check import check_training
 
 CONFIG = configuration(preset("tiny"), "line")

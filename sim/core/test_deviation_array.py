@@ -10,9 +10,9 @@ import cocotb
 import numpy as np
 import torch
 
-from golden.contract.shapes import Layer
-from golden.model import ops
-from hw.core.deviation_array import DeviationArray
+from nudge.golden.contract.shapes import Layer
+from nudge.golden.model import ops
+from nudge.hw.core.deviation_array import DeviationArray
 from sim.harness.deviations import finished
 from sim.harness.networks import config_of, hidden_layer, output_layer
 from sim.harness.random_values import generator

@@ -5,10 +5,10 @@ import random
 
 import cocotb
 
-from golden.contract import protocol
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from hw.core.image_buffer import ImageBuffer
+from nudge.golden.contract import protocol
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.hw.core.image_buffer import ImageBuffer
 from sim.harness.streams import Monitor, Port, serve_memory, start
 from sim.harness.units import each, pulse
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from cocotb.triggers import gather
 
-from golden.contract.spec import CLASSES
-from golden.model import ops
-from hw.core.interface import annealing, bias_word, trace_word
-from hw.core.neuron_array import NeuronArray
-from hw.synapse.interface import spikes_of
+from nudge.golden.contract.spec import CLASSES
+from nudge.golden.model import ops
+from nudge.hw.core.interface import annealing, bias_word, trace_word
+from nudge.hw.core.neuron_array import NeuronArray
+from nudge.hw.synapse.interface import spikes_of
 from sim.harness.networks import hidden_layer, output_layer
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start

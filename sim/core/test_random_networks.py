@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.protocol import MASTER_BITS
-from golden.contract.spec import Spec
-from golden.model import weight_image
-from golden.model.fixed import FixedModel
-from golden.model.parameters import Parameters
-from golden.model.settings import Settings
-from hw.core.core import Core
-from hw.core.interface import READ_LATENCY, Operation
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import MASTER_BITS
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model import weight_image
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.model.parameters import Parameters
+from nudge.golden.model.settings import Settings
+from nudge.hw.core.core import Core
+from nudge.hw.core.interface import READ_LATENCY, Operation
 from sim.harness.units import expect
 from tests.golden.model import page
 from tests.golden.model.extremes import check

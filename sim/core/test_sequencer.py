@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from golden.contract import protocol
-from hw.core.interface import Operation, annealing
-from hw.core.sequencer import Sequencer, one_hot
-from hw.synapse.interface import SLOTS, STATIC_BANKS, Step
+from nudge.golden.contract import protocol
+from nudge.hw.core.interface import Operation, annealing
+from nudge.hw.core.sequencer import Sequencer, one_hot
+from nudge.hw.synapse.interface import SLOTS, STATIC_BANKS, Step
 from sim.harness.networks import config_of
 from sim.harness.streams import PATIENCE, Port, start
 from sim.harness.testbench import CLOCK

@@ -6,7 +6,7 @@ import random
 import cocotb
 import torch
 
-from hw.core.totals import Totals, read_word, total_bits
+from nudge.hw.core.totals import Totals, read_word, total_bits
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import integers
 from sim.harness.streams import FlowSource, Port, start, unpack

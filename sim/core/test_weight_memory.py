@@ -7,10 +7,10 @@ import random
 import cocotb
 import torch
 
-from golden.model import ops
-from hw.core.interface import bias_word
-from hw.core.weight_memory import WeightMemory
-from hw.update.interface import update_word
+from nudge.golden.model import ops
+from nudge.hw.core.interface import bias_word
+from nudge.hw.core.weight_memory import WeightMemory
+from nudge.hw.update.interface import update_word
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, start

@@ -6,9 +6,9 @@ import random
 import cocotb
 import torch
 
-from hw.core.deviation_sums import DeviationSums
-from hw.core.interface import xi_shape
-from hw.core.window_sums import WindowSums
+from nudge.hw.core.deviation_sums import DeviationSums
+from nudge.hw.core.interface import xi_shape
+from nudge.hw.core.window_sums import WindowSums
 from sim.harness.deviations import finished
 from sim.harness.networks import hidden_layer, output_layer
 from sim.harness.random_values import integers

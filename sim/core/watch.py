@@ -2,10 +2,10 @@
 
 from cocotb.triggers import RisingEdge
 
-from golden.contract.config import Config
-from golden.contract.shapes import Layer
-from golden.model.phases import Step
-from hw.core.interface import trace_word
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Layer
+from nudge.golden.model.phases import Step
+from nudge.hw.core.interface import trace_word
 from sim.harness.streams import pack, unpack
 from sim.harness.testbench import CLOCK
 from sim.harness.words import layer_words

@@ -14,7 +14,7 @@ from amaranth.hdl import Assert, Assume, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from boards.toolchain import tools
+from nudge.boards.toolchain import tools
 
 #: Time limit of a proof in seconds.
 SECONDS = 900

@@ -7,14 +7,14 @@ import pytest
 from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, ResetSignal, Signal, signed
 from amaranth.lib import data
 
-from golden.contract.config import Config
-from golden.contract.presets import preset
-from hw.core.deviation_array import DeviationArray
-from hw.core.neuron_array import NeuronArray
-from hw.core.weight_memory import WeightMemory
-from hw.lib.adder_tree import adder_tree, carry_tree, plus, tree_latency
-from hw.lib.saturate import saturated
-from hw.update.correlator import Correlator
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.presets import preset
+from nudge.hw.core.deviation_array import DeviationArray
+from nudge.hw.core.neuron_array import NeuronArray
+from nudge.hw.core.weight_memory import WeightMemory
+from nudge.hw.lib.adder_tree import adder_tree, carry_tree, plus, tree_latency
+from nudge.hw.lib.saturate import saturated
+from nudge.hw.update.correlator import Correlator
 
 from .prover import Opened, past, prove, started
 

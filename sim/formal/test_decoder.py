@@ -4,8 +4,8 @@
 import pytest
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal, Value
 
-from golden.contract.protocol import PAYLOAD_BYTES, STORED_PAYLOAD_BYTES, Command
-from hw.link.decoder import Decoder
+from nudge.golden.contract.protocol import PAYLOAD_BYTES, STORED_PAYLOAD_BYTES, Command
+from nudge.hw.link.decoder import Decoder
 
 from .prover import Opened, ProofError, keeps_its_offer, past, prove
 

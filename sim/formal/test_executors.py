@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, Signal
 
-from golden.contract.config import Config
-from golden.contract.presets import preset
-from golden.contract.protocol import Command, Committed, Sampled, Status
-from hw.core.interface import READ_LATENCY
-from hw.link.interface import ANSWER_PAYLOAD
-from hw.link.register_access import RegisterAccess
-from hw.link.sample_control import SampleControl
-from hw.link.weight_access import WeightAccess
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import Command, Committed, Sampled, Status
+from nudge.hw.core.interface import READ_LATENCY
+from nudge.hw.link.interface import ANSWER_PAYLOAD
+from nudge.hw.link.register_access import RegisterAccess
+from nudge.hw.link.sample_control import SampleControl
+from nudge.hw.link.weight_access import WeightAccess
 
 from .prover import Opened, ProofError, past, prove
 

@@ -4,10 +4,10 @@
 import pytest
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 
-from golden.contract.protocol import LONGEST_RUN
-from hw.link.deframer import Deframer
-from hw.link.framer import Framer
-from hw.link.uart import Receiver, Transmitter
+from nudge.golden.contract.protocol import LONGEST_RUN
+from nudge.hw.link.deframer import Deframer
+from nudge.hw.link.framer import Framer
+from nudge.hw.link.uart import Receiver, Transmitter
 
 from .prover import Opened, ProofError, keeps_its_offer, past, prove
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 
-from boards.virtual.sdram_rules import SdramRules
-from hw.memory.controller import Controller
-from hw.memory.interface import BANK_BITS, BURST, PRECHARGE_BIT, Command
-from hw.memory.timing import REFRESHES, Cycles
+from nudge.boards.virtual.sdram_rules import SdramRules
+from nudge.hw.memory.controller import Controller
+from nudge.hw.memory.interface import BANK_BITS, BURST, PRECHARGE_BIT, Command
+from nudge.hw.memory.timing import REFRESHES, Cycles
 
 from .prover import Opened, ProofError, prove
 

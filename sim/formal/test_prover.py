@@ -4,7 +4,7 @@
 import pytest
 from amaranth.hdl import Assert, Module, Signal
 
-from plumbing.errors import ToolError
+from nudge.plumbing.errors import ToolError
 
 from . import prover
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 
-from golden.contract.messages import LABELS
-from golden.contract.protocol import (
+from nudge.golden.contract.messages import LABELS
+from nudge.golden.contract.protocol import (
     ASKED_BYTES,
     CRC_BYTES,
     MAX_DIGESTED,
@@ -19,12 +19,12 @@ from golden.contract.protocol import (
     SampleRange,
     Status,
 )
-from golden.contract.stored import HEADER_WORDS, MAX_CODED, MAX_RECORD_WORDS, MAX_SAMPLES, WORD_BYTES
-from hw.core.interface import Operation
-from hw.link import record_access as access
-from hw.link import stored_samples as samples
-from hw.link.record_access import RecordAccess
-from hw.link.stored_samples import PAUSE, StoredSamples
+from nudge.golden.contract.stored import HEADER_WORDS, MAX_CODED, MAX_RECORD_WORDS, MAX_SAMPLES, WORD_BYTES
+from nudge.hw.core.interface import Operation
+from nudge.hw.link import record_access as access
+from nudge.hw.link import stored_samples as samples
+from nudge.hw.link.record_access import RecordAccess
+from nudge.hw.link.stored_samples import PAUSE, StoredSamples
 
 from .prover import Opened, ProofError, keeps_its_offer, past, prove
 from .test_executors import LANE, executor

@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from boards.virtual.sdram_rules import Rule
+from nudge.boards.virtual.sdram_rules import Rule
 
 from .testbench import CLOCK
 

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from golden.contract.config import Config
-from golden.contract.shapes import Layer
-from golden.model import ops
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Layer
+from nudge.golden.model import ops
 
 
 def finished(config: Config, layer: Layer, free: Tensor, plus: Tensor, minus: Tensor) -> dict[str, Tensor]:

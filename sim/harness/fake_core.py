@@ -8,14 +8,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 
-from golden.contract import layout, protocol
-from golden.contract.config import Config, configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import Identity, Sampled
-from hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature, Operation, samples_in_flight
-from hw.lib.adder_tree import delay
-from hw.system import System
-from hw.top import Top
+from nudge.golden.contract import layout, protocol
+from nudge.golden.contract.config import Config, configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import Identity, Sampled
+from nudge.hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature, Operation, samples_in_flight
+from nudge.hw.lib.adder_tree import delay
+from nudge.hw.system import System
+from nudge.hw.top import Top
 
 from .testbench import Testbench
 from .wire import ByteWire, SerialWire

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from amaranth.hdl import Fragment, Shape, Signal, Value, _ast
 
-import hw
-from hw.lib import bounds, saturate
+from nudge import hw
+from nudge.hw.lib import bounds, saturate
 
 ROOT = Path(hw.__file__).parent
 

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from golden.contract.config import Config
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Bundle, Conv, Dense, Layer
-from golden.contract.spec import CLASSES, Learning, Spec
-from golden.model import ops
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Bundle, Conv, Dense, Layer
+from nudge.golden.contract.spec import CLASSES, Learning, Spec
+from nudge.golden.model import ops
 
 
 def config_of(

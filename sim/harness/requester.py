@@ -4,8 +4,8 @@ import random
 
 import cocotb
 
-from golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, REQUEST_HEADER, VERSION, Command, Status
-from hw.link.interface import Request
+from nudge.golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, REQUEST_HEADER, VERSION, Command, Status
+from nudge.hw.link.interface import Request
 
 from .streams import PATIENCE, Port, serve_memory
 

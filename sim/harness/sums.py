@@ -5,8 +5,8 @@ import random
 from amaranth.utils import bits_for
 from torch import Tensor
 
-from hw.synapse.interface import SLOTS
-from hw.update.interface import sums_word
+from nudge.hw.synapse.interface import SLOTS
+from nudge.hw.update.interface import sums_word
 
 from .streams import Port
 from .units import expect

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator
 
 from amaranth.lib import wiring
 
-import hw
 import sim
-from hw.core.core import Core
-from hw.link.digest import Digest
-from hw.system import System
-from hw.top import Top
+from nudge import hw
+from nudge.hw.core.core import Core
+from nudge.hw.link.digest import Digest
+from nudge.hw.system import System
+from nudge.hw.top import Top
 
 
 def components() -> set[type]:
     """The public component classes of `hw`."""
-    modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(hw.__path__, "hw.")]
+    modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(hw.__path__, "nudge.hw.")]
     return {
         kind
         for module in modules
@@ -69,4 +69,4 @@ def test_a_component_without_a_bench_is_found():
     assert {Core, System, Top, Digest} <= components()
     assert without_bench(components() | {Unknown}, subjects()) == [f"{__name__}.Unknown"]
     rest = [unit for unit in subjects() if not isinstance(unit, Digest)]
-    assert without_bench(components(), rest) == ["hw.link.digest.Digest"]
+    assert without_bench(components(), rest) == ["nudge.hw.link.digest.Digest"]

@@ -12,12 +12,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from boards.virtual import verilator
-from golden.model import ops
-from hw.synapse.average_pool import AveragePool
-from plumbing import cache
-from plumbing.cache import cached
-from plumbing.errors import ToolError
+from nudge.boards.virtual import verilator
+from nudge.golden.model import ops
+from nudge.hw.synapse.average_pool import AveragePool
+from nudge.plumbing import cache
+from nudge.plumbing.cache import cached
+from nudge.plumbing.errors import ToolError
 
 from . import testbench
 from .streams import FlowSource, Monitor, Port, StreamSink, StreamSource, pack, serve_memory, start, unpack, wait_for

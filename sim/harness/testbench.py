@@ -4,7 +4,7 @@ A bench is a module `sim/<folder of hw>/test_<unit>.py`::
 
     # amaranth: UnusedElaboratable=no
     import cocotb
-    from hw.synapse.average_pool import AveragePool
+    from nudge.hw.synapse.average_pool import AveragePool
     from sim.harness.streams import FlowSource, Monitor, start
 
     UNITS = {"pool": AveragePool(lanes=2, bits=6, height=5, width=4)}
@@ -44,9 +44,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from cocotb_tools.runner import get_runner
 
-from boards.virtual import verilator
-from plumbing.cache import build_root, cached
-from plumbing.errors import ToolError
+from nudge.boards.virtual import verilator
+from nudge.plumbing.cache import build_root, cached
+from nudge.plumbing.errors import ToolError
 
 from .waves import write_setup
 

@@ -9,8 +9,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge, gather
 
-from golden.model.difference import first_difference
-from hw.synapse.interface import SLOTS, Step
+from nudge.golden.model.difference import first_difference
+from nudge.hw.synapse.interface import SLOTS, Step
 
 from .streams import PATIENCE
 from .testbench import CLOCK

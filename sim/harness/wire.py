@@ -4,8 +4,8 @@ import cocotb
 from cocotb.queue import Queue
 from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, Timer, with_timeout
 
-from golden.contract.config import Config
-from golden.contract.protocol import (
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import (
     ADDRESS_COUNTERS,
     ADDRESS_SPIKES,
     ANSWER,
@@ -17,7 +17,7 @@ from golden.contract.protocol import (
     Status,
     registers,
 )
-from host.link import frame
+from nudge.host.link import frame
 
 from .streams import PERIOD, StreamSink, StreamSource, start
 from .testbench import CLOCK

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.shapes import Bundle, Layer
-from golden.model import weight_image
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.golden.model import weight_image
 
 from .streams import pack, unpack
 

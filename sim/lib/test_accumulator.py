@@ -5,7 +5,7 @@ import random
 
 import cocotb
 
-from hw.lib.accumulator import Accumulator
+from nudge.hw.lib.accumulator import Accumulator
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import Port, StreamSink, pack, start, wait_for
 from sim.harness.units import each, expect, pulse

@@ -6,9 +6,9 @@ from amaranth.hdl import C, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.formats import signed_bits
-from hw.lib.adder_tree import adder_tree, carry_tree, delay, plus, tree_latency
-from hw.lib.flow import Flow
+from nudge.golden.contract.formats import signed_bits
+from nudge.hw.lib.adder_tree import adder_tree, carry_tree, delay, plus, tree_latency
+from nudge.hw.lib.flow import Flow
 from sim.harness.random_values import integers
 from sim.harness.streams import FlowSource, Monitor, start
 from sim.harness.units import each, expect

@@ -6,7 +6,7 @@ import random
 import cocotb
 import torch
 
-from hw.lib.arg_max import ArgMax
+from nudge.hw.lib.arg_max import ArgMax
 from sim.harness.random_values import integers
 from sim.harness.streams import Port, serve_memory, start
 from sim.harness.units import each, run_part

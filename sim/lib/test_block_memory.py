@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import ReadPort, WritePort
 from amaranth.lib.wiring import Out, connect, flipped
 
-from hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.block_memory import BlockMemory
 from sim.harness.streams import Port, start
 from sim.harness.units import each
 

@@ -8,9 +8,9 @@ from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib.memory import Memory
 
-from golden.contract.config import LARGEST_MEMORY
-from hw.lib.block_memory import BlockMemory
-from hw.lib.elaboration import OBJECTS, fast_elaboration
+from nudge.golden.contract.config import LARGEST_MEMORY
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.elaboration import OBJECTS, fast_elaboration
 
 
 def elaborate_in_vain() -> None:

@@ -5,7 +5,7 @@ import random
 
 import cocotb
 
-from hw.lib.multiplier import Multiplier
+from nudge.hw.lib.multiplier import Multiplier
 from sim.harness.streams import Port, start
 
 UNITS = {"multiplier": Multiplier()}

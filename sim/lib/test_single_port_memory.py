@@ -5,7 +5,7 @@ import random
 
 import cocotb
 
-from hw.lib.single_port_memory import DEPTH, NIBBLES, SinglePortMemory
+from nudge.hw.lib.single_port_memory import DEPTH, NIBBLES, SinglePortMemory
 from sim.harness.streams import Port, start
 
 UNITS = {"single_port_memory": SinglePortMemory()}

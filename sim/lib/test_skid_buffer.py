@@ -5,7 +5,7 @@ import random
 
 import cocotb
 
-from hw.lib.skid_buffer import SkidBuffer
+from nudge.hw.lib.skid_buffer import SkidBuffer
 from sim.harness.streams import Port, StreamSink, StreamSource, start
 from sim.harness.units import each
 

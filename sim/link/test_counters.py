@@ -5,7 +5,7 @@ import random
 
 import cocotb
 
-from hw.link.counters import Counters
+from nudge.hw.link.counters import Counters
 from sim.harness.streams import Port, start
 from sim.harness.units import each
 

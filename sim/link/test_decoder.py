@@ -7,7 +7,7 @@ import random
 import cocotb
 import pytest
 
-from golden.contract.protocol import (
+from nudge.golden.contract.protocol import (
     ANSWER_BYTES,
     COUNTED,
     CRC_BYTES,
@@ -19,8 +19,8 @@ from golden.contract.protocol import (
     Sampled,
     Status,
 )
-from hw.link.decoder import EXECUTORS, Decoder
-from hw.link.interface import ANSWER_PAYLOAD, ARGUMENT_BYTES, Answer, Request
+from nudge.hw.link.decoder import EXECUTORS, Decoder
+from nudge.hw.link.interface import ANSWER_PAYLOAD, ARGUMENT_BYTES, Answer, Request
 from sim.harness.streams import Port, start
 from sim.harness.units import Recorder
 

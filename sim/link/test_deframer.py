@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import cocotb
 
-from golden.contract.protocol import CRC_BYTES, FULL_BLOCK, REQUEST_BYTES, REQUEST_HEADER, Status
-from host.link import frame
-from hw.link.deframer import Deframer
-from hw.link.interface import ARGUMENT_BYTES, Request
+from nudge.golden.contract.protocol import CRC_BYTES, FULL_BLOCK, REQUEST_BYTES, REQUEST_HEADER, Status
+from nudge.host.link import frame
+from nudge.hw.link.deframer import Deframer
+from nudge.hw.link.interface import ARGUMENT_BYTES, Request
 from sim.harness.streams import Port, start
 
 #: Number of frame buffers, few so that they fill up.

@@ -6,7 +6,7 @@ import zlib
 
 import cocotb
 
-from hw.link.digest import Digest
+from nudge.hw.link.digest import Digest
 from sim.harness.streams import Port, start
 
 UNITS = {"digest": Digest()}

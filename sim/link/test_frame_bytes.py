@@ -5,8 +5,8 @@ import random
 
 import cocotb
 
-from golden.contract.protocol import REQUEST_BYTES
-from hw.link.frame_bytes import FrameBytes
+from nudge.golden.contract.protocol import REQUEST_BYTES
+from nudge.hw.link.frame_bytes import FrameBytes
 from sim.harness.streams import Port, StreamSink, serve_memory, start
 from sim.harness.units import pulse
 

@@ -5,10 +5,10 @@ import random
 
 import cocotb
 
-from golden.contract.protocol import ANSWER, ANSWER_HEADER, CRC_BYTES, VERSION, WINDOW, Status
-from host.link import frame
-from hw.link.framer import LONGEST_CODE, Framer
-from hw.link.interface import ANSWER_PAYLOAD, Answer
+from nudge.golden.contract.protocol import ANSWER, ANSWER_HEADER, CRC_BYTES, VERSION, WINDOW, Status
+from nudge.host.link import frame
+from nudge.hw.link.framer import LONGEST_CODE, Framer
+from nudge.hw.link.interface import ANSWER_PAYLOAD, Answer
 from sim.harness.streams import Port, StreamSink, start
 from sim.harness.units import Recorder
 

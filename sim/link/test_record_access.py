@@ -5,14 +5,14 @@ import random
 
 import cocotb
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import MAX_DIGESTED, Command, SampleNumber, SampleRange, Status
-from golden.contract.stored import CAPACITY, MAX_CODED, MAX_SAMPLES, WORD_BYTES, Header, record_words, sealed
-from golden.contract.stored_messages import STORED_PAYLOAD_BYTES
-from golden.model.image_store import ImageStore
-from hw.link.record_access import RecordAccess
-from hw.memory.interface import Range, Record
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import MAX_DIGESTED, Command, SampleNumber, SampleRange, Status
+from nudge.golden.contract.stored import CAPACITY, MAX_CODED, MAX_SAMPLES, WORD_BYTES, Header, record_words, sealed
+from nudge.golden.contract.stored_messages import STORED_PAYLOAD_BYTES
+from nudge.golden.model.image_store import ImageStore
+from nudge.hw.link.record_access import RecordAccess
+from nudge.hw.memory.interface import Range, Record
 from sim.harness.requester import Requester
 from sim.harness.streams import Port, start
 from sim.rigs.modelled.golden_device import GoldenDevice

@@ -8,13 +8,13 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, connect, flipped
 
-from golden.contract import protocol
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import Access, Command, Status
-from hw.link.interface import ANSWER_PAYLOAD, Executor
-from hw.link.register_access import MAX_REGISTERS, RegisterAccess
-from hw.link.registers import RegisterFile
+from nudge.golden.contract import protocol
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import Access, Command, Status
+from nudge.hw.link.interface import ANSWER_PAYLOAD, Executor
+from nudge.hw.link.register_access import MAX_REGISTERS, RegisterAccess
+from nudge.hw.link.registers import RegisterFile
 from sim.harness.requester import Requester
 from sim.harness.streams import start
 

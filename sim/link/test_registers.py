@@ -7,13 +7,13 @@ from typing import Any
 
 import cocotb
 
-from golden.contract import protocol
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import BUILD, Access, BuildFacts
-from hw.core.interface import settings_layout
-from hw.link.counters import Counters
-from hw.link.registers import RegisterFile, counter_names
+from nudge.golden.contract import protocol
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import BUILD, Access, BuildFacts
+from nudge.hw.core.interface import settings_layout
+from nudge.hw.link.counters import Counters
+from nudge.hw.link.registers import RegisterFile, counter_names
 from sim.harness.streams import Port, start
 from sim.harness.units import each
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import cocotb
 from cocotb.triggers import Timer
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import (
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import (
     CRC_BYTES,
     LABELS,
     PIXELS,
@@ -22,9 +22,9 @@ from golden.contract.protocol import (
     Sampled,
     Status,
 )
-from hw.core.interface import Operation
-from hw.link.interface import Request
-from hw.link.sample_control import SampleControl
+from nudge.hw.core.interface import Operation
+from nudge.hw.link.interface import Request
+from nudge.hw.link.sample_control import SampleControl
 from sim.harness.requester import watch
 from sim.harness.streams import PATIENCE, PERIOD, Port, serve_memory, start
 from sim.harness.units import each, pulse

@@ -10,10 +10,10 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
-from golden.contract.protocol import ASKED_BYTES, MAX_ASKED, PIXELS, VALUE_BYTES, Command, Status
-from golden.contract.stored import DAMAGED, MAX_MOVE, Asked, ImageStatus
-from hw.link.stored_samples import StoredSamples
-from hw.memory.interface import Found, Move
+from nudge.golden.contract.protocol import ASKED_BYTES, MAX_ASKED, PIXELS, VALUE_BYTES, Command, Status
+from nudge.golden.contract.stored import DAMAGED, MAX_MOVE, Asked, ImageStatus
+from nudge.hw.link.stored_samples import StoredSamples
+from nudge.hw.memory.interface import Found, Move
 from sim.harness.fake_core import TINY, FakeCore, predicted
 from sim.harness.requester import Requester, watch
 from sim.harness.streams import Port, start

@@ -7,7 +7,7 @@ from collections import deque
 import cocotb
 import pytest
 
-from hw.link.uart import FRAME_BITS, Receiver, Transmitter
+from nudge.hw.link.uart import FRAME_BITS, Receiver, Transmitter
 from sim.harness.streams import Monitor, Port, StreamSink, start, wait_for
 from sim.harness.units import Recorder, each
 

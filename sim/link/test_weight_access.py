@@ -8,11 +8,11 @@ from collections import defaultdict
 import cocotb
 import numpy as np
 
-from golden.contract import layout
-from golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, Command, Status
-from golden.model import weight_image
-from hw.core.interface import LANE_LATENCY, READ_LATENCY
-from hw.link.weight_access import LANE_BYTES, WEIGHTS_AT, WeightAccess, max_words, word_bytes
+from nudge.golden.contract import layout
+from nudge.golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, Command, Status
+from nudge.golden.model import weight_image
+from nudge.hw.core.interface import LANE_LATENCY, READ_LATENCY
+from nudge.hw.link.weight_access import LANE_BYTES, WEIGHTS_AT, WeightAccess, max_words, word_bytes
 from sim.harness.networks import config_of
 from sim.harness.requester import Requester, watch
 from sim.harness.streams import Port, start

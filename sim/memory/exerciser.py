@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from boards.virtual.sdram import Sdram
-from hw.memory.controller import Controller
-from hw.memory.interface import BURST
-from hw.memory.timing import Cycles
+from nudge.boards.virtual.sdram import Sdram
+from nudge.hw.memory.controller import Controller
+from nudge.hw.memory.interface import BURST
+from nudge.hw.memory.timing import Cycles
 
 #: Address bits of a word in the simulated chip: 8 rows in each bank.
 SMALL = 14

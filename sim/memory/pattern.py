@@ -1,7 +1,7 @@
 """The pattern that a self test leaves in a memory, for benches without and with a chip."""
 
-from hw.memory.interface import ADDRESS_BITS, BURST, WORD_BITS
-from hw.memory.self_test import FIRST_LINE
+from nudge.hw.memory.interface import ADDRESS_BITS, BURST, WORD_BITS
+from nudge.hw.memory.self_test import FIRST_LINE
 
 #: Addresses of the pattern: word 0, and each power of two from 2^FIRST_LINE on.
 PLACES = [0, *(1 << line for line in range(FIRST_LINE, ADDRESS_BITS))]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import cocotb
 
-from golden.contract.stored import WORD_BYTES
-from hw.memory.interface import ADDRESS_BITS, BURST, Access
+from nudge.golden.contract.stored import WORD_BYTES
+from nudge.hw.memory.interface import ADDRESS_BITS, BURST, Access
 from sim.harness.streams import Port
 
 

@@ -5,9 +5,9 @@ import random
 
 import cocotb
 
-from golden.contract.stored import MAX_RECORD_WORDS
-from hw.memory.burst import Bursts, Span
-from hw.memory.interface import ADDRESS_BITS, BURST, Access
+from nudge.golden.contract.stored import MAX_RECORD_WORDS
+from nudge.hw.memory.burst import Bursts, Span
+from nudge.hw.memory.interface import ADDRESS_BITS, BURST, Access
 from sim.harness.streams import Port, StreamSink, StreamSource, start
 
 UNITS = {"bursts_read": Bursts(write=False), "bursts_write": Bursts(write=True)}

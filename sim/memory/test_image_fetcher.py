@@ -6,12 +6,12 @@ import random
 
 import cocotb
 
-from golden.contract.messages import PIXELS
-from golden.contract.stored import DAMAGED, MAX_CODED, MAX_MOVE, MAX_SAMPLES, Asked, Header, ImageStatus, image_crc
-from golden.contract.stuffing import stuff
-from golden.model.image_store import judged, moved
-from hw.memory.image_fetcher import BANKS, ImageFetcher
-from hw.memory.interface import Move
+from nudge.golden.contract.messages import PIXELS
+from nudge.golden.contract.stored import DAMAGED, MAX_CODED, MAX_MOVE, MAX_SAMPLES, Asked, Header, ImageStatus, image_crc
+from nudge.golden.contract.stuffing import stuff
+from nudge.golden.model.image_store import judged, moved
+from nudge.hw.memory.image_fetcher import BANKS, ImageFetcher
+from nudge.hw.memory.interface import Move
 from sim.harness.streams import Port, StreamSource, start
 
 from .images import DIGITS

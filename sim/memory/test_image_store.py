@@ -8,15 +8,25 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from boards.virtual.sdram import Sdram
-from golden.contract import stored
-from golden.contract.messages import PIXELS
-from golden.contract.stored import CAPACITY, MAX_CODED, MAX_MOVE, MAX_SAMPLES, WORD_BYTES, Asked, Header, ImageStatus, image_crc
-from golden.contract.stuffing import stuff
-from golden.model.image_store import ImageStore as Model
-from hw.memory.image_store import ImageStore
-from hw.memory.interface import ADDRESS_BITS, Access, Move, Port, Range, Record
-from hw.memory.memory import Memory
+from nudge.boards.virtual.sdram import Sdram
+from nudge.golden.contract import stored
+from nudge.golden.contract.messages import PIXELS
+from nudge.golden.contract.stored import (
+    CAPACITY,
+    MAX_CODED,
+    MAX_MOVE,
+    MAX_SAMPLES,
+    WORD_BYTES,
+    Asked,
+    Header,
+    ImageStatus,
+    image_crc,
+)
+from nudge.golden.contract.stuffing import stuff
+from nudge.golden.model.image_store import ImageStore as Model
+from nudge.hw.memory.image_store import ImageStore
+from nudge.hw.memory.interface import ADDRESS_BITS, Access, Move, Port, Range, Record
+from nudge.hw.memory.memory import Memory
 from sim.harness import streams
 from sim.harness.chip import watch
 from sim.harness.streams import StreamSink, StreamSource, start, wait_for

@@ -7,8 +7,8 @@ from itertools import pairwise
 import cocotb
 from cocotb.triggers import ClockCycles
 
-from hw.memory.interface import ADDRESS_BITS, BURST, Access
-from hw.memory.timing import REFRESHES
+from nudge.hw.memory.interface import ADDRESS_BITS, BURST, Access
+from nudge.hw.memory.timing import REFRESHES
 from sim.harness.chip import watch
 from sim.harness.streams import Port, StreamSink, StreamSource, start, wait_for
 from sim.harness.testbench import CLOCK

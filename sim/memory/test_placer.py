@@ -5,11 +5,11 @@ import random
 
 import cocotb
 
-from golden.contract.messages import PIXELS
-from golden.contract.stored import MAX_MOVE
-from golden.model.image_store import moved
-from hw.memory.interface import Move
-from hw.memory.placer import Placer
+from nudge.golden.contract.messages import PIXELS
+from nudge.golden.contract.stored import MAX_MOVE
+from nudge.golden.model.image_store import moved
+from nudge.hw.memory.interface import Move
+from nudge.hw.memory.placer import Placer
 from sim.harness.streams import FlowSource, Port, start
 from sim.harness.units import pulse
 

@@ -5,7 +5,7 @@ import random
 
 import cocotb
 
-from golden.contract.stored import (
+from nudge.golden.contract.stored import (
     CAPACITY,
     ENTRY_WORDS,
     HEADER_WORDS,
@@ -18,9 +18,9 @@ from golden.contract.stored import (
     ImageStatus,
     record_words,
 )
-from golden.contract.stuffing import stuff
-from golden.model.image_store import ImageStore
-from hw.memory.record_reader import RecordReader
+from nudge.golden.contract.stuffing import stuff
+from nudge.golden.model.image_store import ImageStore
+from nudge.hw.memory.record_reader import RecordReader
 from sim.harness.streams import Monitor, Port, StreamSink, StreamSource, start
 
 from .images import DIGITS

@@ -5,11 +5,11 @@ import random
 
 import cocotb
 
-from golden.contract.stored import CAPACITY, ENTRY_WORDS, ImageStatus, image_crc, sealed
-from golden.contract.stuffing import stuff
-from golden.model.image_store import ImageStore
-from hw.memory.interface import Record
-from hw.memory.record_writer import RecordWriter
+from nudge.golden.contract.stored import CAPACITY, ENTRY_WORDS, ImageStatus, image_crc, sealed
+from nudge.golden.contract.stuffing import stuff
+from nudge.golden.model.image_store import ImageStore
+from nudge.hw.memory.interface import Record
+from nudge.hw.memory.record_writer import RecordWriter
 from sim.harness.streams import Port, StreamSource, start, wait_for
 from sim.harness.units import pulse
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import cocotb
 from cocotb.triggers import ClockCycles
 
-from hw.memory.timing import Cycles
+from nudge.hw.memory.timing import Cycles
 from sim.harness.chip import verdict
 from sim.harness.streams import start
 from sim.harness.testbench import CLOCK

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import cocotb
 
-from golden.contract.stored import WORD_BYTES
-from hw.memory.controller import DELAYS
-from hw.memory.interface import ADDRESS_BITS, BURST, WORD_BITS
-from hw.memory.self_test import FIRST_LINE, SelfTest
+from nudge.golden.contract.stored import WORD_BYTES
+from nudge.hw.memory.controller import DELAYS
+from nudge.hw.memory.interface import ADDRESS_BITS, BURST, WORD_BITS
+from nudge.hw.memory.self_test import FIRST_LINE, SelfTest
 from sim.harness.streams import Port, start
 
 from .pattern import PLACES, check_left

@@ -3,9 +3,9 @@
 
 import pytest
 
-from hw.memory.controller import Controller
-from hw.memory.interface import BURST
-from hw.memory.timing import CHIPS, Cycles, slowest
+from nudge.hw.memory.controller import Controller
+from nudge.hw.memory.interface import BURST
+from nudge.hw.memory.timing import CHIPS, Cycles, slowest
 
 
 def test_at_48_mhz():

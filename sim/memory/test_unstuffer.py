@@ -5,10 +5,10 @@ import random
 
 import cocotb
 
-from golden.contract.messages import PIXELS
-from golden.contract.stored import MAX_CODED, ImageStatus
-from golden.contract.stuffing import stuff, unstuff_partly
-from hw.memory.unstuffer import Unstuffer
+from nudge.golden.contract.messages import PIXELS
+from nudge.golden.contract.stored import MAX_CODED, ImageStatus
+from nudge.golden.contract.stuffing import stuff, unstuff_partly
+from nudge.hw.memory.unstuffer import Unstuffer
 from sim.harness.streams import Monitor, Port, StreamSource, start
 from sim.harness.units import pulse
 

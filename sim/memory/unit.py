@@ -4,11 +4,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from boards.virtual.sdram import Sdram
-from hw.memory.controller import DELAYS
-from hw.memory.interface import Command, Port
-from hw.memory.memory import Memory
-from hw.memory.timing import Cycles
+from nudge.boards.virtual.sdram import Sdram
+from nudge.hw.memory.controller import DELAYS
+from nudge.hw.memory.interface import Command, Port
+from nudge.hw.memory.memory import Memory
+from nudge.hw.memory.timing import Cycles
 
 #: Times as on a board at 48 MHz, but with a shorter wait after power-up.
 CYCLES = Cycles(rcd=2, rp=2, ras=3, rc=4, rfc=4, wr=2, mrd=2, refresh=374, power_up=50)

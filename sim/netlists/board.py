@@ -10,18 +10,18 @@ from amaranth.back import rtlil
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from boards import BoardFacts
-from boards.toolchain import tools
-from boards.toolchain.netlist import plain_names
-from boards.ulx3s import ULX3S
-from boards.virtual import VIRTUAL
-from boards.virtual.gateware import PowerOn
-from boards.virtual.program import compile_board
-from golden.contract.config import Config
-from hw.lib.elaboration import fast_elaboration
-from hw.top import Top
-from plumbing.cache import cached, source_texts
-from plumbing.errors import ToolError
+from nudge.boards import BoardFacts
+from nudge.boards.toolchain import tools
+from nudge.boards.toolchain.netlist import plain_names
+from nudge.boards.ulx3s import ULX3S
+from nudge.boards.virtual import VIRTUAL
+from nudge.boards.virtual.gateware import PowerOn
+from nudge.boards.virtual.program import compile_board
+from nudge.golden.contract.config import Config
+from nudge.hw.lib.elaboration import fast_elaboration
+from nudge.hw.top import Top
+from nudge.plumbing.cache import cached, source_texts
+from nudge.plumbing.errors import ToolError
 
 from .cells import ice40_models
 

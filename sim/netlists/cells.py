@@ -10,13 +10,13 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from boards.family import Family
-from boards.fpga import Fpga
-from boards.toolchain import tools
-from boards.toolchain.netlist import plain_names, synthesis, undefined_collisions
-from hw.lib.elaboration import fast_elaboration
-from plumbing.cache import cached
-from plumbing.errors import ToolError
+from nudge.boards.family import Family
+from nudge.boards.fpga import Fpga
+from nudge.boards.toolchain import tools
+from nudge.boards.toolchain.netlist import plain_names, synthesis, undefined_collisions
+from nudge.hw.lib.elaboration import fast_elaboration
+from nudge.plumbing.cache import cached
+from nudge.plumbing.errors import ToolError
 
 #: Models of the cells that Yosys has no model of; the simulator reads this file directly.
 BLOCKS = Path(__file__).with_name("ecp5_blocks.v")

@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-from boards.toolchain.wires import KINDS
-from golden.contract.config import Config
-from golden.model.batch import train_batch
-from golden.model.difference import first_master
-from golden.model.parameters import accumulate, commit, initial
-from golden.model.settings import Settings
-from hw.core.interface import Operation
-from plumbing.cache import build_root
+from nudge.boards.toolchain.wires import KINDS
+from nudge.golden.contract.config import Config
+from nudge.golden.model.batch import train_batch
+from nudge.golden.model.difference import first_master
+from nudge.golden.model.parameters import accumulate, commit, initial
+from nudge.golden.model.settings import Settings
+from nudge.hw.core.interface import Operation
+from nudge.plumbing.cache import build_root
 from sim.core.check import digits
 from sim.core.driver import CoreDriver, Sample
 

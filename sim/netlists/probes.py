@@ -10,8 +10,8 @@ from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from boards.fpga import Fpga
-from boards.toolchain.wires import KINDS, nets
+from nudge.boards.fpga import Fpga
+from nudge.boards.toolchain.wires import KINDS, nets
 from sim.harness.instance import connections
 
 from .cells import DESIGN, blocks, cells, modelled

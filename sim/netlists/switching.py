@@ -7,8 +7,8 @@ import warnings
 
 from amaranth.hdl import UnusedElaboratable
 
-from boards.estimate.power import RATES
-from plumbing import files
+from nudge.boards.estimate.power import RATES
+from nudge.plumbing import files
 
 from .core_check import counts_file
 

@@ -12,12 +12,12 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import ReadPort, WritePort
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from boards.icebreaker import ICEBREAKER
-from boards.ulx3s import ULX3S
-from boards.virtual import verilator
-from hw.lib.block_memory import BlockMemory
-from hw.lib.multiplier import Multiplier
-from plumbing.errors import ToolError
+from nudge.boards.icebreaker import ICEBREAKER
+from nudge.boards.ulx3s import ULX3S
+from nudge.boards.virtual import verilator
+from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.multiplier import Multiplier
+from nudge.plumbing.errors import ToolError
 from sim.harness.streams import Port, start
 from sim.harness.units import each
 from sim.lib import test_multiplier

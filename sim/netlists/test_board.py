@@ -2,15 +2,15 @@
 
 import pytest
 
-from boards.icebreaker import ICEBREAKER
-from boards.orangecrab import ORANGECRAB
-from boards.virtual import VIRTUAL
-from boards.virtual.board import VirtualBoard
-from golden.contract.presets import preset
-from golden.training import data
-from golden.training.plan import Plan
-from host.boards.serial import SerialBoard
-from host.training.compare import compare
+from nudge.boards.icebreaker import ICEBREAKER
+from nudge.boards.orangecrab import ORANGECRAB
+from nudge.boards.virtual import VIRTUAL
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.golden.contract.presets import preset
+from nudge.golden.training import data
+from nudge.golden.training.plan import Plan
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.training.compare import compare
 
 from .board import netlist_program
 

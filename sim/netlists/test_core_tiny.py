@@ -4,8 +4,8 @@
 import cocotb
 import pytest
 
-from boards.ulx3s import ULX3S_25F
-from hw.core.core import Core
+from nudge.boards.ulx3s import ULX3S_25F
+from nudge.hw.core.core import Core
 
 from . import core_check
 from .probes import Probed

@@ -6,7 +6,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from boards.ulx3s import ULX3S
+from nudge.boards.ulx3s import ULX3S
 from sim.harness.streams import Port, start
 
 from .probes import SAMPLE, Probed, draw

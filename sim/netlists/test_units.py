@@ -4,7 +4,7 @@ engine, and memories with centred commits."""
 
 import cocotb
 
-from boards.ulx3s import ULX3S
+from nudge.boards.ulx3s import ULX3S
 from sim.core import test_centred_memory as centred
 from sim.core import test_deviation_array as deviations
 from sim.core import test_neuron_array as array

@@ -5,7 +5,7 @@ from functools import cached_property
 from amaranth.hdl import Instance, Module
 from amaranth.lib import wiring
 
-from boards.fpga import Fpga
+from nudge.boards.fpga import Fpga
 from sim.harness.instance import connections
 
 from .cells import blocks, netlist

@@ -6,7 +6,7 @@ import cocotb
 import torch
 from cocotb.triggers import gather
 
-from hw.synapse.interface import SLOTS, spikes_of
+from nudge.hw.synapse.interface import SLOTS, spikes_of
 from sim.harness.networks import drives
 from sim.harness.random_values import integers, spikes
 from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, wait_for

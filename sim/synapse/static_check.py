@@ -6,8 +6,8 @@ import cocotb
 import numpy as np
 import torch
 
-from golden.model import ops
-from hw.synapse.interface import STATIC_BANKS
+from nudge.golden.model import ops
+from nudge.hw.synapse.interface import STATIC_BANKS
 from sim.harness.random_values import integers
 from sim.harness.streams import Port, StreamSink, serve_memory
 from sim.harness.units import expect, pulse, run_part

@@ -3,8 +3,8 @@
 
 import cocotb
 
-from golden.model import ops
-from hw.synapse.average_pool import AveragePool
+from nudge.golden.model import ops
+from nudge.hw.synapse.average_pool import AveragePool
 from sim.harness.random_values import various
 from sim.harness.streams import FlowSource, Monitor, start
 from sim.harness.units import each, expect

@@ -3,8 +3,8 @@
 
 import cocotb
 
-from hw.lib.adder_tree import tree_latency
-from hw.synapse.conv_engine import ConvEngine
+from nudge.hw.lib.adder_tree import tree_latency
+from nudge.hw.synapse.conv_engine import ConvEngine
 from sim.harness.networks import bundle_of
 from sim.harness.streams import start
 from sim.harness.units import each

@@ -4,9 +4,9 @@
 import cocotb
 import torch
 
-from golden.contract.formats import Formats
-from golden.model import ops
-from hw.synapse.convolution import Convolution
+from nudge.golden.contract.formats import Formats
+from nudge.golden.model import ops
+from nudge.hw.synapse.convolution import Convolution
 from sim.harness.random_values import integers
 from sim.harness.streams import FlowSource, Monitor, pack, start
 from sim.harness.units import each, expect

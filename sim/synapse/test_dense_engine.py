@@ -3,9 +3,9 @@
 
 import cocotb
 
-from golden.contract import layout
-from hw.lib.adder_tree import tree_latency
-from hw.synapse.dense_engine import DenseEngine
+from nudge.golden.contract import layout
+from nudge.hw.lib.adder_tree import tree_latency
+from nudge.hw.synapse.dense_engine import DenseEngine
 from sim.harness.networks import bundle_of
 from sim.harness.streams import start
 from sim.harness.units import each

@@ -6,8 +6,8 @@ import random
 import cocotb
 from cocotb.triggers import gather
 
-from golden.contract.shapes import Layer
-from hw.synapse.drive_memory import DriveMemory
+from nudge.golden.contract.shapes import Layer
+from nudge.hw.synapse.drive_memory import DriveMemory
 from sim.harness.random_values import integers
 from sim.harness.streams import FlowSource, Port, StreamSink, pack, start, wait_for
 from sim.harness.units import each, expect, pulse

@@ -6,8 +6,8 @@ import random
 import cocotb
 import torch
 
-from hw.synapse.event_adder import EventAdder
-from hw.synapse.event_layout import CANDIDATES, kernel_word
+from nudge.hw.synapse.event_adder import EventAdder
+from nudge.hw.synapse.event_layout import CANDIDATES, kernel_word
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start
 from sim.harness.units import each, expect

@@ -4,8 +4,8 @@
 import cocotb
 import torch
 
-from golden.contract.event_units import CANDIDATES, SPOTS, backward_place, forward_place
-from hw.synapse.event_conv_engine import EventConvEngine
+from nudge.golden.contract.event_units import CANDIDATES, SPOTS, backward_place, forward_place
+from nudge.hw.synapse.event_conv_engine import EventConvEngine
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import spikes
 from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, start, wait_for

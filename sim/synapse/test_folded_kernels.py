@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from golden.contract import layout
-from golden.contract.event_units import SPOTS, backward_place, forward_place
-from hw.synapse.event_layout import KERNEL, SIDE, adder_shape, kernel_word
-from hw.synapse.folded_kernels import FoldedKernels
+from nudge.golden.contract import layout
+from nudge.golden.contract.event_units import SPOTS, backward_place, forward_place
+from nudge.hw.synapse.event_layout import KERNEL, SIDE, adder_shape, kernel_word
+from nudge.hw.synapse.folded_kernels import FoldedKernels
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import integers
 from sim.harness.streams import Monitor, Port, serve_memory, start

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import cocotb
 
-from hw.synapse.image_engine import ImageEngine
+from nudge.hw.synapse.image_engine import ImageEngine
 from sim.harness.networks import bundle_of
 from sim.harness.streams import start
 from sim.harness.units import each

@@ -5,8 +5,8 @@ import random
 
 import cocotb
 
-from golden.contract import layout
-from hw.synapse.kernel_loader import KernelLoader
+from nudge.golden.contract import layout
+from nudge.hw.synapse.kernel_loader import KernelLoader
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import integers
 from sim.harness.streams import Port, serve_memory, start, unpack

@@ -3,7 +3,7 @@
 
 import cocotb
 
-from hw.synapse.pixel_engine import PixelEngine
+from nudge.hw.synapse.pixel_engine import PixelEngine
 from sim.harness.networks import bundle_of
 from sim.harness.streams import start
 from sim.harness.units import each

@@ -5,8 +5,8 @@ import random
 
 import cocotb
 
-from hw.synapse.interface import SLOTS, banks_of, spike_word
-from hw.synapse.spike_buffer import SpikeBuffer
+from nudge.hw.synapse.interface import SLOTS, banks_of, spike_word
+from nudge.hw.synapse.spike_buffer import SpikeBuffer
 from sim.harness.networks import config_of
 from sim.harness.streams import FlowSource, Port, start
 from sim.harness.units import each, halves

@@ -6,7 +6,7 @@ import random
 import cocotb
 import torch
 
-from hw.synapse.spike_window import SpikeWindow
+from nudge.hw.synapse.spike_window import SpikeWindow
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import spikes
 from sim.harness.streams import FlowSource, Port, start

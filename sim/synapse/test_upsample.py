@@ -7,8 +7,8 @@ import cocotb
 import torch
 from torch.nn import functional
 
-from golden.model import ops
-from hw.synapse.upsample import Upsample
+from nudge.golden.model import ops
+from nudge.hw.synapse.upsample import Upsample
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import various
 from sim.harness.streams import Monitor, Port, serve_memory, start

@@ -4,10 +4,10 @@ import random
 
 import torch
 
-from golden.contract import layout
-from golden.contract.formats import Formats
-from golden.model import ops
-from hw.update.interface import pre_word, sums_word, update_word
+from nudge.golden.contract import layout
+from nudge.golden.contract.formats import Formats
+from nudge.golden.model import ops
+from nudge.hw.update.interface import pre_word, sums_word, update_word
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import Monitor, Port, serve_memory
 from sim.harness.units import expect, run_part

@@ -3,8 +3,8 @@
 
 import cocotb
 
-from hw.update.conv_update import ConvUpdate
-from hw.update.correlator import Correlator
+from nudge.hw.update.conv_update import ConvUpdate
+from nudge.hw.update.correlator import Correlator
 from sim.harness.networks import bundle_of
 from sim.harness.streams import start
 from sim.harness.units import each

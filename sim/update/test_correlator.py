@@ -8,10 +8,10 @@ import cocotb
 import numpy as np
 import torch
 
-from golden.contract import layout
-from golden.model import ops
-from hw.update.correlator import Correlator, item, pre_bits
-from hw.update.interface import update_word
+from nudge.golden.contract import layout
+from nudge.golden.model import ops
+from nudge.hw.update.correlator import Correlator, item, pre_bits
+from nudge.hw.update.interface import update_word
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import generator
 from sim.harness.streams import FlowSource, Monitor, start

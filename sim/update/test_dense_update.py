@@ -3,9 +3,9 @@
 
 import cocotb
 
-from golden.contract import layout
-from hw.update.correlator import Correlator
-from hw.update.dense_update import DenseUpdate
+from nudge.golden.contract import layout
+from nudge.hw.update.correlator import Correlator
+from nudge.hw.update.dense_update import DenseUpdate
 from sim.harness.networks import bundle_of
 from sim.harness.streams import start
 from sim.harness.units import each

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from host.cli.run import run
-from plumbing.errors import ExitCode
+from nudge.host.cli.run import run
+from nudge.plumbing.errors import ExitCode
 from sim.rigs.link.commands import delays, flip, fuzz, soak, sweep
 from sim.rigs.mutants.commands import mutants
 from sim.rigs.upsets.commands import upsets
@@ -33,7 +33,7 @@ def cells(pictures: bool = False) -> Iterator[None]:
     """Prepare cells: load the shim, make a temporary folder for their files, and do all one-time work."""
     cell.restart_with_shim()
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
-        from golden.model import native_check
+        from nudge.golden.model import native_check
 
         native_check.usable()  # compiles into the usual build cache
         os.environ["NUDGE_BUILD"] = place

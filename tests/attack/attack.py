@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plumbing.errors import ExitCode
+from nudge.plumbing.errors import ExitCode
 
 from .cell import Ended, Fault, cell
 

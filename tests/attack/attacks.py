@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from plumbing.progress import Meter
+from nudge.plumbing.progress import Meter
 
 from .attack import Attack
 from .damaged_builds import damaged_builds, damaged_engines

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plumbing.errors import ExitCode
+from nudge.plumbing.errors import ExitCode
 
 #: Kinds of calls that can fail, with their bits, which are those of shim.cpp.
 KINDS = {
@@ -101,9 +101,9 @@ def cell(
     environment: variables to set, or None to unset; {folder} in a value is the folder. before: called in the
     fork just before the command.
     """
-    from host.cli import main as cli
-    from host.cli import start
-    from plumbing.signals import ENDING
+    from nudge.host.cli import main as cli
+    from nudge.host.cli import start
+    from nudge.plumbing.signals import ENDING
 
     texts = [folder.parent / f"{folder.name}.{name}" for name in ("out", "err", "count")]
     number = os.fork()
@@ -182,11 +182,11 @@ def warm(pictures: bool) -> None:
     import torch
     from matplotlib.figure import Figure
 
-    from golden.model import native_check
-    from golden.training import data, loop
-    from golden.training.curve import plot_curve
-    from golden.training.metrics import Row
-    from host.cli import main
+    from nudge.golden.model import native_check
+    from nudge.golden.training import data, loop
+    from nudge.golden.training.curve import plot_curve
+    from nudge.golden.training.metrics import Row
+    from nudge.host.cli import main
 
     assert main.app is not None
     torch.set_num_threads(1)
@@ -208,9 +208,9 @@ def warm(pictures: bool) -> None:
 
 def compiled_shim() -> Path:
     """Return the path of the shim, which is compiled if the build cache lacks it."""
-    from plumbing.cache import cached
-    from plumbing.children import run
-    from plumbing.compiler import compiler
+    from nudge.plumbing.cache import cached
+    from nudge.plumbing.children import run
+    from nudge.plumbing.compiler import compiler
 
     source = Path(__file__).with_name("shim.cpp")
 

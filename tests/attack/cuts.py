@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from golden.training import checkpoint
-from plumbing.errors import ExitCode
+from nudge.golden.training import checkpoint
+from nudge.plumbing.errors import ExitCode
 
 from .cell import Fault, cell
 from .scenarios import OPTIONS, RESUME, SCENARIOS, bits, same_bits

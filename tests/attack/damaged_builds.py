@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from plumbing.errors import ExitCode
+from nudge.plumbing.errors import ExitCode
 
 from .attack import Attack, same_output
 from .cell import Ended
@@ -33,7 +33,7 @@ def whole_build(folder: Path) -> None:
 
 def plugged_in() -> None:
     """Replace the checks of a connected board by ones that pass."""
-    from host.boards import flash
+    from nudge.host.boards import flash
 
     no_elaboration()
     flash.plugged_in = lambda *arguments: True
@@ -87,8 +87,8 @@ COPIES = '#!/bin/sh\ntest "$1" = --version || cp {library} "$(echo "$*" | sed "s
 
 def engine_here() -> None:
     """Empty the caches, so that the engine is found in the folder, as by a new process."""
-    from golden.model import native, native_check
-    from plumbing import cache
+    from nudge.golden.model import native, native_check
+    from nudge.plumbing import cache
 
     native.library.cache_clear()
     native_check.usable.cache_clear()
@@ -97,7 +97,7 @@ def engine_here() -> None:
 
 def damaged_engines(seed: int) -> Iterator[Attack]:
     """Yield attacks: the compiled engine and its manifest damaged in each way; results must stay the same."""
-    from golden.model import native
+    from nudge.golden.model import native
 
     library = Path(native.library()._name)
     example = Path(os.environ["NUDGE_BUILD"]) / "engine"

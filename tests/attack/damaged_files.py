@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from golden.contract.presets import preset
-from golden.training import checkpoint
-from golden.training.sets import idx
-from plumbing.errors import ExitCode
+from nudge.golden.contract.presets import preset
+from nudge.golden.training import checkpoint
+from nudge.golden.training.sets import idx
+from nudge.plumbing.errors import ExitCode
 from tests.sets import noise, write_set
 
 from .attack import Attack, anything, same_output
@@ -87,7 +87,10 @@ def _overwritten(share: float, noise: bytes, data: bytes) -> bytes:
 
 
 NETWORK = 'name = "mine"\nstage = [{conv = 4, kernel = 3}, {dense = 10}]\n[schedule]\nfree = 8\nnudged = 4\nwindow = 4\n'
-BOARD = "from dataclasses import replace\nfrom boards.icebreaker import ICEBREAKER\nMINE = replace(ICEBREAKER, name='mine')\n"
+BOARD = """from dataclasses import replace
+from nudge.boards.icebreaker import ICEBREAKER
+MINE = replace(ICEBREAKER, name='mine')
+"""
 EVAL = ["eval", "run", "--samples", "4", "--json"]
 EVALUATE = ["eval", "tiny-mnist", "--json"]
 SHOW = ["network", "show", "mine.toml", "--samples", "1", "--json"]
@@ -135,7 +138,7 @@ def whole_run(folder: Path) -> None:
 
 def committed(folder: Path) -> None:
     """Copy the committed report of `tiny` on the iCEBreaker."""
-    from boards.toolchain import report
+    from nudge.boards.toolchain import report
 
     (folder / "baselines").mkdir()
     shutil.copy(report.baseline_file("icebreaker", "tiny", "yowasp"), folder / "baselines")
@@ -143,7 +146,7 @@ def committed(folder: Path) -> None:
 
 def baselines_here() -> None:
     """Make commands read committed reports from the folder."""
-    from boards.toolchain import report
+    from nudge.boards.toolchain import report
 
     report.BASELINES = Path("baselines")
 

@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plumbing.errors import ExitCode
-from plumbing.progress import note
+from nudge.plumbing.errors import ExitCode
+from nudge.plumbing.progress import note
 
 from .cell import KINDS, Fault
 from .scenarios import SCENARIOS

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from plumbing.errors import ExitCode
+from nudge.plumbing.errors import ExitCode
 
 from .attack import Attack
 from .cell import Ended

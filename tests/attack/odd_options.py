@@ -90,7 +90,7 @@ PORTS = [
 
 def commands() -> Iterator[tuple[str, click.Command]]:
     """Yield each command with its name, such as `network show`."""
-    from host.cli.main import app
+    from nudge.host.cli.main import app
 
     group: Any = typer.main.get_command(app)
     for name, command in group.commands.items():

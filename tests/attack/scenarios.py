@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.training import checkpoint
-from golden.training.loop import train as run_train
-from golden.training.options import TrainingOptions
-from golden.training.run import Run
-from golden.training.stop import Stop
-from host.boards.golden import GoldenBoard
-from plumbing.errors import ExitCode, WeightsError
-from plumbing.files import UNFINISHED
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.training import checkpoint
+from nudge.golden.training.loop import train as run_train
+from nudge.golden.training.options import TrainingOptions
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.golden import GoldenBoard
+from nudge.plumbing.errors import ExitCode, WeightsError
+from nudge.plumbing.files import UNFINISHED
 from tests.golden.training.cut_run import After
 
 from .attack import Attack, failed, nothing
@@ -133,7 +133,7 @@ def no_elaboration() -> None:
 
     The shim can't intercept `vfork`.
     """
-    from boards.toolchain import build
+    from nudge.boards.toolchain import build
 
     vars(subprocess).update(_USE_VFORK=False, _USE_POSIX_SPAWN=False)
     build.plan = lambda *arguments: elaborated()[0]
@@ -143,9 +143,9 @@ def no_elaboration() -> None:
 @functools.cache
 def elaborated() -> tuple[Any, int]:
     """Return the build plan of `tiny` on the iCEBreaker, and its build number."""
-    from boards.catalog import board
-    from boards.toolchain import netlist
-    from golden.contract.protocol import BuildFacts
+    from nudge.boards.catalog import board
+    from nudge.boards.toolchain import netlist
+    from nudge.golden.contract.protocol import BuildFacts
 
     arguments = (board("icebreaker"), "tiny", BuildFacts(0, 1, 0, 0))
     return netlist.plan(*arguments), netlist.build_id(*arguments, {})
@@ -181,7 +181,7 @@ def report_begin(folder: Path) -> None:
     tools(folder)
     assert build_mend(folder) == []
     (folder / "baselines").mkdir()
-    from boards.toolchain import report
+    from nudge.boards.toolchain import report
 
     text = report.baseline_file("icebreaker", "tiny", "yowasp").read_text()
     (folder / "baselines" / "icebreaker-tiny-native.json").write_text(text)
@@ -190,8 +190,8 @@ def report_begin(folder: Path) -> None:
 
 def baselines_here() -> None:
     """Make commands read committed reports from the folder, and skip the slow estimate of the line's rate."""
-    from boards.toolchain import report
-    from host.cli.work import builds
+    from nudge.boards.toolchain import report
+    from nudge.host.cli.work import builds
 
     no_elaboration()
     report.BASELINES = Path("baselines")
@@ -223,9 +223,9 @@ def small_study() -> None:
     """Make `count`, a study of three cells with a table and a picture, the only study. It takes no time."""
     from matplotlib.figure import Figure
 
-    from paper import studies
-    from paper.studies import page
-    from paper.studies.study import Budget, Cell, Study
+    from nudge.paper import studies
+    from nudge.paper.studies import page
+    from nudge.paper.studies.study import Budget, Cell, Study
 
     def cells(budget: Budget, seed: int, data_dir: Path | None) -> list[Cell]:
         return [Cell({"value": str(n)}, seed, n, functools.partial(dict, error=n + 0.5)) for n in range(3)]

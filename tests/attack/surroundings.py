@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from plumbing import files
-from plumbing.errors import ExitCode, UsageError
+from nudge.plumbing import files
+from nudge.plumbing.errors import ExitCode, UsageError
 
 from .attack import Attack
 from .cell import Ended

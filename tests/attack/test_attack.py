@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plumbing import compiler
+from nudge.plumbing import compiler
 
 pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
 
@@ -38,7 +38,7 @@ def test_power_cuts():
 def test_the_harness_can_fail():
     """If folders are synced but files are not, the attack must find power cuts that lose weights."""
     code = (
-        "import sys; from plumbing import files; sync = files.sync\n"
+        "import sys; from nudge.plumbing import files; sync = files.sync\n"
         "files.sync = lambda path: sync(path) if path.is_dir() else None\n"
         "import runpy; sys.argv = ['attack', 'cuts', '--every', '10']; runpy.run_module('tests.attack', run_name='__main__')"
     )

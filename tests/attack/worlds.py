@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from golden.training.checkpoint import WEIGHTS
-from plumbing import cache
-from plumbing.errors import ExitCode
+from nudge.golden.training.checkpoint import WEIGHTS
+from nudge.plumbing import cache
+from nudge.plumbing.errors import ExitCode
 
 from .attack import Attack, anything, nothing
 from .cell import Ended

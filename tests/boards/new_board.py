@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-import boards
+from nudge import boards
 
 FILE = '''
 """A bare part with an oscillator and a serial adapter."""
@@ -12,8 +12,8 @@ from amaranth.build import Attrs, Clock, Pins, Resource
 from amaranth.vendor import LatticeECP5Platform
 from amaranth_boards.resources import UARTResource
 
-from golden.contract.config import Config
-from golden.contract.presets import preset
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.presets import preset
 
 from .fpga import Design, Fpga
 
@@ -41,10 +41,10 @@ BARE = Fpga(
 
 
 def add_board(folder: Path, monkeypatch, file: str = FILE) -> None:
-    """Write `bare.py` into a folder, and add that folder to the package `boards` for the time of the test."""
+    """Write `bare.py` into a folder, and add that folder to the package `nudge.boards` for the time of the test."""
     folder.mkdir(exist_ok=True)
     (folder / "bare.py").write_text(file)
     monkeypatch.setattr(boards, "__path__", [*boards.__path__, str(folder)])
     # monkeypatch then removes the imported module after the test
-    monkeypatch.setitem(sys.modules, "boards.bare", None)
-    monkeypatch.delitem(sys.modules, "boards.bare")
+    monkeypatch.setitem(sys.modules, "nudge.boards.bare", None)
+    monkeypatch.delitem(sys.modules, "nudge.boards.bare")

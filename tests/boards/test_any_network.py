@@ -2,11 +2,11 @@
 
 import pytest
 
-from boards.catalog import BOARDS, board, board_of_file
-from boards.toolchain.netlist import plan
-from golden.contract import network_file
-from golden.contract.protocol import BuildFacts
-from plumbing.errors import ConfigError, DesignError, ExitCode, SpecError
+from nudge.boards.catalog import BOARDS, board, board_of_file
+from nudge.boards.toolchain.netlist import plan
+from nudge.golden.contract import network_file
+from nudge.golden.contract.protocol import BuildFacts
+from nudge.plumbing.errors import ConfigError, DesignError, ExitCode, SpecError
 from tests.host.cli.command import run
 
 from .new_board import FILE
@@ -61,7 +61,7 @@ def test_an_order_that_no_gateware_has(file):
 
 def test_a_board_of_a_file(file, tmp_path):
     path = tmp_path / "bare_board.py"
-    path.write_text(FILE.replace("from .", "from boards."))
+    path.write_text(FILE.replace("from .", "from nudge.boards."))
     assert "bare" not in BOARDS
     fpga = board_of_file(path, "bare")
     assert fpga.what == "Lattice ECP5 on a breadboard"
@@ -73,7 +73,7 @@ def test_a_board_of_a_file(file, tmp_path):
     ("text", "name", "message"),
     [
         (None, "bare", r"--target-file .*bare_board.py: no Python file"),
-        (FILE.replace("from .", "from boards."), "mine", r"--target-file .* has no target 'mine': it has bare"),
+        (FILE.replace("from .", "from nudge.boards."), "mine", r"--target-file .* has no target 'mine': it has bare"),
         ("x = 1", "bare", r"--target-file .* has no target 'bare': it has none"),
         ("x = ", "bare", r"--target-file .*: SyntaxError: "),
         ("x = y", "bare", r"--target-file .*: NameError: name 'y' is not defined"),

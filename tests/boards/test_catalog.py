@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from boards.catalog import BOARDS, board
-from boards.toolchain.netlist import build_id, plan, synthesis
-from golden.contract.protocol import BuildFacts
-from plumbing.errors import DesignError
-from plumbing.programs import LOADERS
+from nudge.boards.catalog import BOARDS, board
+from nudge.boards.toolchain.netlist import build_id, plan, synthesis
+from nudge.golden.contract.protocol import BuildFacts
+from nudge.plumbing.errors import DesignError
+from nudge.plumbing.programs import LOADERS
 
 DESIGNS = [(name, preset) for name, fpga in BOARDS.items() for preset in fpga.designs]
 #: `medium` is slow: it takes half a minute and differs from `small` in numbers only.

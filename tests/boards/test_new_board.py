@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from boards.catalog import BOARDS, board, board_of_file
-from boards.toolchain.build import synthesise
-from boards.toolchain.netlist import plan
-from golden.contract.protocol import BuildFacts
-from host.cli.completion import targets
-from plumbing.errors import DesignError, ExitCode
+from nudge.boards.catalog import BOARDS, board, board_of_file
+from nudge.boards.toolchain.build import synthesise
+from nudge.boards.toolchain.netlist import plan
+from nudge.golden.contract.protocol import BuildFacts
+from nudge.host.cli.completion import targets
+from nudge.plumbing.errors import DesignError, ExitCode
 from tests.host.cli.command import run
 
 from .new_board import FILE, add_board
@@ -51,7 +51,7 @@ def test_one_file_is_enough_for_a_netlist(monkeypatch, tmp_path):
         ("window=1", 'usb="0403:6F15"', "bare: usb must be like 0403:6015, in lower case, not '0403:6F15'"),
         ("24_000_000", "25_600_000", "bare: 25.6 MHz can't make 1000000 baud within 0.5%"),
         ("24_000_000", "24_001_000", "24.001 MHz can't be made from 25 MHz: choose a multiple of 1 MHz"),
-        ("BarePlatform,", "Missing,", "boards.bare: NameError: name 'Missing' is not defined"),
+        ("BarePlatform,", "Missing,", "nudge.boards.bare: NameError: name 'Missing' is not defined"),
         ("CMOS = ", "CMOS == = ", "bare.py, line 13: invalid syntax"),
     ],
 )
@@ -88,7 +88,7 @@ def test_a_part_of_another_vendor_is_told_which_there_are(monkeypatch, tmp_path,
 
 
 def test_a_family_that_there_is_not_is_told_which_there_are(tmp_path):
-    (tmp_path / "mine.py").write_text("from boards.family import Family\nFamily.GOWIN\n")
+    (tmp_path / "mine.py").write_text("from nudge.boards.family import Family\nFamily.GOWIN\n")
     with pytest.raises(DesignError, match=re.escape(f"mine.py: there is no Family.GOWIN, but {VENDORS}")):
         board_of_file(tmp_path / "mine.py", "mine")
 
@@ -109,6 +109,6 @@ def test_a_board_without_a_loader(monkeypatch, tmp_path, capsys):
 
 def test_names_need_no_amaranth():
     """Listing the boards' names doesn't import Amaranth, so the command line completes them without delay."""
-    code = "import sys; from boards.catalog import BOARDS; print(list(BOARDS)); assert 'amaranth' not in sys.modules"
+    code = "import sys; from nudge.boards.catalog import BOARDS; print(list(BOARDS)); assert 'amaranth' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(list(BOARDS)) == str(targets(""))

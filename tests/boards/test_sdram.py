@@ -11,15 +11,15 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import io
 from amaranth.lib.wiring import connect
 
-from boards.catalog import BOARDS, board
-from boards.toolchain import tools
-from boards.toolchain.netlist import commands, plan
-from golden.contract.network_file import network
-from golden.contract.protocol import BuildFacts
-from hw.memory.controller import Controller
-from hw.memory.pads import Pads
-from hw.memory.timing import Cycles
-from plumbing.errors import DesignError
+from nudge.boards.catalog import BOARDS, board
+from nudge.boards.toolchain import tools
+from nudge.boards.toolchain.netlist import commands, plan
+from nudge.golden.contract.network_file import network
+from nudge.golden.contract.protocol import BuildFacts
+from nudge.hw.memory.controller import Controller
+from nudge.hw.memory.pads import Pads
+from nudge.hw.memory.timing import Cycles
+from nudge.plumbing.errors import DesignError
 
 ULX3S = ("ulx3s", "ulx3s-45f", "ulx3s-25f")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import nudge
-from plumbing.errors import ExchangeError, ToolError
+from nudge.plumbing.errors import ExchangeError, ToolError
 from tests.fuzz import ends
 
 nir = pytest.importorskip("nir")

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import load_file
 
 import nudge
-from golden.model import chunks
-from golden.model.batch import output_fraction
-from golden.model.engines import Plain
-from golden.model.parameters import working
-from golden.model.phases import steps
-from golden.training import checkpoint
-from plumbing.errors import ModelError
+from nudge.golden.model import chunks
+from nudge.golden.model.batch import output_fraction
+from nudge.golden.model.engines import Plain
+from nudge.golden.model.parameters import working
+from nudge.golden.model.phases import steps
+from nudge.golden.training import checkpoint
+from nudge.plumbing.errors import ModelError
 
 DATA = nudge.data("embedded")
 IMAGES = DATA.test_images

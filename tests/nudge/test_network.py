@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import nudge
-from golden.training import checkpoint
-from golden.training import data as datasets
-from host.cli import main as cli
-from plumbing.errors import ModelError, PlanError, SpecError, UsageError, WeightsError
+from nudge.golden.training import checkpoint
+from nudge.golden.training import data as datasets
+from nudge.host.cli import main as cli
+from nudge.plumbing.errors import ModelError, PlanError, SpecError, UsageError, WeightsError
 
 DATA = nudge.data("embedded")
 #: Short phases and few samples: these tests are about control, not about learning.
@@ -139,7 +139,7 @@ def test_the_paper_s_systems_learn():
     trained = nudge.paper.train(run, DATA)
     assert len(trained.training) == 8
     assert 0 <= nudge.paper.test_error(run, trained.parameters, DATA) <= 100
-    assert ("snn-ep", "table-1") in {(c.name, c.variant) for c in nudge.paper.systems("mnist")}
+    assert ("snn-ep", "table-1") in {(c.name, c.variant) for c in nudge.paper.table_two("mnist")}
 
 
 def test_public_names_are_documented():

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import nudge
-from golden.model import native_check
-from plumbing import children
+from nudge.golden.model import native_check
+from nudge.plumbing import children
 
 #: Trains with torch's threads, then in a forked child; exits with 0 if that has one thread and equal weights.
 FORK = """

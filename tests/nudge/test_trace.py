@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import nudge
-from golden.model import recording
-from golden.model.batch import trace, train_batch
-from plumbing.errors import ModelError, UsageError
+from nudge.golden.model import recording
+from nudge.golden.model.batch import trace, train_batch
+from nudge.plumbing.errors import ModelError, UsageError
 
 DATA = nudge.data("embedded")
 PHASES = ("free", "plus", "minus")

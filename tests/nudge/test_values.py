@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nudge
-from golden.training import checkpoint
-from golden.training import data as datasets
-from golden.training.run import Run
-from host.cli import main as cli
-from plumbing.errors import DataError, ExitCode, ModelError, NudgeError, UsageError
+from nudge.golden.training import checkpoint
+from nudge.golden.training import data as datasets
+from nudge.golden.training.run import Run
+from nudge.host.cli import main as cli
+from nudge.plumbing.errors import DataError, ExitCode, ModelError, NudgeError, UsageError
 from tests.fuzz import ends, examples
 
 DATA = nudge.data("embedded")

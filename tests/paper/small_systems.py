@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from golden.training import data
-from paper.systems import train as training
-from paper.systems.own import two_conv_two_dense
+from nudge.golden.training import data
+from nudge.paper.systems import train as training
+from nudge.paper.systems.own import two_conv_two_dense
 
 DIGITS = data.load("embedded")
 

@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 import torch
 
-from host.cli import main as cli
-from paper.studies import NAMES, find
-from paper.studies import carry_out as carry_out_module
-from paper.studies.carry_out import available_memory, carry_out, chosen
-from paper.studies.study import Budget, Cell, Study
-from plumbing.errors import ExitCode, StudyError
-from plumbing.files import owned
+from nudge.host.cli import main as cli
+from nudge.paper.studies import NAMES, find
+from nudge.paper.studies import carry_out as carry_out_module
+from nudge.paper.studies.carry_out import available_memory, carry_out, chosen
+from nudge.paper.studies.study import Budget, Cell, Study
+from nudge.plumbing.errors import ExitCode, StudyError
+from nudge.plumbing.files import owned
 
 
 class Counted:

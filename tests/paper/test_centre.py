@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from golden.contract.shapes import Dense
-from golden.training.data import load
-from paper.systems.centre import FOLLOW, centred, channel_mean, followed
-from paper.systems.configuration import Configuration
-from paper.systems.network import Network, PaddedConv
-from paper.systems.neuron import Dynamics
-from paper.systems.train import SystemRun, read, train
+from nudge.golden.contract.shapes import Dense
+from nudge.golden.training.data import load
+from nudge.paper.systems.centre import FOLLOW, centred, channel_mean, followed
+from nudge.paper.systems.configuration import Configuration
+from nudge.paper.systems.network import Network, PaddedConv
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.train import SystemRun, read, train
 
 DIGITS = load("embedded")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from paper.studies import NAMES, find, rows
-from paper.studies.carry_out import on_device
-from paper.studies.study import images
+from nudge.paper.studies import NAMES, find, rows
+from nudge.paper.studies.carry_out import on_device
+from nudge.paper.studies.study import images
 
 TABLES = sorted((Path(__file__).parents[2] / "results").glob("*.csv"))
 

@@ -6,14 +6,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from golden.contract.shapes import Dense
-from paper.systems import compiled, phases
-from paper.systems.configurations import table_two
-from paper.systems.network import Network, PaddedConv, Parameters
-from paper.systems.neuron import Dynamics
-from paper.systems.train import infer, update
-from plumbing import compiler
-from plumbing.errors import NativeError
+from nudge.golden.contract.shapes import Dense
+from nudge.paper.systems import compiled, phases
+from nudge.paper.systems.configurations import table_two
+from nudge.paper.systems.network import Network, PaddedConv, Parameters
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.train import infer, update
+from nudge.plumbing import compiler
+from nudge.plumbing.errors import NativeError
 
 pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
 

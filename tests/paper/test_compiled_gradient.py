@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden.contract.shapes import Dense
-from golden.training import data as datasets
-from paper.systems import backprop, compiled, network
-from paper.systems.configurations import table_two
-from paper.systems.network import Network, PaddedConv
-from paper.systems.neuron import Dynamics
-from paper.systems.train import SystemRun, train
-from plumbing import compiler
-from plumbing.errors import NativeError
+from nudge.golden.contract.shapes import Dense
+from nudge.golden.training import data as datasets
+from nudge.paper.systems import backprop, compiled, network
+from nudge.paper.systems.configurations import table_two
+from nudge.paper.systems.network import Network, PaddedConv
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.train import SystemRun, train
+from nudge.plumbing import compiler
+from nudge.plumbing.errors import NativeError
 
 from .test_compiled import NETWORKS, sample
 

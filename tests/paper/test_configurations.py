@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from golden.contract.shapes import Dense
-from paper.studies import table2
-from paper.studies.study import plain
-from paper.systems.configuration import Configuration
-from paper.systems.configurations import table_two
-from paper.systems.network import PaddedConv
-from paper.systems.neuron import Dynamics
-from paper.systems.own import SCALE_WIDTHS
-from paper.systems.published import PUBLISHED, TABLE_I
-from paper.systems.variants import FINE, PUBLISHED_FALLING, PUBLISHED_WEAK, WEAK
+from nudge.golden.contract.shapes import Dense
+from nudge.paper.studies import table2
+from nudge.paper.studies.study import plain
+from nudge.paper.systems.configuration import Configuration
+from nudge.paper.systems.configurations import table_two
+from nudge.paper.systems.network import PaddedConv
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.own import SCALE_WIDTHS
+from nudge.paper.systems.published import PUBLISHED, TABLE_I
+from nudge.paper.systems.variants import FINE, PUBLISHED_FALLING, PUBLISHED_WEAK, WEAK
 
 OWN = ("snn-ep", "snn-bptt", "crnn-ep", "crnn-bptt")
 SETS = ("mnist", "fashion-mnist")

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from golden.contract.shapes import Dense
-from golden.training import data
-from paper.systems import backprop, deviation, equilibrium, phases
-from paper.systems.network import Network, PaddedConv, Parameters
-from paper.systems.neuron import Dynamics, State
+from nudge.golden.contract.shapes import Dense
+from nudge.golden.training import data
+from nudge.paper.systems import backprop, deviation, equilibrium, phases
+from nudge.paper.systems.network import Network, PaddedConv, Parameters
+from nudge.paper.systems.neuron import Dynamics, State
 
 NETWORK = Network((PaddedConv(3), PaddedConv(4), Dense(12), Dense(10)), feedback=0.25)
 #: lambda falls as 1 / t^0.7.

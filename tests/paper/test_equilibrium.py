@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from golden.contract.shapes import Dense
-from paper.systems import backprop, equilibrium
-from paper.systems.network import Network, PaddedConv, Parameters
-from paper.systems.neuron import Dynamics
+from nudge.golden.contract.shapes import Dense
+from nudge.paper.systems import backprop, equilibrium
+from nudge.paper.systems.network import Network, PaddedConv, Parameters
+from nudge.paper.systems.neuron import Dynamics
 
 from .small_systems import DIGITS, NARROW, pixels
 

@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from golden.contract.schedule import ORDERS, Schedule
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Spec
-from golden.model import ops
-from golden.model.batch import trace, train_batch
-from golden.model.parameters import initial, working
-from golden.model.settings import Settings
-from golden.training import data
-from paper import floating
-from paper.systems import equilibrium, phases
-from paper.systems.network import backward, forward
-from paper.systems.neuron import Dynamics, State, encode, neuron
+from nudge.golden.contract.schedule import ORDERS, Schedule
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.golden.model import ops
+from nudge.golden.model.batch import trace, train_batch
+from nudge.golden.model.parameters import initial, working
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import data
+from nudge.paper import floating
+from nudge.paper.systems import equilibrium, phases
+from nudge.paper.systems.network import backward, forward
+from nudge.paper.systems.neuron import Dynamics, State, encode, neuron
 from tests.golden.model.random_nets import MINUSCULE, random_images, random_parameters
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from paper.systems import pooling
-from paper.systems.network import Link, backward, fold, forward, products
+from nudge.paper.systems import pooling
+from nudge.paper.systems.network import Link, backward, fold, forward, products
 
 from .small_systems import inner, random
 

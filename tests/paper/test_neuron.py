@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from paper.systems import phases
-from paper.systems.neuron import Dynamics, State, image, neuron
+from nudge.paper.systems import phases
+from nudge.paper.systems.neuron import Dynamics, State, image, neuron
 
 from .small_systems import DIGITS, NARROW, pixels
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from paper.studies import page, table2
-from paper.systems.published import PUBLISHED
-from plumbing.axes import logarithmic
+from nudge.paper.studies import page, table2
+from nudge.paper.systems.published import PUBLISHED
+from nudge.plumbing.axes import logarithmic
 
 ROOT = Path(__file__).parents[2]
 

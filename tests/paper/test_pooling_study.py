@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from golden.training.data import load
-from paper.studies.layer_signals import MIDDLE, SIGNALS, TOPS, Moments, five_layers, signals, taught
-from paper.studies.pooling import configuration, settings
-from paper.systems.network import forward, kernels
-from paper.systems.neuron import Dynamics
-from paper.systems.train import pixels
+from nudge.golden.training.data import load
+from nudge.paper.studies.layer_signals import MIDDLE, SIGNALS, TOPS, Moments, five_layers, signals, taught
+from nudge.paper.studies.pooling import configuration, settings
+from nudge.paper.systems.network import forward, kernels
+from nudge.paper.systems.neuron import Dynamics
+from nudge.paper.systems.train import pixels
 
 DIGITS = load("embedded")
 

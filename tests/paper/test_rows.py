@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from golden.training.data import load
-from golden.training.plan import Plan
-from paper.studies import NAMES, find
-from paper.studies.backprop import OPTIMIZERS, Backprop, Sign
-from paper.studies.carry_out import on_device
-from paper.studies.held_out import STUDIED_TINY
+from nudge.golden.training.data import load
+from nudge.golden.training.plan import Plan
+from nudge.paper.studies import NAMES, find
+from nudge.paper.studies.backprop import OPTIMIZERS, Backprop, Sign
+from nudge.paper.studies.carry_out import on_device
+from nudge.paper.studies.held_out import STUDIED_TINY
 
 
 def test_sign_moves_each_weight_by_the_rate():

@@ -4,7 +4,7 @@ from math import prod
 
 import pytest
 
-from paper.studies.settling import ORDERS, cycling, distances, equilibrium, first, floating, trained
+from nudge.paper.studies.settling import ORDERS, cycling, distances, equilibrium, first, floating, trained
 
 TINY = ("tiny-mnist", 4)
 

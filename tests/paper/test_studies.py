@@ -7,18 +7,18 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from golden.contract.presets import PRESETS, preset
-from golden.contract.schedule import ORDERS
-from golden.contract.spec import Spec
-from golden.model.fixed import FixedModel
-from golden.training.data import load
-from golden.training.loop import train as run_train
-from golden.training.plan import Plan
-from golden.training.run import Run
-from golden.training.stop import Stop
-from paper.studies import fashion, precision, schedule, shape, speed
-from paper.studies.carry_out import carry_out
-from paper.studies.held_out import (
+from nudge.golden.contract.presets import PRESETS, preset
+from nudge.golden.contract.schedule import ORDERS
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.training.data import load
+from nudge.golden.training.loop import train as run_train
+from nudge.golden.training.plan import Plan
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.paper.studies import fashion, precision, schedule, shape, speed
+from nudge.paper.studies.carry_out import carry_out
+from nudge.paper.studies.held_out import (
     AT_ONCE,
     STUDIED,
     Trial,
@@ -27,10 +27,10 @@ from paper.studies.held_out import (
     spec_facts,
     study,
 )
-from paper.studies.study import Budget
-from paper.systems import train
-from paper.systems.configurations import table_two
-from paper.systems.own import two_conv_two_dense
+from nudge.paper.studies.study import Budget
+from nudge.paper.systems import train
+from nudge.paper.systems.configurations import table_two
+from nudge.paper.systems.own import two_conv_two_dense
 
 
 def changed(spec: Spec, base: Spec) -> set[str]:
@@ -198,5 +198,5 @@ def test_networks_without_an_order_keep_their_rows():
 
 
 def test_nothing_draws_before_it_is_asked_to():
-    code = "import sys; import paper.studies, golden.training.run; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys; import nudge.paper.studies, nudge.golden.training.run; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

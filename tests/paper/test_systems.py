@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from paper.systems import train as training
-from paper.systems.configuration import Configuration
-from paper.systems.configurations import table_two
-from paper.systems.variants import PUBLISHED_FALLING, PUBLISHED_WEAK
+from nudge.paper.systems import train as training
+from nudge.paper.systems.configuration import Configuration
+from nudge.paper.systems.configurations import table_two
+from nudge.paper.systems.variants import PUBLISHED_FALLING, PUBLISHED_WEAK
 
 from .small_systems import DIGITS
 

@@ -7,54 +7,60 @@ from pathlib import Path
 
 import pytest
 
-from plumbing import cache, files
-from plumbing.cache import cached, source_files, source_texts
-from plumbing.errors import ToolError
+from nudge.plumbing import cache, files
+from nudge.plumbing.cache import cached, source_files, source_texts
+from nudge.plumbing.errors import ToolError
 
+#: Texts of a tree, below its folder `nudge`.
 FILES = {
+    "__init__.py": "import nudge.host\n",
     "hw/__init__.py": "",
-    "hw/top.py": "import os\nimport amaranth.hdl\nfrom hw.lib import adder, CONSTANT\nfrom . import uart as serial\n",
-    "hw/uart.py": "def elaborate():\n    from golden.contract.formats import THRESHOLD\n    return THRESHOLD\n",
+    "hw/top.py": "import os\nimport amaranth.hdl\nfrom nudge.hw.lib import adder, CONSTANT\nfrom . import uart as u\n",
+    "hw/uart.py": "def elaborate():\n    from nudge.golden.contract.formats import THRESHOLD\n    return THRESHOLD\n",
     "hw/unused.py": "",
     "hw/lib/__init__.py": "from .constant import CONSTANT\n",
-    "hw/lib/adder.py": "from ..link.frame import FRAME\nif True:\n    import hw.lib.tree as tree\n",
-    "hw/lib/constant.py": "import hw.top\n",
+    "hw/lib/adder.py": "from ..link.frame import FRAME\nif True:\n    import nudge.hw.lib.tree as tree\n",
+    "hw/lib/constant.py": "import nudge.hw.top\n",
     "hw/lib/tree.py": "",
     "hw/link/__init__.py": "",
     "hw/link/frame.py": "",
     "golden/__init__.py": "",
     "golden/contract/formats.py": "THRESHOLD = 1\n",
-    "amaranth/hdl.py": "import hw.unused\n",
+    "host/__init__.py": "",
+    "../amaranth/hdl.py": "import nudge.hw.unused\n",
 }
 
 
 @pytest.fixture
 def tree(tmp_path):
+    folder = tmp_path / "nudge"
+    folder.mkdir()
     for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    return tmp_path
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
 
 
 def test_sources_are_all_that_is_imported_and_nothing_else(tree):
-    names = [str(file.relative_to(tree)) for file in source_files("hw.top", tree)]
-    assert names == sorted(set(FILES) - {"hw/unused.py", "amaranth/hdl.py"})
+    names = [str(file.relative_to(tree)) for file in source_files("nudge.hw.top", tree.parent)]
+    others = {"__init__.py", "host/__init__.py", "hw/unused.py", "../amaranth/hdl.py"}
+    assert names == sorted(set(FILES) - others)
 
 
 @pytest.mark.parametrize("changed", ["hw/top.py", "hw/lib/__init__.py", "golden/contract/formats.py"])
 def test_a_changed_source_changes_the_inputs(tree, changed):
-    before = source_texts("hw.top", tree)
-    assert source_texts("hw.top", tree) == before
+    before = source_texts("nudge.hw.top", tree.parent)
+    assert source_texts("nudge.hw.top", tree.parent) == before
     (tree / changed).write_text(FILES[changed] + "# changed\n")
-    assert source_texts("hw.top", tree) != before
+    assert source_texts("nudge.hw.top", tree.parent) != before
     (tree / changed).write_text(FILES[changed])
-    assert source_texts("hw.top", tree) == before
+    assert source_texts("nudge.hw.top", tree.parent) == before
 
 
 def test_what_is_not_a_source_changes_nothing(tree):
-    before = source_texts("hw.top", tree)
+    before = source_texts("nudge.hw.top", tree.parent)
     (tree / "hw/unused.py").write_text("# changed\n")
-    assert source_texts("hw.top", tree) == before
+    assert source_texts("nudge.hw.top", tree.parent) == before
 
 
 def pipe(path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plumbing import children
+from nudge.plumbing import children
 
 #: A program that starts another one, prints that one's process number, and waits.
 PARENT = "sleep 600 & echo $!; wait"
@@ -41,7 +41,7 @@ def test_what_is_left_at_the_end_is_killed():
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_they_end_with_their_parent(number):
     code = (
-        "import subprocess; from plumbing import children\n"
+        "import subprocess; from nudge.plumbing import children\n"
         f"with children.started(['sh', '-c', 'echo $$; ' + {PARENT!r}]) as process: process.wait()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from golden.training.checkpoint import WEIGHTS
-from golden.training.folder import COUNTERS, CURVE, EPOCH, EPOCHS, METRICS
-from plumbing import files
-from plumbing.errors import UsageError
+from nudge.golden.training.checkpoint import WEIGHTS
+from nudge.golden.training.folder import COUNTERS, CURVE, EPOCH, EPOCHS, METRICS
+from nudge.plumbing import files
+from nudge.plumbing.errors import UsageError
 
 
 def names(folder: Path) -> list[str]:
@@ -117,7 +117,7 @@ def test_only_what_atomic_left_is_removed(tmp_path):
 
 HOLD = """
 import sys; from pathlib import Path
-from plumbing import files
+from nudge.plumbing import files
 with files.owned(Path(sys.argv[1]), ValueError):
     print("held", flush=True); sys.stdin.read()
 """

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from plumbing import files
-from plumbing.errors import DataError
+from nudge.plumbing import files
+from nudge.plumbing.errors import DataError
 
 #: MD5 of each file, as in torchvision; no stronger checksum is published.
 CHECKSUMS = {

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from golden.contract import values
-from golden.contract.shapes import CLASS_COUNTS
-from plumbing.errors import DataError
-from plumbing.progress import plain
+from nudge.golden.contract import values
+from nudge.golden.contract.shapes import CLASS_COUNTS
+from nudge.plumbing.errors import DataError
+from nudge.plumbing.progress import plain
 
 #: Names of classes, from class 0 on; classes without a name are called by their numbers.
 Names = tuple[str, ...]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from plumbing import files
-from plumbing.errors import DataError
+from nudge.plumbing import files
+from nudge.plumbing.errors import DataError
 
 from .own_data import Arrays
 

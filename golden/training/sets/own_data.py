@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.contract.shapes import Input
-from plumbing.errors import DataError
-from plumbing.files import opened
+from nudge.golden.contract.shapes import Input
+from nudge.plumbing.errors import DataError
+from nudge.plumbing.files import opened
 
 from . import class_names
 from .class_names import Names

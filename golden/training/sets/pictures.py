@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from golden.contract.shapes import Input
-from plumbing import files
-from plumbing.errors import DataError
+from nudge.golden.contract.shapes import Input
+from nudge.plumbing import files
+from nudge.plumbing.errors import DataError
 
 #: Largest size of a file in bytes.
 MAX_BYTES = 1 << 28

@@ -5,31 +5,31 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from golden.contract.config import check_schedule, configuration
-from golden.contract.presets import PRESETS, chosen
-from golden.contract.protocol import PHASES, VERSION, Command
-from golden.contract.shapes import Input
-from golden.contract.spec import Spec
-from golden.training import data
-from host.boards import flash as loader
-from host.boards.lanes import with_chosen
-from host.boards.open import check_name
-from host.boards.serial import SerialBoard
-from host.link import frame
-from host.training.bench import bench
-from host.training.end_to_end import Core
-from plumbing import install
-from plumbing.errors import DesignError, LinkError, ToolError, UsageError
-from plumbing.progress import note
+from nudge.golden.contract.config import check_schedule, configuration
+from nudge.golden.contract.presets import PRESETS, chosen
+from nudge.golden.contract.protocol import PHASES, VERSION, Command
+from nudge.golden.contract.shapes import Input
+from nudge.golden.contract.spec import Spec
+from nudge.golden.training import data
+from nudge.host.boards import flash as loader
+from nudge.host.boards.lanes import with_chosen
+from nudge.host.boards.open import check_name
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.link import frame
+from nudge.host.training.bench import bench
+from nudge.host.training.end_to_end import Core
+from nudge.plumbing import install
+from nudge.plumbing.errors import DesignError, LinkError, ToolError, UsageError
+from nudge.plumbing.progress import note
 
 
 def boards_modules() -> Any:
     """Return the modules of the package `boards` that a build needs, by name."""
     try:
         # imported here, as other commands need no Amaranth
-        from boards import catalog
-        from boards.estimate import estimate, lanes, power
-        from boards.toolchain import build, report, testbench, tools, verilog
+        from nudge.boards import catalog
+        from nudge.boards.estimate import estimate, lanes, power
+        from nudge.boards.toolchain import build, report, testbench, tools, verilog
     except ImportError as error:
         raise ToolError(f"a build needs the package {error.name}: {install('build')}") from None
     modules = {"estimate": estimate, "lanes": lanes, "power": power, "testbench": testbench, "verilog": verilog}
@@ -38,7 +38,7 @@ def boards_modules() -> Any:
 
 def check_options(seed: int | None, seeds: int, kind: str) -> None:
     """Raise `UsageError` unless the options are in range."""
-    from boards.toolchain.tools import KINDS
+    from nudge.boards.toolchain.tools import KINDS
 
     if kind not in KINDS:
         raise UsageError(f"--tools must be {' or '.join(KINDS)}, not {kind!r}")
@@ -136,7 +136,7 @@ def run_flash(target: Target, seed: int | None, kind: str, board: str | None) ->
 
 def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
     """Return the cycles of a training sample and an inference of a configuration, by the simulated RTL."""
-    from boards.virtual.board import VirtualBoard
+    from nudge.boards.virtual.board import VirtualBoard
 
     with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
         result = bench(board, config, data.load("embedded", shown=config.spec.input), samples, seed=0)

@@ -3,19 +3,19 @@
 import reprlib
 from pathlib import Path
 
-from golden.contract.datasets import VARIABLE
-from golden.contract.presets import preset
-from golden.training import checkpoint
-from golden.training import data as datasets
-from golden.training.checkpoint import Checkpoint
-from golden.training.data import Source
-from golden.training.evaluate import evaluate
-from golden.training.plan import first_samples
-from golden.training.sets.class_names import called
-from host.boards.open import open_board
-from host.cli.terminal import emit
-from plumbing.errors import ExitCode, WeightsError
-from plumbing.progress import note
+from nudge.golden.contract.datasets import VARIABLE
+from nudge.golden.contract.presets import preset
+from nudge.golden.training import checkpoint
+from nudge.golden.training import data as datasets
+from nudge.golden.training.checkpoint import Checkpoint
+from nudge.golden.training.data import Source
+from nudge.golden.training.evaluate import evaluate
+from nudge.golden.training.plan import first_samples
+from nudge.golden.training.sets.class_names import called
+from nudge.host.boards.open import open_board
+from nudge.host.cli.terminal import emit
+from nudge.plumbing.errors import ExitCode, WeightsError
+from nudge.plumbing.progress import note
 
 
 def carry_out(

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.contract.datasets import EMBEDDED, FOLDERS, VARIABLE
-from plumbing import DISTRIBUTION, install
-from plumbing.errors import NudgeError
-from plumbing.programs import LOADERS, SIMULATION
+from nudge.golden.contract.datasets import EMBEDDED, FOLDERS, VARIABLE
+from nudge.plumbing import DISTRIBUTION, install
+from nudge.plumbing.errors import NudgeError
+from nudge.plumbing.programs import LOADERS, SIMULATION
 
 #: Uses of the packages that each extra brings.
 EXTRAS = {"sim": "simulation", "build": "bitstreams", "nir": "optional", "tensorboard": "optional"}
@@ -86,7 +86,7 @@ def programs() -> Iterator[Finding]:
 
 def tools() -> Iterator[Finding]:
     """Check synthesis, placement and routing as native programs; `packages` checks the Python packages."""
-    from boards.toolchain.tools import DEBIAN
+    from nudge.boards.toolchain.tools import DEBIAN
 
     for name, package in DEBIAN.items():
         yield Finding("--tools native", name, shutil.which(name), "optional", f"apt-get install {package}")
@@ -132,7 +132,7 @@ def data() -> Iterator[Finding]:
 def places() -> Iterator[Finding]:
     """Check the folders for builds and temporary files, and their free space."""
     try:
-        from plumbing.cache import build_root
+        from nudge.plumbing.cache import build_root
 
         root: Path | None = build_root()
     except (ImportError, NudgeError):

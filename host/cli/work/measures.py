@@ -6,19 +6,19 @@ from typing import Any
 
 from rich.table import Table
 
-from golden.contract.config import ENGINES
-from golden.contract.protocol import PHASES
-from golden.contract.spec import Spec
-from golden.training import checkpoint
-from golden.training import data as datasets
-from golden.training.plan import first_samples
-from host.boards.open import virtual_board
-from host.boards.serial import SerialBoard
-from host.cli.terminal import emit, rendered
-from host.training.bench import Bench
-from host.training.bench import bench as run_bench
-from host.training.golden_bench import GoldenBench, golden_bench
-from plumbing.errors import ExitCode, UsageError
+from nudge.golden.contract.config import ENGINES
+from nudge.golden.contract.protocol import PHASES
+from nudge.golden.contract.spec import Spec
+from nudge.golden.training import checkpoint
+from nudge.golden.training import data as datasets
+from nudge.golden.training.plan import first_samples
+from nudge.host.boards.open import virtual_board
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.cli.terminal import emit, rendered
+from nudge.host.training.bench import Bench
+from nudge.host.training.bench import bench as run_bench
+from nudge.host.training.golden_bench import GoldenBench, golden_bench
+from nudge.plumbing.errors import ExitCode, UsageError
 
 
 def of_model(spec: Spec, batch: int | None, threads: int | None, as_json: bool) -> int:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from golden.model.batch import output_fraction
-from golden.training import checkpoint
-from golden.training.predict import predict
-from golden.training.sets.class_names import called
-from host.cli.terminal import emit
-from plumbing.errors import ExitCode
+from nudge.golden.model.batch import output_fraction
+from nudge.golden.training import checkpoint
+from nudge.golden.training.predict import predict
+from nudge.golden.training.sets.class_names import called
+from nudge.host.cli.terminal import emit
+from nudge.plumbing.errors import ExitCode
 
 
 def carry_out(weights: Path, pictures: list[Path], invert: bool, as_json: bool) -> int:

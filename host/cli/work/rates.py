@@ -5,13 +5,13 @@ from dataclasses import asdict
 import numpy as np
 from rich.table import Table
 
-from golden.contract.presets import preset
-from golden.training import data as datasets
-from golden.training.plan import first_samples
-from host.cli.terminal import emit, rendered
-from host.training.end_to_end import Rates, repeated, run_rates
-from host.training.throughput import ADAPTER_DELAY, BAUD, line_share, occupied
-from plumbing.errors import ExitCode, UsageError
+from nudge.golden.contract.presets import preset
+from nudge.golden.training import data as datasets
+from nudge.golden.training.plan import first_samples
+from nudge.host.cli.terminal import emit, rendered
+from nudge.host.training.end_to_end import Rates, repeated, run_rates
+from nudge.host.training.throughput import ADAPTER_DELAY, BAUD, line_share, occupied
+from nudge.plumbing.errors import ExitCode, UsageError
 
 from .builds import Target, paced_core
 

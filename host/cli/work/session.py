@@ -6,19 +6,19 @@ from typing import Any
 
 import torch
 
-from golden.training.data import Data
-from golden.training.evaluate import evaluate
-from golden.training.loop import train as run_train
-from golden.training.processes import SharedModel, SharedStop, World
-from golden.training.run import Run
-from host.boards.open import check_name
-from host.cli.options import Where
-from host.cli.terminal import emit, reported
-from host.training.fit import Outcome, fit
-from host.view.events import Events
-from host.view.live import live as served
-from plumbing.errors import ExitCode, UsageError
-from plumbing.progress import note
+from nudge.golden.training.data import Data
+from nudge.golden.training.evaluate import evaluate
+from nudge.golden.training.loop import train as run_train
+from nudge.golden.training.processes import SharedModel, SharedStop, World
+from nudge.golden.training.run import Run
+from nudge.host.boards.open import check_name
+from nudge.host.cli.options import Where
+from nudge.host.cli.terminal import emit, reported
+from nudge.host.training.fit import Outcome, fit
+from nudge.host.view.events import Events
+from nudge.host.view.live import live as served
+from nudge.plumbing.errors import ExitCode, UsageError
+from nudge.plumbing.progress import note
 
 
 def carry_out(

@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from boards.virtual import VIRTUAL, VIRTUAL_SDRAM
-from boards.virtual.board import VirtualBoard
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.spec import Spec
-from golden.training.data import Data, load
-from golden.training.plan import Plan, first_samples
-from host.training.compare import compare
-from host.training.throughput import ADAPTER_DELAY, BAUD
-from plumbing.errors import ExitCode, UsageError
+from nudge.boards.virtual import VIRTUAL, VIRTUAL_SDRAM
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.spec import Spec
+from nudge.golden.training.data import Data, load
+from nudge.golden.training.plan import Plan, first_samples
+from nudge.host.training.compare import compare
+from nudge.host.training.throughput import ADAPTER_DELAY, BAUD
+from nudge.plumbing.errors import ExitCode, UsageError
 
 from . import sweep as single
 from .delays import measured

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.contract.spec import Spec
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from golden.training.data import Data
-from host.boards.open import virtual_board
-from host.boards.serial import SerialBoard
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.data import Data
+from nudge.host.boards.open import virtual_board
+from nudge.host.boards.serial import SerialBoard
 
 from .fault_proxy import FaultProxy
 

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Iterator
 
-from golden.contract.config import Config
-from golden.contract.protocol import (
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import (
     FULL_BLOCK,
     LABELS,
     MAX_DIGESTED,
@@ -29,10 +29,10 @@ from golden.contract.protocol import (
     Words,
     registers,
 )
-from golden.contract.stored import record
-from golden.contract.stuffing import stuff
-from golden.model.image_store import ImageStore
-from golden.training.data import Data
+from nudge.golden.contract.stored import record
+from nudge.golden.contract.stuffing import stuff
+from nudge.golden.model.image_store import ImageStore
+from nudge.golden.training.data import Data
 from sim.rigs.modelled.beside_model import encoded
 from sim.rigs.modelled.faults import Kind, OneFault
 from sim.rigs.modelled.protocol_model import ProtocolModel

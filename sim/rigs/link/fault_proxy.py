@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from plumbing.errors import LinkError
+from nudge.plumbing.errors import LinkError
 from sim.rigs.modelled.faults import Faults
 
 #: Timeout in seconds for the proxy's start and end.

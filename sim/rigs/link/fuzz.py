@@ -9,9 +9,9 @@ later frames. A board with memory is also asked to store samples and to train on
 
 from collections import Counter
 
-from golden.contract.config import Config
-from golden.training.data import load
-from plumbing.progress import Meter
+from nudge.golden.contract.config import Config
+from nudge.golden.training.data import load
+from nudge.plumbing.progress import Meter
 from sim.rigs.modelled.beside_model import BesideModel, FuzzError
 
 from .drawn_frames import DrawnFrames

@@ -6,13 +6,13 @@ import signal
 import time
 from pathlib import Path
 
-from golden.contract.presets import preset
-from golden.training.data import load
-from golden.training.plan import Plan
-from golden.training.recover import train
-from golden.training.run import Run
-from golden.training.stop import Stop
-from host.boards.open import open_board
+from nudge.golden.contract.presets import preset
+from nudge.golden.training.data import load
+from nudge.golden.training.plan import Plan
+from nudge.golden.training.recover import train
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.open import open_board
 
 SPEC = preset("tiny")
 

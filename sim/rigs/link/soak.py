@@ -11,20 +11,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from golden.contract.config import configuration
-from golden.contract.spec import Spec
-from golden.model.difference import first_master
-from golden.model.parameters import Parameters
-from golden.training.batch import Batch
-from golden.training.data import Data
-from golden.training.plan import Plan
-from golden.training.recover import recovering, train
-from golden.training.run import Run
-from golden.training.stop import Stop
-from host.boards.golden import GoldenBoard
-from host.boards.serial import SerialBoard
-from host.training.compare import Twin
-from plumbing.errors import UsageError
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model.difference import first_master
+from nudge.golden.model.parameters import Parameters
+from nudge.golden.training.batch import Batch
+from nudge.golden.training.data import Data
+from nudge.golden.training.plan import Plan
+from nudge.golden.training.recover import recovering, train
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.golden import GoldenBoard
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.training.compare import Twin
+from nudge.plumbing.errors import UsageError
 
 from .targets import TARGETS, Attack, Modelled, Simulated
 

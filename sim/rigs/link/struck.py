@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from golden.contract.spec import Spec
-from host.boards.interface import OpenBoard
-from host.boards.open import open_board
-from plumbing.errors import UsageError
+from nudge.golden.contract.spec import Spec
+from nudge.host.boards.interface import OpenBoard
+from nudge.host.boards.open import open_board
+from nudge.plumbing.errors import UsageError
 
 
 @dataclass(frozen=True)

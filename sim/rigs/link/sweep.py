@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from golden.contract.config import Config, configuration
-from golden.contract.protocol import Command, Status, payload_bytes, request_bytes
-from golden.contract.spec import Spec
-from golden.training.data import Data, load
-from host.training.script import Outcome, over, session
-from host.training.timed_port import Clock
-from plumbing.errors import NudgeError
-from plumbing.progress import Meter
+from nudge.golden.contract.config import Config, configuration
+from nudge.golden.contract.protocol import Command, Status, payload_bytes, request_bytes
+from nudge.golden.contract.spec import Spec
+from nudge.golden.training.data import Data, load
+from nudge.host.training.script import Outcome, over, session
+from nudge.host.training.timed_port import Clock
+from nudge.plumbing.errors import NudgeError
+from nudge.plumbing.progress import Meter
 from sim.rigs.modelled.fault_port import FaultPort
 from sim.rigs.modelled.faults import Kind, OneFault, single_faults
 from sim.rigs.modelled.golden_device import GoldenDevice

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from boards.virtual.board import VirtualBoard
-from golden.contract.config import configuration
-from golden.contract.spec import Spec
-from golden.contract.stored import LOG_AT
-from host.boards.open import virtual_board
-from host.link.link import Link
-from plumbing.errors import UsageError
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.spec import Spec
+from nudge.golden.contract.stored import LOG_AT
+from nudge.host.boards.open import virtual_board
+from nudge.host.link.link import Link
+from nudge.plumbing.errors import UsageError
 from sim.rigs.modelled.faults import RandomFaults
 from sim.rigs.modelled.modelled import STALL, TIMEOUT, Modelled
 

@@ -4,11 +4,11 @@ from contextlib import nullcontext
 
 import pytest
 
-from golden.model.difference import first_master
-from golden.training import checkpoint
-from golden.training.data import load
-from golden.training.plan import Plan
-from host.boards.open import virtual_board
+from nudge.golden.model.difference import first_master
+from nudge.golden.training import checkpoint
+from nudge.golden.training.data import load
+from nudge.golden.training.plan import Plan
+from nudge.host.boards.open import virtual_board
 
 from .killing import SPEC, killed_again_and_again
 from .soak import undisturbed

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from golden.contract import stored
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.stored import HEADER_WORDS
-from golden.model import image_store
-from golden.training.data import load
-from golden.training.plan import Plan
-from host.boards import upload
-from plumbing.errors import ExitCode, LinkError, UsageError
+from nudge.golden.contract import stored
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.stored import HEADER_WORDS
+from nudge.golden.model import image_store
+from nudge.golden.training.data import load
+from nudge.golden.training.plan import Plan
+from nudge.host.boards import upload
+from nudge.plumbing.errors import ExitCode, LinkError, UsageError
 from sim.rigs.modelled.golden_device import GoldenDevice
 
 from . import commands

@@ -5,13 +5,13 @@ They are short forms of the runs in docs/log/2026-11-27-memory.md.
 
 import pytest
 
-from golden.contract.presets import preset
-from golden.contract.spec import Spec
-from golden.training.data import load
-from golden.training.plan import Plan
-from host.boards.open import open_board
-from host.training.compare import Comparison, compare
-from plumbing.errors import ComparisonError, UsageError
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.spec import Spec
+from nudge.golden.training.data import load
+from nudge.golden.training.plan import Plan
+from nudge.host.boards.open import open_board
+from nudge.host.training.compare import Comparison, compare
+from nudge.plumbing.errors import ComparisonError, UsageError
 
 from .soak import soak
 from .struck import Fault, struck

@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.model.parameters import initial
-from golden.training.data import load
-from golden.training.plan import Plan
-from host.boards.golden import GoldenBoard
-from host.training.compare import compare
-from plumbing.errors import ComparisonError, UsageError
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.model.parameters import initial
+from nudge.golden.training.data import load
+from nudge.golden.training.plan import Plan
+from nudge.host.boards.golden import GoldenBoard
+from nudge.host.training.compare import compare
+from nudge.plumbing.errors import ComparisonError, UsageError
 
 from .struck import Fault, struck
 

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from golden.contract.presets import preset
-from host.boards.golden import GoldenBoard
-from host.training.script import session
+from nudge.golden.contract.presets import preset
+from nudge.host.boards.golden import GoldenBoard
+from nudge.host.training.script import session
 from sim.rigs.modelled.faults import Kind, OneFault, RandomFaults, single_faults
 from sim.rigs.modelled.protocol_model import ProtocolModel
 

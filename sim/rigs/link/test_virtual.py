@@ -2,15 +2,15 @@
 
 import pytest
 
-from boards.virtual import VIRTUAL, VIRTUAL_SDRAM
-from boards.virtual.board import VirtualBoard
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import Command
-from golden.training.data import load
-from golden.training.plan import Plan
-from host.boards.serial import SerialBoard
-from host.training.throughput import ADAPTER_DELAY, BAUD
+from nudge.boards.virtual import VIRTUAL, VIRTUAL_SDRAM
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import Command
+from nudge.golden.training.data import load
+from nudge.golden.training.plan import Plan
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.training.throughput import ADAPTER_DELAY, BAUD
 from sim.rigs.modelled.beside_model import BesideModel, FuzzError, encoded
 
 from .delays import measured

@@ -3,8 +3,8 @@
 import socket
 from collections import Counter
 
-from golden.contract.config import Config
-from golden.contract.protocol import (
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import (
     ANSWER_HEADER,
     CYCLES,
     VALUE_BYTES,
@@ -18,8 +18,8 @@ from golden.contract.protocol import (
     readable_words,
     registers_by_name,
 )
-from host.link import frame
-from plumbing.errors import ComparisonError
+from nudge.host.link import frame
+from nudge.plumbing.errors import ComparisonError
 
 from .golden_device import GoldenDevice
 

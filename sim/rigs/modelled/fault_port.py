@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from host.training.timed_port import Answering, Clock, TimedPort
+from nudge.host.training.timed_port import Answering, Clock, TimedPort
 
 from .faults import Faults
 

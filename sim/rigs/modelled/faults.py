@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from enum import Enum
 
-from plumbing.errors import UsageError
+from nudge.plumbing.errors import UsageError
 
 
 class Kind(Enum):

@@ -4,9 +4,9 @@ import random
 
 import numpy as np
 
-from golden.contract import stored
-from golden.contract.config import Config
-from golden.contract.protocol import (
+from nudge.golden.contract import stored
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import (
     ASKED_BYTES,
     BUILD,
     COUNTERS,
@@ -41,12 +41,12 @@ from golden.contract.protocol import (
     split_records,
     window_for,
 )
-from golden.contract.shapes import Bundle
-from golden.contract.stored import ENTRY_WORDS, LOG_AT, MAX_MOVE, MAX_SAMPLES, WORD_BYTES, ImageStatus
-from golden.model import weight_image
-from golden.model.fixed import FixedModel
-from golden.model.image_store import ImageStore
-from golden.model.settings import Settings
+from nudge.golden.contract.shapes import Bundle
+from nudge.golden.contract.stored import ENTRY_WORDS, LOG_AT, MAX_MOVE, MAX_SAMPLES, WORD_BYTES, ImageStatus
+from nudge.golden.model import weight_image
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.model.image_store import ImageStore
+from nudge.golden.model.settings import Settings
 
 from .protocol_model import ProtocolModel
 

@@ -4,11 +4,11 @@ import random
 from collections import Counter
 from typing import Any
 
-from golden.contract.config import Config
-from golden.contract.protocol import Command, Status
-from host.boards.serial import SerialBoard
-from host.link.link import Link
-from host.training.timed_port import Clock
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import Command, Status
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.link.link import Link
+from nudge.host.training.timed_port import Clock
 
 from .fault_port import FaultPort
 from .faults import Faults

@@ -8,7 +8,7 @@ but no other bit, nor their order.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from golden.contract.protocol import (
+from nudge.golden.contract.protocol import (
     ANSWER,
     COUNTED,
     COUNTED_STORED,
@@ -23,7 +23,7 @@ from golden.contract.protocol import (
     Identity,
     Status,
 )
-from host.link import frame
+from nudge.host.link import frame
 
 #: Executes a command with its payload; returns status and payload of the answer.
 Executor = Callable[[Command, bytes], tuple[Status, bytes]]

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import Access, Command, Register, RegisterRange, Status, registers
-from golden.contract.stored import LOG_AT
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import Access, Command, Register, RegisterRange, Status, registers
+from nudge.golden.contract.stored import LOG_AT
 from sim.rigs.modelled import golden_device
 from sim.rigs.modelled.golden_device import GoldenDevice
 

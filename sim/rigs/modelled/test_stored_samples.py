@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import (
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import (
     ASKED_BYTES,
     REQUEST_PAYLOAD,
     Asked,
@@ -24,10 +24,10 @@ from golden.contract.protocol import (
     Status,
     registers_by_name,
 )
-from golden.contract.stored import LOG_AT, MAX_SAMPLES, record, record_digest
-from golden.contract.stuffing import stuff
-from golden.training.data import load
-from host.link import frame
+from nudge.golden.contract.stored import LOG_AT, MAX_SAMPLES, record, record_digest
+from nudge.golden.contract.stuffing import stuff
+from nudge.golden.training.data import load
+from nudge.host.link import frame
 from sim.rigs.modelled.golden_device import GoldenDevice
 from tests.fuzz import examples
 

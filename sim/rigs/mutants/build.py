@@ -10,8 +10,8 @@ from amaranth.hdl import Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from boards.virtual import verilator
-from plumbing.errors import ToolError
+from nudge.boards.virtual import verilator
+from nudge.plumbing.errors import ToolError
 from sim.harness import testbench
 from sim.harness.instance import connections
 from sim.harness.testbench import CompiledBench

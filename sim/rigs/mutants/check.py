@@ -6,9 +6,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from plumbing.cache import build_root
-from plumbing.errors import ToolError
-from plumbing.progress import Meter
+from nudge.plumbing.cache import build_root
+from nudge.plumbing.errors import ToolError
+from nudge.plumbing.progress import Meter
 from sim.harness.testbench import CompiledBench, run_test
 
 from . import trial

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from amaranth.hdl import UnusedElaboratable
 
-from plumbing.cache import build_root
+from nudge.plumbing.cache import build_root
 
 from .check import check
 from .equivalent import identity, reason

@@ -10,10 +10,10 @@ from amaranth.back import rtlil
 from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
-from boards.toolchain import tools
-from hw.lib.elaboration import fast_elaboration
-from plumbing.cache import BUILD_SECONDS, cached
-from plumbing.errors import ToolError
+from nudge.boards.toolchain import tools
+from nudge.hw.lib.elaboration import fast_elaboration
+from nudge.plumbing.cache import BUILD_SECONDS, cached
+from nudge.plumbing.errors import ToolError
 
 #: Name and width of the input that selects a mutant; 0 selects the healthy component.
 SELECT, SELECT_BITS = "mutant", 12
@@ -69,7 +69,7 @@ def _models(fragment: Fragment, path: tuple[str, ...], model: bool) -> Iterator[
     A part that is neither from `hw` nor marked counts like the part that contains it.
     """
     for origin in fragment.origins or ():
-        if type(origin).__module__.startswith("hw."):
+        if type(origin).__module__.startswith("nudge.hw."):
             model = False
         elif hasattr(origin, "hardware"):
             model = not origin.hardware

@@ -15,9 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from boards.toolchain import tools
-from plumbing.cache import cached
-from plumbing.errors import ToolError
+from nudge.boards.toolchain import tools
+from nudge.plumbing.cache import cached
+from nudge.plumbing.errors import ToolError
 
 from .netlist import FLAT
 

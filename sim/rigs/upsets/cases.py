@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from boards.virtual.board import VirtualBoard
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from golden.training.data import Data
-from host.boards.golden import GoldenBoard
-from host.boards.interface import OpenBoard
-from host.boards.serial import SerialBoard
-from host.link.link import Link
-from plumbing.errors import NudgeError
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.data import Data
+from nudge.host.boards.golden import GoldenBoard
+from nudge.host.boards.interface import OpenBoard
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.link.link import Link
+from nudge.plumbing.errors import NudgeError
 
 #: Kinds of memories with a pattern of their arrays' names; the first that matches counts.
 KINDS = {

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from boards.virtual.board import VirtualBoard
-from golden.contract.config import ENGINES, configuration
-from golden.contract.presets import preset
-from golden.training.data import load
-from plumbing.errors import ToolError
-from plumbing.progress import Meter
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.golden.contract.config import ENGINES, configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.training.data import load
+from nudge.plumbing.errors import ToolError
+from nudge.plumbing.progress import Meter
 
 from .cases import (
     COUNTED,

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from boards.virtual import VIRTUAL
-from boards.virtual.gateware import top_verilog
-from boards.virtual.program import compile_board, list_memories
-from golden.contract.config import Config
+from nudge.boards.virtual import VIRTUAL
+from nudge.boards.virtual.gateware import top_verilog
+from nudge.boards.virtual.program import compile_board, list_memories
+from nudge.golden.contract.config import Config
 
 #: Comment with which Verilator keeps a register, accepts values from outside, and recomputes the
 #: dependent logic.

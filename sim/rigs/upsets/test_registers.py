@@ -2,10 +2,10 @@
 
 import pytest
 
-from boards.virtual.board import VirtualBoard
-from golden.contract.config import ENGINES, configuration
-from golden.contract.presets import preset
-from golden.training.data import load
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.golden.contract.config import ENGINES, configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.training.data import load
 
 from .cases import BUSY, DIGEST, FLIP_FLOPS, NOTHING, Cases, Outcome, Upset, draw_flip_flops, kind_of
 from .registers import MARK, faulty_board, marked

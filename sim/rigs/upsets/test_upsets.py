@@ -2,11 +2,11 @@
 
 import pytest
 
-from boards.virtual.board import VirtualBoard
-from golden.contract.config import ENGINES, configuration
-from golden.contract.presets import preset
-from golden.model.parameters import initial
-from golden.training.data import load
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.golden.contract.config import ENGINES, configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.model.parameters import initial
+from nudge.golden.training.data import load
 
 from .cases import BATCH, DIGEST, NOTHING, SILENT, WEIGHTS, Cases, Outcome, Upset, draw, kind_of
 

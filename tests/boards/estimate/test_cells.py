@@ -2,8 +2,8 @@
 
 import pytest
 
-from boards.estimate import cells, fit
-from boards.estimate.units import KINDS
+from nudge.boards.estimate import cells, fit
+from nudge.boards.estimate.units import KINDS
 
 #: Largest relative error of cells and flip-flops: of a design that no coefficient was fitted to, of a unit in
 #: the fit.

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from boards.estimate import cycles
-from boards.toolchain.report import BASELINES, baseline_file
-from golden.contract.config import Config, configuration
-from golden.contract.network_file import network
-from golden.contract.presets import preset
-from golden.model import activity
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from golden.training import checkpoint
-from golden.training.data import load
+from nudge.boards.estimate import cycles
+from nudge.boards.toolchain.report import BASELINES, baseline_file
+from nudge.golden.contract.config import Config, configuration
+from nudge.golden.contract.network_file import network
+from nudge.golden.contract.presets import preset
+from nudge.golden.model import activity
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import checkpoint
+from nudge.golden.training.data import load
 
 #: Cycles from one image to the next: the bits of a request, one cycle each in simulation.
 ARRIVAL = 2300.0

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from boards.estimate.fit import config_of
-from boards.estimate.lanes import Search, as_table, chosen, lanes_of
-from boards.estimate.part import PARTS
-from golden.contract.config import Config, configuration
-from golden.contract.network_file import network
-from golden.contract.presets import preset
-from golden.model import activity
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from golden.training.data import load
-from plumbing.errors import DesignError
+from nudge.boards.estimate.fit import config_of
+from nudge.boards.estimate.lanes import Search, as_table, chosen, lanes_of
+from nudge.boards.estimate.part import PARTS
+from nudge.golden.contract.config import Config, configuration
+from nudge.golden.contract.network_file import network
+from nudge.golden.contract.presets import preset
+from nudge.golden.model import activity
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.data import load
+from nudge.plumbing.errors import DesignError
 
 #: Window of a ULX3S' link.
 WINDOW = 32

@@ -8,17 +8,17 @@ from amaranth.hdl import Fragment
 from amaranth.hdl._mem import MemoryInstance
 from amaranth.utils import bits_for
 
-from boards.estimate import memories
-from boards.estimate.mapping import Shape
-from boards.estimate.units import ENGINES
-from golden.contract.config import configuration
-from golden.contract.network_file import network
-from hw.core.centred_memory import memory_of
-from hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
-from hw.core.deviation_array import array_of
-from hw.core.image_buffer import ImageBuffer
-from hw.core.totals import Totals
-from hw.lib.block_memory import BLOCK, STYLE, UNDEFINED
+from nudge.boards.estimate import memories
+from nudge.boards.estimate.mapping import Shape
+from nudge.boards.estimate.units import ENGINES
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.network_file import network
+from nudge.hw.core.centred_memory import memory_of
+from nudge.hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
+from nudge.hw.core.deviation_array import array_of
+from nudge.hw.core.image_buffer import ImageBuffer
+from nudge.hw.core.totals import Totals
+from nudge.hw.lib.block_memory import BLOCK, STYLE, UNDEFINED
 
 CONV, WIDE = {"conv": 4}, {"conv": 6, "kernel": 5}
 NETWORKS = {

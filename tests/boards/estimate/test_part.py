@@ -2,10 +2,10 @@
 
 import pytest
 
-from boards.catalog import BOARDS
-from boards.estimate.part import PARTS
-from boards.estimate.power import STANDBY
-from boards.family import Family
+from nudge.boards.catalog import BOARDS
+from nudge.boards.estimate.part import PARTS
+from nudge.boards.estimate.power import STANDBY
+from nudge.boards.family import Family
 
 
 @pytest.mark.parametrize("name", BOARDS)

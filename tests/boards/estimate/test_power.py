@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from boards.catalog import board
-from boards.estimate.power import (
+from nudge.boards.catalog import board
+from nudge.boards.estimate.power import (
     ASSUMED,
     CORE_VOLTS,
     GLITCHES,
@@ -19,8 +19,8 @@ from boards.estimate.power import (
     rates,
     wired,
 )
-from boards.toolchain.wires import KINDS, nets, pins, routed
-from plumbing.errors import DesignError
+from nudge.boards.toolchain.wires import KINDS, nets, pins, routed
+from nudge.plumbing.errors import DesignError
 
 #: 10 wires of LUTs and 30 of flip-flops, on average over 3 tiles, 2 segments and 2 inputs.
 FEW = Wired(

@@ -7,13 +7,13 @@ from fractions import Fraction
 
 import pytest
 
-from boards.catalog import board
-from boards.toolchain import build as builds
-from boards.toolchain import spacers
-from boards.toolchain.netlist import build_id
-from boards.toolchain.route import Route, read_route
-from golden.contract.protocol import BuildFacts
-from plumbing.errors import TimingError
+from nudge.boards.catalog import board
+from nudge.boards.toolchain import build as builds
+from nudge.boards.toolchain import spacers
+from nudge.boards.toolchain.netlist import build_id
+from nudge.boards.toolchain.route import Route, read_route
+from nudge.golden.contract.protocol import BuildFacts
+from nudge.plumbing.errors import TimingError
 
 
 def test_a_further_seed_that_is_not_routed_is_reported(monkeypatch, tmp_path):

@@ -9,10 +9,10 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.sim import Simulator
 
-from boards.catalog import BOARDS, board
-from boards.family import Family
-from boards.toolchain.clock import CoreClock, Ecp5Pll, Ice40Pll, unstable
-from plumbing.errors import DesignError
+from nudge.boards.catalog import BOARDS, board
+from nudge.boards.family import Family
+from nudge.boards.toolchain.clock import CoreClock, Ecp5Pll, Ice40Pll, unstable
+from nudge.plumbing.errors import DesignError
 
 #: (oscillator, core clock) of each design that needs an ECP5's PLL.
 IN_USE = sorted(

@@ -6,11 +6,11 @@ import zlib
 
 import pytest
 
-from boards.catalog import BOARDS
-from boards.toolchain import dfu
-from boards.toolchain.netlist import commands, plan
-from golden.contract.protocol import BuildFacts
-from plumbing.errors import ToolError
+from nudge.boards.catalog import BOARDS
+from nudge.boards.toolchain import dfu
+from nudge.boards.toolchain.netlist import commands, plan
+from nudge.golden.contract.protocol import BuildFacts
+from nudge.plumbing.errors import ToolError
 
 
 def test_what_comes_after_packing():

@@ -6,9 +6,9 @@ from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal
 from amaranth.lib.memory import Memory
 
-from boards.catalog import board
-from boards.toolchain.netlist import undefined_collisions
-from hw.lib.block_memory import BlockMemory
+from nudge.boards.catalog import board
+from nudge.boards.toolchain.netlist import undefined_collisions
+from nudge.hw.lib.block_memory import BlockMemory
 
 
 def test_only_block_memories_leave_collisions_undefined():

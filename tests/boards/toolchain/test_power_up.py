@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from boards.toolchain.power_up import BLOCK_WORDS, compacted
-from boards.toolchain.tools import run as run_tool
+from nudge.boards.toolchain.power_up import BLOCK_WORDS, compacted
+from nudge.boards.toolchain.tools import run as run_tool
 
 MODULE = """\
 module \\top.{name} (clk, a, wa, wd, we, q);

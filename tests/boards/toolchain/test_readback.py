@@ -9,10 +9,10 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Module, Signal
 from amaranth.lib.memory import Memory
 
-from boards.family import Family
-from boards.toolchain import dfu, readback, tools
-from boards.toolchain.clock import Ecp5Pll
-from plumbing.errors import ToolError
+from nudge.boards.family import Family
+from nudge.boards.toolchain import dfu, readback, tools
+from nudge.boards.toolchain.clock import Ecp5Pll
+from nudge.plumbing.errors import ToolError
 
 #: Number of the build, with the first and last bit set.
 NUMBER = 0x8421_C0D1

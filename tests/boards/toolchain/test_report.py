@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from boards.catalog import board
-from boards.toolchain import report as reports
-from boards.toolchain.route import read_route
-from boards.toolchain.tools import numbers
-from plumbing.errors import ToolError
+from nudge.boards.catalog import board
+from nudge.boards.toolchain import report as reports
+from nudge.boards.toolchain.route import read_route
+from nudge.boards.toolchain.tools import numbers
+from nudge.plumbing.errors import ToolError
 
 #: An excerpt in the form of nextpnr's report.
 NEXTPNR = {

@@ -1,6 +1,6 @@
 """The router is given up after `PATIENCE` iterations without improvement."""
 
-from boards.toolchain.router import PATIENCE, lost, overused
+from nudge.boards.toolchain.router import PATIENCE, lost, overused
 
 
 def test_counts_are_read_from_the_log_of_router2():

@@ -4,8 +4,8 @@ import csv
 
 import pytest
 
-from boards.estimate.fit import COUNTS, SAMPLES, config_of
-from boards.toolchain.samples import count, synthesised_unit
+from nudge.boards.estimate.fit import COUNTS, SAMPLES, config_of
+from nudge.boards.toolchain.samples import count, synthesised_unit
 
 
 def cell(kind, inputs, outputs):

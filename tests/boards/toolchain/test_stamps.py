@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from boards import catalog
-from boards.family import Family
-from boards.toolchain import build, report, route, stamp, tools
-from plumbing import files
-from plumbing.errors import DesignError, TimingError, ToolError
+from nudge.boards import catalog
+from nudge.boards.family import Family
+from nudge.boards.toolchain import build, report, route, stamp, tools
+from nudge.plumbing import files
+from nudge.plumbing.errors import DesignError, TimingError, ToolError
 
 FMAX = {"fmax": {"clk": {"achieved": 20.0, "constraint": 12.0}}, "critical_paths": [], "utilization": {}}
 SLOW = {**FMAX, "fmax": {"clk": {"achieved": 10.0, "constraint": 12.0}}}

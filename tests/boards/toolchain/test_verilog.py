@@ -11,16 +11,16 @@ from functools import cache
 
 import pytest
 
-from boards.icebreaker import ICEBREAKER
-from boards.orangecrab import ORANGECRAB
-from boards.toolchain.power_up import BLOCK_WORDS
-from boards.toolchain.tools import run as run_tool
-from boards.toolchain.verilog import FRAME_BUFFERS, PORTS, synthesisable_verilog
-from boards.virtual.verilator import environment, to_verilog
-from host.cli import main as cli
-from hw.lib.block_memory import UNDEFINED
-from hw.top import Top
-from plumbing.errors import DesignError, ExitCode
+from nudge.boards.icebreaker import ICEBREAKER
+from nudge.boards.orangecrab import ORANGECRAB
+from nudge.boards.toolchain.power_up import BLOCK_WORDS
+from nudge.boards.toolchain.tools import run as run_tool
+from nudge.boards.toolchain.verilog import FRAME_BUFFERS, PORTS, synthesisable_verilog
+from nudge.boards.virtual.verilator import environment, to_verilog
+from nudge.host.cli import main as cli
+from nudge.hw.lib.block_memory import UNDEFINED
+from nudge.hw.top import Top
+from nudge.plumbing.errors import DesignError, ExitCode
 from tests.host.cli.command import run
 from tests.networks import NETWORKS
 

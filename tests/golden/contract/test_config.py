@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from boards.catalog import BOARDS
-from golden.contract.config import ENGINES, Config, buildable, configuration
-from golden.contract.presets import PRESETS, preset
-from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import Learning, Spec
-from plumbing.errors import ConfigError
+from nudge.boards.catalog import BOARDS
+from nudge.golden.contract.config import ENGINES, Config, buildable, configuration
+from nudge.golden.contract.presets import PRESETS, preset
+from nudge.golden.contract.shapes import Conv, Dense, Input
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.plumbing.errors import ConfigError
 
 SMALL = configuration(preset("small"), "event")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from golden.contract.network_file import DEFAULTS, FORMATS, default_rates, network
-from plumbing.errors import SpecError
+from nudge.golden.contract.network_file import DEFAULTS, FORMATS, default_rates, network
+from nudge.plumbing.errors import SpecError
 
 PAGE = Path(__file__).parents[3] / "docs/networks.md"
 KEYS = PAGE.read_text().partition("## Keys")[2].partition("| `[lanes.NAME]`")[0]

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from golden.contract import network_file
-from golden.contract.config import Config, configuration
-from golden.contract.formats import Formats
-from golden.contract.lanes import Lanes
-from golden.contract.presets import FOLDER, PRESETS, chosen
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import Learning, Spec
-from plumbing.errors import SpecError
+from nudge.golden.contract import network_file
+from nudge.golden.contract.config import Config, configuration
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.lanes import Lanes
+from nudge.golden.contract.presets import FOLDER, PRESETS, chosen
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense, Input
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.plumbing.errors import SpecError
 
 MINE = """\
 name = "mine"

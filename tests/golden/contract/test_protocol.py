@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from golden.contract import protocol
-from golden.contract.config import configuration
-from golden.contract.presets import PRESETS, preset
-from golden.contract.protocol import (
+from nudge.golden.contract import protocol
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import PRESETS, preset
+from nudge.golden.contract.protocol import (
     ANSWERED_BYTES,
     COUNTERS,
     CRC_BYTES,
@@ -38,9 +38,9 @@ from golden.contract.protocol import (
     request_bytes,
     window_for,
 )
-from golden.contract.shapes import Input
-from golden.model.settings import Settings
-from plumbing.errors import ModelError
+from nudge.golden.contract.shapes import Input
+from nudge.golden.model.settings import Settings
+from nudge.plumbing.errors import ModelError
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.contract.presets import PRESETS
-from golden.contract.schedule import MAX_DECAY_SHIFT, MAX_STEPS, Schedule
-from plumbing.errors import SpecError
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.schedule import MAX_DECAY_SHIFT, MAX_STEPS, Schedule
+from nudge.plumbing.errors import SpecError
 
 SMALL = PRESETS["small"]
 

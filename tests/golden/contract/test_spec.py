@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.contract.formats import Formats
-from golden.contract.presets import PRESETS
-from golden.contract.schedule import MAX_STEPS, Schedule
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import CLASSES, IMAGE_SIDE, Learning, Spec
-from plumbing.errors import SpecError
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.schedule import MAX_STEPS, Schedule
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import CLASSES, IMAGE_SIDE, Learning, Spec
+from nudge.plumbing.errors import SpecError
 
 SMALL = PRESETS["small"]
 

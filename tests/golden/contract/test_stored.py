@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.contract import stored
-from golden.contract.messages import PIXELS
-from golden.contract.stored import Asked, Header
-from golden.contract.stuffing import stuff, unstuff_partly
-from golden.training import data
+from nudge.golden.contract import stored
+from nudge.golden.contract.messages import PIXELS
+from nudge.golden.contract.stored import Asked, Header
+from nudge.golden.contract.stuffing import stuff, unstuff_partly
+from nudge.golden.training import data
 from tests.fuzz import examples
 
 images = st.binary(min_size=PIXELS, max_size=PIXELS)

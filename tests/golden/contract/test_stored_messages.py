@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.contract import protocol
-from golden.contract.messages import PIXELS
-from golden.contract.protocol import (
+from nudge.golden.contract import protocol
+from nudge.golden.contract.messages import PIXELS
+from nudge.golden.contract.protocol import (
     MAX_ASKED,
     RECORDS_PAYLOAD,
     STORED_PAYLOAD_BYTES,
@@ -18,8 +18,8 @@ from golden.contract.protocol import (
     split_asked,
     split_records,
 )
-from golden.contract.stored import MAX_CODED, Header, record
-from golden.contract.stuffing import stuff
+from nudge.golden.contract.stored import MAX_CODED, Header, record
+from nudge.golden.contract.stuffing import stuff
 from tests.fuzz import examples
 
 

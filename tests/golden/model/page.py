@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from golden.contract.spec import Spec
+from nudge.golden.contract.spec import Spec
 
 from .extremes import Extremes, Names
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from golden.contract.formats import Formats
-from golden.contract.network_file import FORMATS
-from golden.contract.schedule import MAX_FEEDBACK_SHIFT, MAX_FINE, ORDERS, Schedule
-from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import Learning, Spec
-from golden.model.parameters import Parameters
-from golden.model.settings import Settings
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.network_file import FORMATS
+from nudge.golden.contract.schedule import MAX_FEEDBACK_SHIFT, MAX_FINE, ORDERS, Schedule
+from nudge.golden.contract.shapes import Conv, Dense, Input
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.golden.model.parameters import Parameters
+from nudge.golden.model.settings import Settings
 
 from .scalar_model import ScalarModel
 

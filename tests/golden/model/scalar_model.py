@@ -7,8 +7,8 @@ from itertools import product
 
 import numpy as np
 
-from golden.contract.shapes import Bundle
-from golden.contract.spec import Spec
+from nudge.golden.contract.shapes import Bundle
+from nudge.golden.contract.spec import Spec
 
 from . import page
 from .extremes import Extremes

@@ -6,14 +6,14 @@ from itertools import product
 import numpy as np
 import pytest
 
-from golden.contract.event_units import backward_place, forward_place
-from golden.contract.network_file import network
-from golden.contract.presets import preset
-from golden.model import activity
-from golden.model.fixed import FixedModel
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from golden.training.data import load
+from nudge.golden.contract.event_units import backward_place, forward_place
+from nudge.golden.contract.network_file import network
+from nudge.golden.contract.presets import preset
+from nudge.golden.model import activity
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.data import load
 
 
 @pytest.fixture(params=[(4, 6), (5, 18)])

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract.shapes import Dense
-from golden.model import centring, ops
-from golden.model.batch import train_batch
-from golden.model.fixed import FixedModel
-from golden.model.parameters import Parameters, zeros
-from paper.systems import centre
-from plumbing.errors import ModelError
+from nudge.golden.contract.shapes import Dense
+from nudge.golden.model import centring, ops
+from nudge.golden.model.batch import train_batch
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.model.parameters import Parameters, zeros
+from nudge.paper.systems import centre
+from nudge.plumbing.errors import ModelError
 
 from .random_nets import MINUSCULE, random_images, random_parameters, random_settings, same_parameters
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract.presets import preset
-from golden.model.difference import first_difference, first_master
-from golden.model.parameters import initial
+from nudge.golden.contract.presets import preset
+from nudge.golden.model.difference import first_difference, first_master
+from nudge.golden.model.parameters import initial
 
 
 def test_equal_parts_have_none():

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract.presets import PRESETS
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Spec
-from golden.model import chunks
-from golden.model.batch import infer, trace, train_batch
-from golden.model.fixed import FixedModel
-from golden.model.parameters import Parameters, accumulate, initial, working, zeros
-from golden.model.settings import Settings
-from golden.training import data
-from golden.training.epoch import order
-from plumbing.errors import BoardError, ModelError
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.golden.model import chunks
+from nudge.golden.model.batch import infer, trace, train_batch
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.model.parameters import Parameters, accumulate, initial, working, zeros
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import data
+from nudge.golden.training.epoch import order
+from nudge.plumbing.errors import BoardError, ModelError
 
 from .random_nets import MINUSCULE, random_images, random_parameters, same_parameters
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from golden.contract import stored
-from golden.contract.messages import PIXELS
-from golden.contract.spec import IMAGE_SIDE
-from golden.contract.stored import MAX_CODED, Asked, ImageStatus, image_crc
-from golden.contract.stuffing import stuff
-from golden.model.image_store import ImageStore, moved
-from golden.training import data
-from golden.training.epoch import augmented
+from nudge.golden.contract import stored
+from nudge.golden.contract.messages import PIXELS
+from nudge.golden.contract.spec import IMAGE_SIDE
+from nudge.golden.contract.stored import MAX_CODED, Asked, ImageStatus, image_crc
+from nudge.golden.contract.stuffing import stuff
+from nudge.golden.model.image_store import ImageStore, moved
+from nudge.golden.training import data
+from nudge.golden.training.epoch import augmented
 
 DIGITS = [image.tobytes() for image in data.load("embedded").train_images[:20].numpy()]
 CAPACITY = 2 * stored.LOG_AT + (1 << 14)

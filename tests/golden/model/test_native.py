@@ -9,17 +9,17 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from golden.contract.formats import Formats
-from golden.contract.presets import PRESETS
-from golden.contract.schedule import ORDERS, Schedule
-from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import IMAGE_SIDE, Learning, Spec
-from golden.model import native, ops
-from golden.model.batch import infer, train_batch
-from golden.model.parameters import initial, zeros
-from golden.model.settings import Settings
-from plumbing import compiler
-from plumbing.errors import NativeError
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.schedule import ORDERS, Schedule
+from nudge.golden.contract.shapes import Conv, Dense, Input
+from nudge.golden.contract.spec import IMAGE_SIDE, Learning, Spec
+from nudge.golden.model import native, ops
+from nudge.golden.model.batch import infer, train_batch
+from nudge.golden.model.parameters import initial, zeros
+from nudge.golden.model.settings import Settings
+from nudge.plumbing import compiler
+from nudge.plumbing.errors import NativeError
 
 from .random_nets import random_images, random_parameters, random_settings, same_parameters, with_fine_spikes
 

@@ -10,19 +10,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from golden.contract.presets import preset
-from golden.model import native, native_check
-from golden.model.batch import engine_here
-from golden.model.fixed import FixedModel
-from golden.training import run as training
-from golden.training.data import load
-from golden.training.loop import train
-from golden.training.plan import Plan
-from golden.training.run import Run
-from golden.training.stop import Stop
-from plumbing import children, progress
-from plumbing import compiler as compilers
-from plumbing.errors import NativeError
+from nudge.golden.contract.presets import preset
+from nudge.golden.model import native, native_check
+from nudge.golden.model.batch import engine_here
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.training import run as training
+from nudge.golden.training.data import load
+from nudge.golden.training.loop import train
+from nudge.golden.training.plan import Plan
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.plumbing import children, progress
+from nudge.plumbing import compiler as compilers
+from nudge.plumbing.errors import NativeError
 
 pytestmark = pytest.mark.skipif(not compilers.available(), reason="no C++ compiler")
 

@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from golden.contract.presets import preset
-from golden.model import batch, native
-from golden.model.parameters import zeros
-from golden.model.settings import Settings
-from plumbing import compiler
-from plumbing.errors import ModelError, NativeError
+from nudge.golden.contract.presets import preset
+from nudge.golden.model import batch, native
+from nudge.golden.model.parameters import zeros
+from nudge.golden.model.settings import Settings
+from nudge.plumbing import compiler
+from nudge.plumbing.errors import ModelError, NativeError
 
 from .random_nets import random_images
 
@@ -26,11 +26,11 @@ SCRIPT = """
 import json, resource, sys, threading
 import numpy as np, torch
 from pathlib import Path
-from golden.contract.presets import preset
-from golden.model import native
-from golden.model.batch import train_batch
-from golden.model.parameters import initial
-from golden.model.settings import Settings
+from nudge.golden.contract.presets import preset
+from nudge.golden.model import native
+from nudge.golden.model.batch import train_batch
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
 from tests.golden.model.random_nets import random_images, same_parameters
 
 stacks = float(sys.argv[1])

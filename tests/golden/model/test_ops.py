@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from golden.contract.formats import Formats
-from golden.contract.presets import PRESETS
-from golden.contract.shapes import Bundle
-from golden.contract.spec import Spec
-from golden.model import ops
-from golden.model.ops import State
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.shapes import Bundle
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model import ops
+from nudge.golden.model.ops import State
 
 from .random_nets import network_case
 

@@ -14,22 +14,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.contract import schedule
-from golden.contract.formats import Formats
-from golden.contract.network_file import FORMATS
-from golden.contract.schedule import Schedule
-from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import Learning, Spec
-from golden.model import centring, ops
-from golden.model.fixed import FixedModel
-from golden.model.parameters import Parameters, initial, mean
-from golden.model.settings import Settings
-from golden.training.data import GIVEN, Data, Source
-from golden.training.epoch import augmented, order
-from golden.training.loop import train
-from golden.training.plan import Plan
-from golden.training.run import Run
-from golden.training.stop import Stop
+from nudge.golden.contract import schedule
+from nudge.golden.contract.formats import Formats
+from nudge.golden.contract.network_file import FORMATS
+from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.shapes import Conv, Dense, Input
+from nudge.golden.contract.spec import Learning, Spec
+from nudge.golden.model import centring, ops
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.model.parameters import Parameters, initial, mean
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.data import GIVEN, Data, Source
+from nudge.golden.training.epoch import augmented, order
+from nudge.golden.training.loop import train
+from nudge.golden.training.plan import Plan
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
 
 from . import page
 from .random_nets import MINUSCULE, random_images

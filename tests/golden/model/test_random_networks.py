@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from golden.model.fixed import FixedModel
-from plumbing import compiler
+from nudge.golden.model.fixed import FixedModel
+from nudge.plumbing import compiler
 
 from . import page
 from .extremes import check

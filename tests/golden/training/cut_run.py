@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import torch
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.training import checkpoint
-from golden.training.data import Source, load
-from golden.training.plan import Plan
-from golden.training.recover import train
-from golden.training.run import Run
-from golden.training.stop import Stop
-from host.boards.golden import GoldenBoard
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.training import checkpoint
+from nudge.golden.training.data import Source, load
+from nudge.golden.training.plan import Plan
+from nudge.golden.training.recover import train
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.golden import GoldenBoard
 
 SPEC = preset("tiny")
 CONFIG = configuration(SPEC)

@@ -1,12 +1,12 @@
 """A run of two batches on the model, for tests of the files in a run's folder."""
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.training.data import Source, load
-from golden.training.loop import train
-from golden.training.plan import Plan
-from golden.training.stop import Stop
-from host.boards.golden import GoldenBoard
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.training.data import Source, load
+from nudge.golden.training.loop import train
+from nudge.golden.training.plan import Plan
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.golden import GoldenBoard
 
 SPEC = preset("tiny")
 DATA = load("embedded")

@@ -6,18 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.training.batch import Batch
-from golden.training.board import Ahead, trained
-from golden.training.commits import commits
-from golden.training.data import Source, load
-from golden.training.epoch import drawn_moves, moved
-from golden.training.loop import train
-from golden.training.plan import Plan
-from golden.training.run import Run
-from golden.training.stop import Stop
-from host.boards.golden import GoldenBoard
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.training.batch import Batch
+from nudge.golden.training.board import Ahead, trained
+from nudge.golden.training.commits import commits
+from nudge.golden.training.data import Source, load
+from nudge.golden.training.epoch import drawn_moves, moved
+from nudge.golden.training.loop import train
+from nudge.golden.training.plan import Plan
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.golden import GoldenBoard
 
 SPEC = preset("tiny")
 DATA = load("embedded")

@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import nudge
-from golden.contract import network_file
-from golden.model.parameters import Parameters, zeros
-from golden.training import checkpoint
-from plumbing.errors import WeightsError
+from nudge.golden.contract import network_file
+from nudge.golden.model.parameters import Parameters, zeros
+from nudge.golden.training import checkpoint
+from nudge.plumbing.errors import WeightsError
 
 from .cut_run import SPEC, saved
 

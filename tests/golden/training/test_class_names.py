@@ -12,12 +12,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import nudge
-from golden.contract.shapes import Input
-from golden.training import checkpoint, data
-from golden.training.evaluate import Evaluation
-from golden.training.run import Run
-from golden.training.sets.class_names import LONGEST, USUAL, called, of
-from plumbing.errors import DataError, WeightsError
+from nudge.golden.contract.shapes import Input
+from nudge.golden.training import checkpoint, data
+from nudge.golden.training.evaluate import Evaluation
+from nudge.golden.training.run import Run
+from nudge.golden.training.sets.class_names import LONGEST, USUAL, called, of
+from nudge.plumbing.errors import DataError, WeightsError
 
 SHOWN = Input(1, 9, 8, 3)
 HOSTILE = ["\x1b[31mred", "a\nb", "x" * 200, "\u202edlo", " ", "Ä🐙"]

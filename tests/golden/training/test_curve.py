@@ -2,8 +2,8 @@
 
 from matplotlib.figure import Figure
 
-from golden.training.curve import plot_curve
-from golden.training.metrics import Epoch, Row
+from nudge.golden.training.curve import plot_curve
+from nudge.golden.training.metrics import Epoch, Row
 
 
 def drawn(monkeypatch, path, *arguments):

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden.training import checkpoint
-from golden.training import metrics as report
-from golden.training.recover import train
-from golden.training.run import Run
-from golden.training.stop import Stop
-from host.boards.golden import GoldenBoard
-from plumbing.errors import LinkError, PlanError, WeightsError
+from nudge.golden.training import checkpoint
+from nudge.golden.training import metrics as report
+from nudge.golden.training.recover import train
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.golden import GoldenBoard
+from nudge.plumbing.errors import LinkError, PlanError, WeightsError
 
 from .cut_run import CONFIG, DATA, PLAN, SPEC, After, saved, weights
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from golden.embedded import make
-from golden.training import data
-from golden.training.epoch import order
-from golden.training.sets import idx
-from plumbing.errors import DataError, PlanError
+from nudge.golden.embedded import make
+from nudge.golden.training import data
+from nudge.golden.training.epoch import order
+from nudge.golden.training.sets import idx
+from nudge.plumbing.errors import DataError, PlanError
 from tests.sets import write_set
 
 

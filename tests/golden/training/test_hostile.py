@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from golden.training import checkpoint, data
-from golden.training import metrics as report
-from golden.training.run import Run
-from host.cli import main as cli
-from plumbing.errors import DataError, ExitCode, MetricsError, PlanError, WeightsError
+from nudge.golden.training import checkpoint, data
+from nudge.golden.training import metrics as report
+from nudge.golden.training.run import Run
+from nudge.host.cli import main as cli
+from nudge.plumbing.errors import DataError, ExitCode, MetricsError, PlanError, WeightsError
 from tests.fuzz import ends, examples
 
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from golden.contract.presets import PRESETS
-from golden.contract.shapes import Input
-from golden.training import data
-from golden.training.epoch import augmented
-from golden.training.sets import cifar, own_data, pictures
-from plumbing.errors import DataError, PlanError
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.shapes import Input
+from nudge.golden.training import data
+from nudge.golden.training.epoch import augmented
+from nudge.golden.training.sets import cifar, own_data, pictures
+from nudge.plumbing.errors import DataError, PlanError
 from tests.sets import noise
 
 COLOUR, GREY = Input(3, 9, 8, 3), Input(1, 9, 8, 3)

@@ -10,14 +10,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden.contract.config import configuration
-from golden.training import checkpoint, curve
-from golden.training.loop import train
-from golden.training.run import Run
-from golden.training.stop import Stop
-from host.boards.golden import GoldenBoard
-from plumbing import files
-from plumbing.errors import MetricsError, PlanError, WeightsError
+from nudge.golden.contract.config import configuration
+from nudge.golden.training import checkpoint, curve
+from nudge.golden.training.loop import train
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.golden import GoldenBoard
+from nudge.plumbing import files
+from nudge.plumbing.errors import MetricsError, PlanError, WeightsError
 
 from .small_run import DATA, PLAN, SPEC, carried_out
 
@@ -40,7 +40,8 @@ class During(GoldenBoard):
 OTHER = """
 import sys; from pathlib import Path
 from tests.golden.training.small_run import PLAN, SPEC, carried_out
-from plumbing.errors import PlanError; from golden.training.run import Run
+from nudge.golden.training.run import Run
+from nudge.plumbing.errors import PlanError
 try:
     carried_out(Run.begin(PLAN, SPEC, Path(sys.argv[1]), force=True))
 except PlanError as error:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from golden.contract.shapes import Input
-from golden.training import data
-from golden.training.sets import pictures
-from golden.training.sets.pictures import Fit, pixels
-from plumbing.errors import DataError
+from nudge.golden.contract.shapes import Input
+from nudge.golden.training import data
+from nudge.golden.training.sets import pictures
+from nudge.golden.training.sets.pictures import Fit, pixels
+from nudge.plumbing.errors import DataError
 from tests.fuzz import ends
 
 GREY, COLOUR, DIGITS = Input(1, 9, 8, 3), Input(3, 9, 8, 3), Input()

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.contract.presets import preset
-from golden.training.options import TrainingOptions
-from golden.training.plan import Plan
-from plumbing.errors import PlanError
+from nudge.golden.contract.presets import preset
+from nudge.golden.training.options import TrainingOptions
+from nudge.golden.training.plan import Plan
+from nudge.plumbing.errors import PlanError
 
 from .cut_run import DATA, PLAN, SPEC
 

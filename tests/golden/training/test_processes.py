@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from golden.training import checkpoint
-from golden.training.processes import World
-from host.cli import main as cli
-from plumbing.errors import ExitCode
+from nudge.golden.training import checkpoint
+from nudge.golden.training.processes import World
+from nudge.host.cli import main as cli
+from nudge.plumbing.errors import ExitCode
 
 TRAIN = ["train", "--board", "golden"]
 STEPS = ["--free-steps", "8", "--nudged-steps", "8"]
@@ -28,7 +28,7 @@ SECONDS = 120
 
 def command(processes: int, *options: str, words: Iterable[str] = TRAIN) -> list[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return [*launcher, "-m", "host.cli", *words, *options]
+    return [*launcher, "-m", "nudge", *words, *options]
 
 
 def launch(processes: int, *options: str, words: Iterable[str] = TRAIN) -> tuple[int, str, str]:
@@ -64,7 +64,7 @@ def test_any_number_of_processes_gives_the_same_bits(capfd, tmp_path, whole, pro
     code, out, err = launch(processes, *OPTIONS, "--out", str(tmp_path))
     assert code == ExitCode.OK, err
     assert_same_run(tmp_path, whole)
-    assert load(tmp_path)[1].command.startswith("python -m host.cli train --board golden --samples 57")
+    assert load(tmp_path)[1].command.startswith("python -m nudge train --board golden --samples 57")
     # board.json has the counters of a single board
     names = ({p.name for p in folder.iterdir()} - {"board.json"} for folder in (tmp_path, whole))
     assert len(set(map(frozenset, names))) == 1

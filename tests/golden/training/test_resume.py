@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import golden
-from golden.contract.config import configuration
-from golden.training import checkpoint, metrics
-from golden.training.checkpoint import WEIGHTS
-from golden.training.data import Source
-from golden.training.run import Run
-from host.boards.golden import GoldenBoard
-from plumbing.errors import PlanError, WeightsError
+from nudge import golden
+from nudge.golden.contract.config import configuration
+from nudge.golden.training import checkpoint, metrics
+from nudge.golden.training.checkpoint import WEIGHTS
+from nudge.golden.training.data import Source
+from nudge.golden.training.run import Run
+from nudge.host.boards.golden import GoldenBoard
+from nudge.plumbing.errors import PlanError, WeightsError
 
 from .small_run import DATA, PLAN, SPEC, carried_out
 

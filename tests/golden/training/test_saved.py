@@ -9,15 +9,15 @@ from dataclasses import asdict, replace
 import pytest
 from safetensors.torch import save as to_bytes
 
-from golden.contract.config import configuration
-from golden.model.settings import Settings
-from golden.training import checkpoint, curve, metrics
-from golden.training.checkpoint import FORMAT, OLD_FORMAT
-from golden.training.options import ResumeOptions, TrainingOptions
-from golden.training.run import Run
-from host.boards.golden import GoldenBoard
-from plumbing import files
-from plumbing.errors import PlanError, WeightsError
+from nudge.golden.contract.config import configuration
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import checkpoint, curve, metrics
+from nudge.golden.training.checkpoint import FORMAT, OLD_FORMAT
+from nudge.golden.training.options import ResumeOptions, TrainingOptions
+from nudge.golden.training.run import Run
+from nudge.host.boards.golden import GoldenBoard
+from nudge.plumbing import files
+from nudge.plumbing.errors import PlanError, WeightsError
 
 from .small_run import DATA, PLAN, SPEC, carried_out
 

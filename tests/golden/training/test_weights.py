@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import golden
-from golden.contract.presets import PRESETS
-from golden.model.batch import infer
-from golden.training import checkpoint, data
+from nudge import golden
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.model.batch import infer
+from nudge.golden.training import checkpoint, data
 
 FILES = sorted((Path(golden.__file__).parent / "weights").glob("*.safetensors"))
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract.config import Config
-from golden.contract.presets import preset
-from golden.contract.protocol import BUILD, COUNTERS, CYCLES, Access, register_names, registers
-from golden.model import weight_image
-from golden.model.fixed import FixedModel
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from golden.training.board import Board
-from host.boards.golden import GoldenBoard
-from host.training.compare import Twin
-from plumbing.errors import BoardError, ExitCode, ModelError
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import BUILD, COUNTERS, CYCLES, Access, register_names, registers
+from nudge.golden.model import weight_image
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.board import Board
+from nudge.host.boards.golden import GoldenBoard
+from nudge.host.training.compare import Twin
+from nudge.plumbing.errors import BoardError, ExitCode, ModelError
 
 TINY = preset("tiny")
 CONFIG = Config(TINY, (1, 2, 5))

@@ -5,16 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from boards.virtual import VIRTUAL_SDRAM
-from boards.virtual import board as simulation
-from golden.contract.config import ENGINES, configuration
-from golden.contract.network_file import network
-from golden.contract.presets import PRESETS, preset
-from host.boards import open as opening
-from host.boards.open import open_board, open_unknown, virtual_board
-from host.cli import main as cli
-from host.link.link import Link
-from plumbing.errors import ConfigError, ExitCode, UsageError
+from nudge.boards.virtual import VIRTUAL_SDRAM
+from nudge.boards.virtual import board as simulation
+from nudge.golden.contract.config import ENGINES, configuration
+from nudge.golden.contract.network_file import network
+from nudge.golden.contract.presets import PRESETS, preset
+from nudge.host.boards import open as opening
+from nudge.host.boards.open import open_board, open_unknown, virtual_board
+from nudge.host.cli import main as cli
+from nudge.host.link.link import Link
+from nudge.plumbing.errors import ConfigError, ExitCode, UsageError
 from sim.rigs.modelled.modelled import Modelled
 
 

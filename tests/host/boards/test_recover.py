@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import Command
-from golden.contract.stored import LOG_AT
-from golden.training import checkpoint, recover
-from host.boards import open as opening
-from host.cli import main as cli
-from host.training import fit
-from plumbing.errors import ExitCode, LinkError
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import Command
+from nudge.golden.contract.stored import LOG_AT
+from nudge.golden.training import checkpoint, recover
+from nudge.host.boards import open as opening
+from nudge.host.cli import main as cli
+from nudge.host.training import fit
+from nudge.plumbing.errors import ExitCode, LinkError
 from sim.rigs.link.soak import Attacked
 from sim.rigs.modelled.modelled import Modelled
 

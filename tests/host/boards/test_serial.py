@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract import layout
-from golden.contract.config import Config, configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import MAX_WINDOW, VERSION, Command, Committed, Sampled, Status, WordAddress
-from golden.model.difference import first_master
-from golden.model.fixed import FixedModel
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from golden.training.batch import Batch
-from golden.training.data import load
-from host.boards import serial
-from host.boards.serial import SerialBoard
-from host.link.link import Link
-from plumbing.errors import BoardError, IdentityError, ModelError, UsageError
-from plumbing.progress import note
+from nudge.golden.contract import layout
+from nudge.golden.contract.config import Config, configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import MAX_WINDOW, VERSION, Command, Committed, Sampled, Status, WordAddress
+from nudge.golden.model.difference import first_master
+from nudge.golden.model.fixed import FixedModel
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.batch import Batch
+from nudge.golden.training.data import load
+from nudge.host.boards import serial
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.link.link import Link
+from nudge.plumbing.errors import BoardError, IdentityError, ModelError, UsageError
+from nudge.plumbing.progress import note
 from sim.rigs.modelled.golden_device import GoldenDevice
 from sim.rigs.modelled.modelled import Modelled
 

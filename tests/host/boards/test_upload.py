@@ -6,18 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import RECORDS_PAYLOAD, Asked, Command
-from golden.contract.stored import LOG_AT, record, record_digest
-from golden.contract.stuffing import stuff
-from golden.model.parameters import initial
-from golden.training.batch import Batch
-from golden.training.data import Data, load
-from golden.training.plan import Plan
-from host.boards.held import Held
-from host.boards.upload import records_of
-from plumbing.errors import BoardError, ImageError, LinkError
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import RECORDS_PAYLOAD, Asked, Command
+from nudge.golden.contract.stored import LOG_AT, record, record_digest
+from nudge.golden.contract.stuffing import stuff
+from nudge.golden.model.parameters import initial
+from nudge.golden.training.batch import Batch
+from nudge.golden.training.data import Data, load
+from nudge.golden.training.plan import Plan
+from nudge.host.boards.held import Held
+from nudge.host.boards.upload import records_of
+from nudge.plumbing.errors import BoardError, ImageError, LinkError
 from sim.rigs.modelled.modelled import Modelled
 
 TINY = preset("tiny")

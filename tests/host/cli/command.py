@@ -2,8 +2,8 @@
 
 import json
 
-from golden.contract.presets import preset
-from host.cli import main as cli
+from nudge.golden.contract.presets import preset
+from nudge.host.cli import main as cli
 
 SPEC = preset("tiny")
 #: Short phases and few samples: these tests are about control, not about learning.

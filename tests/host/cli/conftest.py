@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from host.cli import main as cli
-from plumbing.errors import ExitCode
+from nudge.host.cli import main as cli
+from nudge.plumbing.errors import ExitCode
 
 from .command import TRAIN
 

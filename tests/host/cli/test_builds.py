@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-from boards.toolchain import report as reports
-from boards.toolchain import router, tools
-from golden.contract.presets import preset
-from host.boards import flash
-from plumbing.errors import ExitCode, IdentityError, ToolError
+from nudge.boards.toolchain import report as reports
+from nudge.boards.toolchain import router, tools
+from nudge.golden.contract.presets import preset
+from nudge.host.boards import flash
+from nudge.plumbing.errors import ExitCode, IdentityError, ToolError
 from tests.plumbing.test_children import gone
 
 from .command import run
@@ -89,7 +89,7 @@ def test_a_build_that_is_killed_leaves_neither_programs_nor_files(programs, caps
     programs(yosys=YOSYS, nextpnr_ice40=ENDLESS, icepack=ICEPACK)
     command = ("build", "icebreaker", "--preset", "tiny", "--seed", "2", "--tools", "native")
     told = tmp_path / "build" / "router"
-    with subprocess.Popen([sys.executable, "-m", "host.cli", *command], stderr=subprocess.DEVNULL) as first:
+    with subprocess.Popen([sys.executable, "-m", "nudge", *command], stderr=subprocess.DEVNULL) as first:
         while not (told.exists() and told.read_text()):
             assert first.poll() is None
             time.sleep(0.05)

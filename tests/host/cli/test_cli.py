@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from golden.training import checkpoint
-from golden.training import data as datasets
-from golden.training import packaged as packages
-from host.boards import open as boards
-from plumbing.errors import ExitCode
+from nudge.golden.training import checkpoint
+from nudge.golden.training import data as datasets
+from nudge.golden.training import packaged as packages
+from nudge.host.boards import open as boards
+from nudge.plumbing.errors import ExitCode
 from sim.rigs.link.struck import Fault, struck
 
 from .command import SPEC, STEPS, TRAIN, run, run_json
@@ -96,7 +96,7 @@ def test_eval_gives_what_train_gave(capsys, tmp_path):
 
 def interrupted(out: Path, number: int, *options: str) -> tuple[str, str]:
     """Send a signal to a training as soon as it has begun; return its standard output and error."""
-    command = [sys.executable, "-m", "host.cli.main", *LONG, "--out", str(out), *options]
+    command = [sys.executable, "-m", "nudge.host.cli.main", *LONG, "--out", str(out), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not (out / "weights.safetensors").exists() and process.poll() is None and time.monotonic() < deadline:

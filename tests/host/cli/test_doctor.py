@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from boards.catalog import BOARDS
-from golden.contract.presets import PRESETS
-from golden.training.packaged import packaged
-from plumbing import DISTRIBUTION
-from plumbing.errors import ExitCode
-from plumbing.programs import LOADERS, SIMULATION
+from nudge.boards.catalog import BOARDS
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.training.packaged import packaged
+from nudge.plumbing import DISTRIBUTION
+from nudge.plumbing.errors import ExitCode
+from nudge.plumbing.programs import LOADERS, SIMULATION
 
 from .command import run, run_json
 
@@ -78,7 +78,7 @@ def bare(tmp_path) -> dict[str, str]:
 
 def nudge(environment, *arguments):
     """Run `nudge` with -S, which hides all installed packages."""
-    command = [sys.executable, "-S", "-m", "host.cli", *arguments]
+    command = [sys.executable, "-S", "-m", "nudge", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, cwd="/")
 
 

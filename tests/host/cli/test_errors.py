@@ -8,9 +8,9 @@ import sys
 import pytest
 import serial
 
-from host.boards import open as boards
-from plumbing import DISTRIBUTION
-from plumbing.errors import BoardError, ExitCode, IdentityError, ToolError
+from nudge.host.boards import open as boards
+from nudge.plumbing import DISTRIBUTION
+from nudge.plumbing.errors import BoardError, ExitCode, IdentityError, ToolError
 
 from .command import run
 
@@ -92,7 +92,7 @@ def test_what_a_board_says_ends_with_the_boards_code(capsys, monkeypatch, error)
 
 
 def test_missing_tools_are_named(capsys, monkeypatch):
-    virtual = pytest.importorskip("boards.virtual.board")
+    virtual = pytest.importorskip("nudge.boards.virtual.board")
 
     def missing(*arguments, **options):
         raise ToolError("g++ not found: apt-get install g++")
@@ -109,7 +109,7 @@ def test_without_a_command_there_is_help(capsys):
         assert out == run(capsys, *group, "--help")[1]
 
 
-@pytest.mark.parametrize("module", ["host.cli", "host.cli.main"])
+@pytest.mark.parametrize("module", ["nudge", "nudge.host.cli.main"])
 def test_version(module):
     done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (ExitCode.OK, "")

@@ -8,8 +8,8 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Fragment
 
-from boards.toolchain.report import baseline_file
-from plumbing.errors import ExitCode
+from nudge.boards.toolchain.report import baseline_file
+from nudge.plumbing.errors import ExitCode
 
 from .command import run, run_json
 
@@ -96,7 +96,7 @@ DEADLINE = 60
 
 
 def test_in_seconds():
-    command = [sys.executable, "-m", "host.cli", "estimate", "ulx3s", "--preset", "medium", "--json"]
+    command = [sys.executable, "-m", "nudge", "estimate", "ulx3s", "--preset", "medium", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == ExitCode.OK, done.stderr
     assert json.loads(done.stdout)["fits"]

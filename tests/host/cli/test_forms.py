@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from golden.training import checkpoint
-from golden.training import data as datasets
-from host.cli.main import app
-from plumbing.errors import ExitCode
+from nudge.golden.training import checkpoint
+from nudge.golden.training import data as datasets
+from nudge.host.cli.main import app
+from nudge.plumbing.errors import ExitCode
 
 from .command import TRAIN, run, run_json
 
@@ -67,7 +67,7 @@ def test_a_run_goes_to_a_new_folder_that_is_told(capsys, tmp_path, monkeypatch):
 
 def test_a_folder_is_called_after_data_of_ones_own():
     source = datasets.Source(datasets.PATH, "/home/me/my letters.npz")
-    from golden.training.folder import unused
+    from nudge.golden.training.folder import unused
 
     assert unused("mine", source) == Path("runs/mine-my-letters-1")
 

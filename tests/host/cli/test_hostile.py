@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from host.cli.run import run as run_app
-from host.cli.work import evaluation
-from host.training import compare
-from plumbing.errors import ExitCode
+from nudge.host.cli.run import run as run_app
+from nudge.host.cli.work import evaluation
+from nudge.host.training import compare
+from nudge.plumbing.errors import ExitCode
 
 from .command import TRAIN, run
 
@@ -97,7 +97,7 @@ def test_without_a_place_for_the_log_there_is_still_a_line(capsys, monkeypatch):
 
 
 def nudge(*arguments, **options):
-    command = [sys.executable, "-m", "host.cli", *arguments]
+    command = [sys.executable, "-m", "nudge", *arguments]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -115,7 +115,7 @@ def test_a_reader_that_has_gone_is_no_fault():
 
 def test_a_full_standard_error_stops_nothing():
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "host.cli", "eval", "tiny-mnist", "--samples", "5", "--data", "embedded"]
+        command = [sys.executable, "-m", "nudge", "eval", "tiny-mnist", "--samples", "5", "--data", "embedded"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
     assert done.stdout.startswith("test error ")
     assert done.returncode == ExitCode.OK

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from golden.contract.presets import FOLDER, PRESETS
-from golden.training import checkpoint
-from host.boards.golden import GoldenBoard
-from plumbing.errors import ExitCode
+from nudge.golden.contract.presets import FOLDER, PRESETS
+from nudge.golden.training import checkpoint
+from nudge.host.boards.golden import GoldenBoard
+from nudge.plumbing.errors import ExitCode
 
 from .command import run, run_json
 

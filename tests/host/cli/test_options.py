@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from golden.contract.presets import preset
-from golden.training.data import Source
-from golden.training.options import TrainingOptions
-from golden.training.plan import Plan
-from host.cli.main import main
-from host.cli.training import train
-from plumbing.errors import PlanError
+from nudge.golden.contract.presets import preset
+from nudge.golden.training.data import Source
+from nudge.golden.training.options import TrainingOptions
+from nudge.golden.training.plan import Plan
+from nudge.host.cli.main import main
+from nudge.host.cli.training import train
+from nudge.plumbing.errors import PlanError
 
 SPEC = preset("tiny")
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 import nudge
-from plumbing.errors import ExitCode
+from nudge.plumbing.errors import ExitCode
 
 from .command import run, run_json
 

@@ -10,16 +10,16 @@ import sys
 
 import pytest
 
-from host.cli.completion import presets
+from nudge.host.cli.completion import presets
 
 LARGE = ("torch", "numpy", "amaranth", "bokeh", "matplotlib", "safetensors", "tornado", "serial")
-NUDGE = [sys.executable, "-m", "host.cli"]
+NUDGE = [sys.executable, "-m", "nudge"]
 
 
 def imported(*arguments: str) -> set[str]:
     """Return the top packages that a command imports."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "host.cli", *arguments], capture_output=True, text=True
+        [sys.executable, "-X", "importtime", "-m", "nudge", *arguments], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     names = (
@@ -43,7 +43,7 @@ def test_no_command_needs_anything_large_to_be_explained():
     code = f"""
 import sys
 from typer.main import get_command
-from host.cli.main import app, main
+from nudge.host.cli.main import app, main
 
 def explain(words, command):
     for name, inner in getattr(command, "commands", {{}}).items():

@@ -8,8 +8,8 @@ import time
 import pytest
 import typer
 
-from host.cli.run import run
-from plumbing.errors import ExitCode, LinkError
+from nudge.host.cli.run import run
+from nudge.plumbing.errors import ExitCode, LinkError
 
 
 class DyingError(LinkError):

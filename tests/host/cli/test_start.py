@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from host.cli import ending
-from plumbing.errors import ExitCode
-from plumbing.signals import ENDING
+from nudge.host.cli import ending
+from nudge.plumbing.errors import ExitCode
+from nudge.plumbing.signals import ENDING
 
 from .command import TRAIN
 
-NUDGE = [sys.executable, "-m", "host.cli"]
+NUDGE = [sys.executable, "-m", "nudge"]
 EVAL = [*NUDGE, "eval", "tiny-mnist", "--samples", "5", "--data", "embedded"]
 
 

@@ -3,8 +3,8 @@
 import random
 from typing import Any
 
-from golden.contract.protocol import Command, Identity, Status
-from host.training.timed_port import Clock
+from nudge.golden.contract.protocol import Command, Identity, Status
+from nudge.host.training.timed_port import Clock
 from sim.rigs.modelled.fault_port import FaultPort
 from sim.rigs.modelled.faults import Faults
 from sim.rigs.modelled.protocol_model import ProtocolModel

@@ -2,14 +2,14 @@
 
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import VERSION, Command, Identity, Sample
-from host.link import frame
-from host.link.link import Link
-from host.link.patience import BACKLOG_SECONDS
-from host.training.timed_port import Clock, TimedPort
-from plumbing.errors import LinkError
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import VERSION, Command, Identity, Sample
+from nudge.host.link import frame
+from nudge.host.link.link import Link
+from nudge.host.link.patience import BACKLOG_SECONDS
+from nudge.host.training.timed_port import Clock, TimedPort
+from nudge.plumbing.errors import LinkError
 
 from .fake_port import FakeBoard
 

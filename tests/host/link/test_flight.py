@@ -2,11 +2,11 @@
 
 import pytest
 
-from golden.contract.protocol import ANSWER, VERSION, Command, Status
-from host.link.counters import Counters
-from host.link.flight import Flight, Sent
-from host.link.patience import LATE, QUIET, SHORTEST, SOONEST, Patience
-from plumbing.errors import LinkError
+from nudge.golden.contract.protocol import ANSWER, VERSION, Command, Status
+from nudge.host.link.counters import Counters
+from nudge.host.link.flight import Flight, Sent
+from nudge.host.link.patience import LATE, QUIET, SHORTEST, SOONEST, Patience
+from nudge.plumbing.errors import LinkError
 
 from .fake_port import Clock
 

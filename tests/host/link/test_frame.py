@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.contract import stuffing
-from golden.contract.protocol import ANSWER_BYTES, CRC_BYTES
-from golden.training import data
-from host.link import frame
+from nudge.golden.contract import stuffing
+from nudge.golden.contract.protocol import ANSWER_BYTES, CRC_BYTES
+from nudge.golden.training import data
+from nudge.host.link import frame
 from tests.fuzz import examples
 
 bodies = st.binary(max_size=300) | st.binary(max_size=600).map(lambda data: data.replace(b"\1", b"\0"))

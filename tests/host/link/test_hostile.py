@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import (
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import (
     ANSWER,
     ANSWER_PAYLOAD,
     ANSWERED_BYTES,
@@ -21,15 +21,15 @@ from golden.contract.protocol import (
     Identity,
     Status,
 )
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from golden.training import data
-from golden.training.batch import Batch
-from host.boards.serial import SerialBoard
-from host.link import frame
-from host.link.link import Link
-from host.training.timed_port import Clock
-from plumbing.errors import IdentityError, NudgeError
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training import data
+from nudge.golden.training.batch import Batch
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.link import frame
+from nudge.host.link.link import Link
+from nudge.host.training.timed_port import Clock
+from nudge.plumbing.errors import IdentityError, NudgeError
 from sim.rigs.modelled.fault_port import FaultPort
 from sim.rigs.modelled.protocol_model import ProtocolModel
 from tests.fuzz import ends, examples

@@ -8,16 +8,16 @@ import socket
 import numpy as np
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import ANSWER, VERSION, Command, Identity, Status
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from host.boards.serial import SerialBoard
-from host.link import frame
-from host.link.link import Counters, Link
-from host.training.timed_port import Clock
-from plumbing.errors import BoardError, IdentityError, LinkError, ModelError, UsageError
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import ANSWER, VERSION, Command, Identity, Status
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.link import frame
+from nudge.host.link.link import Counters, Link
+from nudge.host.training.timed_port import Clock
+from nudge.plumbing.errors import BoardError, IdentityError, LinkError, ModelError, UsageError
 from sim.rigs.modelled.fault_port import FaultPort
 
 from .fake_port import FakeBoard, fake_port

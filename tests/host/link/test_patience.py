@@ -2,7 +2,7 @@
 
 import pytest
 
-from host.link.patience import PROMPT, QUIET, SLOW, quiet
+from nudge.host.link.patience import PROMPT, QUIET, SLOW, quiet
 
 
 @pytest.mark.parametrize("attempts", range(PROMPT))

@@ -7,9 +7,9 @@ import pytest
 import serial
 from serial import rfc2217
 
-from host.link import link, port
-from host.link.port import BAUDS, RemotePort, close_port, open_port
-from plumbing.errors import LinkError
+from nudge.host.link import link, port
+from nudge.host.link.port import BAUDS, RemotePort, close_port, open_port
+from nudge.plumbing.errors import LinkError
 
 
 class Port:

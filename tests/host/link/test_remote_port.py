@@ -8,13 +8,13 @@ import serial
 import torch
 from serial.rfc2217 import PortManager
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.training.data import load
-from host.boards.golden import GoldenBoard
-from host.boards.serial import SerialBoard
-from host.link import frame
-from plumbing.errors import LinkError
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.training.data import load
+from nudge.host.boards.golden import GoldenBoard
+from nudge.host.boards.serial import SerialBoard
+from nudge.host.link import frame
+from nudge.plumbing.errors import LinkError
 from sim.rigs.modelled.golden_device import GoldenDevice
 
 # pyserial starts its reader thread with deprecated functions

@@ -6,12 +6,12 @@ Fuzzing compares the gateware with the modelled board (`sim/rigs/link/test_virtu
 import numpy as np
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import ANSWER, Command, Status, WordAddress, Words
-from golden.model import weight_image
-from golden.model.parameters import initial
-from host.link import frame
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import ANSWER, Command, Status, WordAddress, Words
+from nudge.golden.model import weight_image
+from nudge.golden.model.parameters import initial
+from nudge.host.link import frame
 from sim.rigs.modelled.golden_device import GoldenDevice
 
 CONFIG = configuration(preset("tiny"))

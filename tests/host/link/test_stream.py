@@ -2,11 +2,11 @@
 
 import pytest
 
-from golden.contract.presets import preset
-from golden.contract.protocol import Command, Identity, Status
-from host.link.link import Link, RefusedError
-from host.training.timed_port import Clock
-from plumbing.errors import BoardError
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import Command, Identity, Status
+from nudge.host.link.link import Link, RefusedError
+from nudge.host.training.timed_port import Clock
+from nudge.plumbing.errors import BoardError
 
 from .fake_port import FakeBoard, fake_port
 

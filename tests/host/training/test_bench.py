@@ -5,13 +5,13 @@ from itertools import product
 
 import pytest
 
-from golden.contract.config import Config, configuration
-from golden.contract.presets import preset
-from golden.model.batch import trace, train_batch
-from golden.model.parameters import initial
-from golden.model.settings import Settings
-from golden.training.data import load
-from host.training.bench import bound, events, parts, silent_tiles, windows
+from nudge.golden.contract.config import Config, configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.model.batch import trace, train_batch
+from nudge.golden.model.parameters import initial
+from nudge.golden.model.settings import Settings
+from nudge.golden.training.data import load
+from nudge.host.training.bench import bound, events, parts, silent_tiles, windows
 
 SPEC = preset("tiny")
 CONFIG = configuration(SPEC)

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.training.recover import train
-from golden.training.run import Run
-from golden.training.stop import Stop
-from host.boards.golden import GoldenBoard
-from host.training.compare import Twin, check, compare
-from plumbing.errors import ComparisonError
+from nudge.golden.training.recover import train
+from nudge.golden.training.run import Run
+from nudge.golden.training.stop import Stop
+from nudge.host.boards.golden import GoldenBoard
+from nudge.host.training.compare import Twin, check, compare
+from nudge.plumbing.errors import ComparisonError
 from tests.golden.training.cut_run import CONFIG, DATA, PLAN, SPEC
 
 

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from golden.contract.protocol import Command
-from golden.contract.stored import CAPACITY
-from golden.training.data import load
-from host.cli import main as cli
-from host.cli.work.builds import Target, paced_core
-from host.training.end_to_end import PacedBoard, Rates, repeated, run_rates
-from plumbing.errors import ExitCode
+from nudge.golden.contract.protocol import Command
+from nudge.golden.contract.stored import CAPACITY
+from nudge.golden.training.data import load
+from nudge.host.cli import main as cli
+from nudge.host.cli.work.builds import Target, paced_core
+from nudge.host.training.end_to_end import PacedBoard, Rates, repeated, run_rates
+from nudge.plumbing.errors import ExitCode
 
 DIGITS = load("embedded")
 

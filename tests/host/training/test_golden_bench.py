@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from golden.contract.presets import preset
-from golden.training.data import load
-from host.cli import main as cli
-from host.training import golden_bench
-from plumbing import compiler
-from plumbing.errors import ExitCode
+from nudge.golden.contract.presets import preset
+from nudge.golden.training.data import load
+from nudge.host.cli import main as cli
+from nudge.host.training import golden_bench
+from nudge.plumbing import compiler
+from nudge.plumbing.errors import ExitCode
 
 ARGUMENTS = ["bench", "--board", "golden", "--preset", "tiny", "--batch", "8", "--threads", "1"]
 

@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from boards.catalog import board
-from golden.contract.presets import preset
-from golden.training.data import load
-from host.cli import main as cli
-from host.training.throughput import ADAPTER_DELAY, BAUD, line_share, occupied
-from plumbing.errors import ExitCode
+from nudge.boards.catalog import board
+from nudge.golden.contract.presets import preset
+from nudge.golden.training.data import load
+from nudge.host.cli import main as cli
+from nudge.host.training.throughput import ADAPTER_DELAY, BAUD, line_share, occupied
+from nudge.plumbing.errors import ExitCode
 
 TINY = preset("tiny")
 DIGITS = load("embedded").train_images[:256].numpy()

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.contract.config import configuration
-from golden.contract.presets import preset
-from golden.contract.protocol import Command
-from golden.training import checkpoint
-from host.cli import start
-from host.cli.work import session
-from host.link.link import Link
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import Command
+from nudge.golden.training import checkpoint
+from nudge.host.cli import start
+from nudge.host.cli.work import session
+from nudge.host.link.link import Link
 from sim.rigs.modelled.modelled import Modelled
 from tests.sets import noise
 
@@ -34,9 +34,9 @@ def listed(title: str) -> list[str]:
 
 @functools.cache
 def ours(path: str) -> str | None:
-    """A file of the product, below the checkout's root."""
-    below = Path(path)
-    name = below.relative_to(ROOT).as_posix() if below.is_relative_to(ROOT) else ""
+    """A file of the product, below the checkout's root: `host/...`, though it is imported as `nudge/host/...`."""
+    below, package = Path(path), ROOT / "nudge"
+    name = below.relative_to(package).as_posix() if below.is_relative_to(package) else ""
     return name if name.startswith(("host/", "golden/", "plumbing/")) else None
 
 

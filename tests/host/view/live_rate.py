@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nudge
-from host.view.live import live
+from nudge.host.view.live import live
 
 #: Least rate with a page, as a share of the rate without one.
 LEAST = 0.97

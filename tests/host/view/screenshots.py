@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from host.view.save import save
-from plumbing import files
-from plumbing.errors import NudgeError, UsageError
+from nudge.host.view.save import save
+from nudge.plumbing import files
+from nudge.plumbing.errors import NudgeError, UsageError
 
 from .browser import NoBrowserError, chromium, opened
 

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 import nudge
-from host.view.save import save
+from nudge.host.view.save import save
 
 from .browser import opened, until
 from .screenshots import SHOWN, pictures

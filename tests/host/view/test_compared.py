@@ -5,12 +5,12 @@ import statistics
 from typing import Any
 
 import nudge
-from host.view import compared as tables
-from host.view.compared import compared
-from host.view.content import content
-from host.view.folder import DRAWN, chosen, read
-from host.view.look import look
-from host.view.save import save
+from nudge.host.view import compared as tables
+from nudge.host.view.compared import compared
+from nudge.host.view.content import content
+from nudge.host.view.folder import DRAWN, chosen, read
+from nudge.host.view.look import look
+from nudge.host.view.save import save
 
 from .conftest import FEW, SEEDS
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import nudge
-from golden.training.metrics import read_epochs, read_metrics
-from host.cli import main as cli
-from host.view import events
-from plumbing.errors import ExitCode
+from nudge.golden.training.metrics import read_epochs, read_metrics
+from nudge.host.cli import main as cli
+from nudge.host.view import events
+from nudge.plumbing.errors import ExitCode
 
 from .conftest import FEW
 

@@ -8,8 +8,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from host.view import colours, page
-from host.view.save import save
+from nudge.host.view import colours, page
+from nudge.host.view.save import save
 
 from .browser import emulated, opened, until
 from .conftest import SEEDS

@@ -13,17 +13,17 @@ import PIL.Image
 import pytest
 
 import nudge
-from golden.training.checkpoint import Checkpoint
-from golden.training.data import load
-from host.cli import main as cli
-from host.view import look as looks
-from host.view.content import content
-from host.view.folder import read
-from host.view.look import look
-from host.view.save import save
-from host.view.steps import GAP, packed
-from host.view.tiles import MOST, matrix, tiled
-from plumbing.errors import ExitCode, MetricsError, ViewError, WeightsError
+from nudge.golden.training.checkpoint import Checkpoint
+from nudge.golden.training.data import load
+from nudge.host.cli import main as cli
+from nudge.host.view import look as looks
+from nudge.host.view.content import content
+from nudge.host.view.folder import read
+from nudge.host.view.look import look
+from nudge.host.view.save import save
+from nudge.host.view.steps import GAP, packed
+from nudge.host.view.tiles import MOST, matrix, tiled
+from nudge.plumbing.errors import ExitCode, MetricsError, ViewError, WeightsError
 
 #: A number larger than any of a run.
 MANY = "9" * 400

@@ -19,14 +19,14 @@ import urllib.parse
 import pytest
 
 import nudge
-from host.cli import main as cli
-from host.view import live as lives
-from host.view.folder import MOST_RUNS
-from host.view.live import live
-from host.view.serve import MOST_CONNECTIONS
-from host.view.watch import SECONDS as BETWEEN
-from host.view.watch import Watch
-from plumbing.errors import ExitCode, ViewError
+from nudge.host.cli import main as cli
+from nudge.host.view import live as lives
+from nudge.host.view.folder import MOST_RUNS
+from nudge.host.view.live import live
+from nudge.host.view.serve import MOST_CONNECTIONS
+from nudge.host.view.watch import SECONDS as BETWEEN
+from nudge.host.view.watch import Watch
+from nudge.plumbing.errors import ExitCode, ViewError
 
 from .browser import until
 from .conftest import FEW
@@ -36,7 +36,7 @@ SECONDS = 120
 
 
 @contextlib.contextmanager
-def served(*runs, command=("-m", "host.cli", "view")):
+def served(*runs, command=("-m", "nudge", "view")):
     """Run `nudge view`; yield its address and its process."""
     process = subprocess.Popen([sys.executable, *command, *map(str, runs)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -155,8 +155,8 @@ def test_connections_without_a_token_take_nobody_elses_place(server):
 #: `nudge view` that waits only 0.2 s for a request.
 IMPATIENT = """
 import sys
-from host.cli import main
-from host.view import serve
+from nudge.host.cli import main
+from nudge.host.view import serve
 serve.REQUEST_SECONDS = 0.2
 sys.exit(main.main(["view", *sys.argv[1:]]))
 """
@@ -238,7 +238,7 @@ def test_a_live_page_stays_at_a_terminal_until_an_interrupt(tmp_path):
     out = str(tmp_path / "run")
     options = ["--board", "golden", "--samples", "40", "--free-steps", "4", "--nudged-steps", "4", "--out", out]
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "host.cli", "train", "--live", *options]
+    command = [sys.executable, "-m", "nudge", "train", "--live", *options]
     with contextlib.ExitStack() as stack:
         # a child inherits ignored signals, as SIGINT is in a shell's background
         stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
@@ -302,7 +302,7 @@ def _servers(run) -> list[int]:
 def _is_server(pid: str, run) -> bool:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as stream:  # noqa: PTH123
-            return stream.read().split(b"\0")[1:5] == [b"-m", b"host.view.serve", str(run).encode(), b""]
+            return stream.read().split(b"\0")[1:5] == [b"-m", b"nudge.host.view.serve", str(run).encode(), b""]
     except OSError:
         return False
 

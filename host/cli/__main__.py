@@ -1,7 +1,0 @@
-"""`python -m host.cli`: the same as `nudge`."""
-
-import sys
-
-from .start import main
-
-sys.exit(main())

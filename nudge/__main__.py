@@ -1,0 +1,7 @@
+"""`python -m nudge`: the same as the command `nudge`."""
+
+import sys
+
+from nudge.host.cli.start import main
+
+sys.exit(main())
