@@ -31,4 +31,5 @@ def test_only_the_standard_library_and_the_contract(module):
     loaded = json.loads(done.stdout)
     assert f"nudge.golden.contract.{module}" in loaded
     others = {name for name in loaded if name.partition(".")[0] not in {*sys.stdlib_module_names, "__main__"}}
-    assert others <= {"nudge.golden", "nudge.golden.contract", *(f"nudge.golden.contract.{name}" for name in MODULES), *OTHERS}
+    contracts = {f"nudge.golden.contract.{name}" for name in MODULES}
+    assert others <= {"nudge.golden", "nudge.golden.contract", *contracts, *OTHERS}
