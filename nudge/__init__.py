@@ -7,7 +7,7 @@
     result.error_percent  # of the test digits
     net.trace(nudge.data("embedded").test_images[0]).plot()
 
-`Network.fit` trains as `nudge train` does, to the same weights, bit for bit; this page only calls golden,
+`Network.fit` trains as `nudge train` does, to the same weights, bit for bit; this interface only calls golden,
 host and paper. `nudge.paper` has the paper's systems in floating point. Every error is a `NudgeError` with a
 one-line message.
 """
@@ -44,8 +44,8 @@ __all__ = [
     "paper",
 ]
 
-#: Module of each public name, and its name there if that is another one. A name is imported when it is first
-#: used: this file runs before any module of ours, and most need neither torch nor a plot.
+#: Module of each public name, then its name in that module if it differs. A name is imported when it is first
+#: used: Python runs this file before any submodule, and most submodules need neither torch nor matplotlib.
 _HOMES = {
     "PRESETS": "golden.contract.presets NAMES",
     "Conv": "golden.contract.shapes",
