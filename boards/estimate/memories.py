@@ -81,7 +81,7 @@ def image_engine(config: Config, bundle: Bundle) -> list[Shape]:
     # partial sums, for an image with several channels
     sums = [Shape(lanes * signed_bits(-bound, bound), post.positions)] if bundle.pre.channels > 1 else []
     return [
-        line_buffer(config.spec.formats.pixel_bits, bundle.pre.width, bundle.kernel + 1),
+        line_buffer(config.spec.formats.pixel_bits, bundle.framed_width, bundle.kernel + 1),
         drive_memory(post, lanes, post.phi_bits, STATIC_BANKS),
         *sums,
     ]
@@ -155,7 +155,7 @@ def line_engine(config: Config, bundle: Bundle) -> list[Shape]:
     return [
         spike_buffer(config, pre),
         spike_buffer(config, post),
-        line_buffer(lanes[pre.index] * config.spec.spike_bits, pre.width, k),
+        line_buffer(lanes[pre.index] * config.spec.spike_bits, bundle.framed_width, k),
         line_buffer(lanes[post.index] * config.spec.spike_bits, pre.width + k - 1, k),
         Shape(lanes[post.index] * pooled, bundle.map_width // 2, undefined=False),
         Shape(lanes[post.index] * post.phi_bits, config.words(post)),
@@ -173,8 +173,8 @@ def conv_update(config: Config, bundle: Bundle) -> list[Shape]:
     values = 1 if image else 2 * config.lanes[pre.index]
     bits = pre_bits(config, bundle)
     return [
-        line_buffer(values * (bits - 2), pre.width, 2),
-        Shape(values * bits, (pre.height - 1) * (pre.width - 1)),
+        line_buffer(values * (bits - 2), bundle.framed_width, 2),
+        Shape(values * bits, (bundle.framed_height - 1) * (bundle.framed_width - 1)),
     ]
 
 

@@ -155,7 +155,7 @@ def image_cycles(config: Config, bundle: Bundle) -> int:
     taps = bundle.kernel**2
     rounds = -(-taps // min(config.image_taps, taps))
     waits = max(rounds - 2, 0) * bundle.post.positions
-    return config.groups(bundle.post) * bundle.pre.channels * (taps + bundle.pre.positions + waits + rounds + 10)
+    return config.groups(bundle.post) * bundle.pre.channels * (taps + bundle.framed_height * bundle.framed_width + waits + rounds + 10)
 
 
 def update_cycles(config: Config, bundle: Bundle) -> int:
@@ -164,4 +164,5 @@ def update_cycles(config: Config, bundle: Bundle) -> int:
     if bundle.full:
         return cycles * layout.master_words(config, bundle) + 12
     products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
-    return config.groups(pre) * (pre.positions + cycles * products + 5) + cycles * config.words(post) + 14
+    boxes = bundle.framed_height * bundle.framed_width
+    return config.groups(pre) * (boxes + cycles * products + 5) + cycles * config.words(post) + 14

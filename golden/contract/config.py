@@ -70,8 +70,9 @@ class Config:
             if kinds.get(index) != "conv":
                 raise ConfigError(f"events must name conv bundles, not bundle {index} ({kinds.get(index, 'there is none')})")
             bundle = self.spec.bundles[index - 1]
-            if bundle.kernel != KERNEL:
-                raise ConfigError(f"events must name conv bundles of kernel {KERNEL}, not bundle {index} ({bundle.kernel})")
+            if bundle.kernel != KERNEL or bundle.padding:
+                what = f"kernel {bundle.kernel}, padding {bundle.padding}"
+                raise ConfigError(f"events must name conv bundles of kernel {KERNEL} without padding, not bundle {index} ({what})")
             rows = (self.groups(bundle.post), 2 * self.groups(bundle.pre))
             if any(passes < 1 or many % passes for passes, many in zip(self.passes, rows, strict=True)):
                 raise ConfigError(f"passes must divide {rows} rows of drives of bundle {index}, not {self.passes}")
@@ -97,7 +98,7 @@ class Config:
 
 
 #: Kinds of synapse engines; the first is the default, which the boards use. "event": convolutions of kernel 3
-#: have event-driven engines, which spend cycles on spikes only; other convolutions have line engines. "line":
+#: without padding have event-driven engines, which spend cycles on spikes only; other convolutions have line engines. "line":
 #: the planes of a convolution stream past kernels in registers. Dense engines read every weight in each step
 #: whether neurons spike or not.
 ENGINES = ("event", "line")
@@ -113,7 +114,7 @@ def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Con
     """
     if engines not in ENGINES:
         raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
-    convs = {bundle.index for bundle in spec.bundles if bundle.kind == "conv" and bundle.kernel == KERNEL}
+    convs = {bundle.index for bundle in spec.bundles if bundle.kind == "conv" and (bundle.kernel, bundle.padding) == (KERNEL, 0)}
     events = convs if engines == "event" else ()
     config = Config(spec, (1,) * len(spec.layers), events=frozenset(events), image_taps=IMAGE_TAPS[engines])
     known = dict(spec.lanes)

@@ -109,7 +109,10 @@ def document(spec: Spec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "stage": [
-            {"conv": x.channels, "kernel": x.kernel} if isinstance(x, Conv) else {"dense": x.units} for x in spec.stages
+            {"conv": x.channels, "kernel": x.kernel} | ({"padding": x.padding} if x.padding else {})
+            if isinstance(x, Conv)
+            else {"dense": x.units}
+            for x in spec.stages
         ],
         "schedule": {
             "order": s.order,
@@ -173,18 +176,19 @@ def _with_defaults(name: str, top: dict[str, Any], others: tuple[str, ...] = ())
 
 
 def _stage(number: int, value: Any) -> Conv | Dense:
-    stage = _table(f"stage {number}", value, ("conv", "kernel", "dense"))
+    stage = _table(f"stage {number}", value, ("conv", "kernel", "padding", "dense"))
     if ("conv" in stage) == ("dense" in stage):
         raise SpecError(f"stage {number} must have either 'conv', a number of channels, or 'dense', a number of units")
     if "dense" in stage:
-        if "kernel" in stage:
-            raise SpecError(f"stage {number}: only a conv has a kernel")
+        for key in ("kernel", "padding"):
+            if key in stage:
+                raise SpecError(f"stage {number}: only a conv has a {key}")
         check_whole(f"stage {number}: dense", stage["dense"], 1, MAX_SIZE)
         return Dense(stage["dense"])
     kernel = stage.get("kernel", Conv.kernel)
     check_whole(f"stage {number}: conv", stage["conv"], 1, MAX_SIZE)
     check_whole(f"stage {number}: kernel", kernel, 1, MAX_KERNEL)
-    return Conv(stage["conv"], kernel)
+    return _inside(f"stage {number}", lambda: Conv(stage["conv"], kernel, stage.get("padding", Conv.padding)))
 
 
 def _schedule(values: dict[str, Any]) -> Schedule:

@@ -51,18 +51,21 @@ class Input:
 
 @dataclass(frozen=True)
 class Conv:
-    """Convolution without padding, stride 1, then 2x2 average pooling; an odd last row or column is dropped.
+    """Convolution, stride 1, then 2x2 average pooling; an odd last row or column is dropped.
 
-    The kernel may have an even side, of at most the map's smaller side less one: one position must be left to
-    pool.
+    The kernel may have an even side. It may exceed no side of the map, frame included, less one: one position
+    must be left to pool.
     """
 
     channels: int
     kernel: int = 3
+    #: Width of the frame of zeros around the map below, less than half of the kernel.
+    padding: int = 0
 
     def __post_init__(self) -> None:
         check_whole("channels of a Conv", self.channels, 1)
         check_whole("kernel of a Conv", self.kernel, 1)
+        check_whole("padding of a Conv", self.padding, 0, (self.kernel - 1) // 2)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,8 @@ class Bundle:
     pre: Layer
     #: The layer on the output's side.
     post: Layer
+    #: Width of the frame of zeros around a convolution's pre layer.
+    padding: int = 0
 
     @property
     def full(self) -> bool:
@@ -152,8 +157,17 @@ class Bundle:
     @property
     def map_height(self) -> int:
         """Rows of the convolution's output, before pooling; pooling drops an odd last row."""
-        return self.pre.height - self.kernel + 1
+        return self.framed_height - self.kernel + 1
 
     @property
     def map_width(self) -> int:
-        return self.pre.width - self.kernel + 1
+        return self.framed_width - self.kernel + 1
+
+    @property
+    def framed_height(self) -> int:
+        """Rows of the pre layer with its frame of zeros."""
+        return self.pre.height + 2 * self.padding
+
+    @property
+    def framed_width(self) -> int:
+        return self.pre.width + 2 * self.padding

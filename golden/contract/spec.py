@@ -98,13 +98,14 @@ class Spec:
             if isinstance(stage, Dense):
                 shapes.append((stage.units, 1, 1))
                 continue
-            largest = min(height, width) - 1
+            frame = 2 * stage.padding
+            largest = min(height, width) + frame - 1
             if stage.kernel > largest:
-                below = f"layer {n - 1} is {height}x{width}"
+                below = f"layer {n - 1} is {height}x{width}" + (f" in a frame of {stage.padding}" if frame else "")
                 if not largest:
                     raise SpecError(f"stage {n} can't be a Conv with kernel {stage.kernel}: {below}, nothing is left to pool")
                 raise SpecError(f"stage {n}: kernel must be 1..{largest} ({below}, and 2x2 are pooled), not {stage.kernel}")
-            shapes.append((stage.channels, (height - stage.kernel + 1) // 2, (width - stage.kernel + 1) // 2))
+            shapes.append((stage.channels, *((side + frame - stage.kernel + 1) // 2 for side in (height, width))))
         return shapes
 
     @cached_property
@@ -134,7 +135,7 @@ class Spec:
         for n, stage in enumerate(self.stages, start=1):
             pre, post = self.layers[n - 1], self.layers[n]
             if isinstance(stage, Conv):
-                out.append(Bundle(n, "image" if n == 1 else "conv", stage.kernel, pre, post))
+                out.append(Bundle(n, "image" if n == 1 else "conv", stage.kernel, pre, post, stage.padding))
             else:
                 out.append(Bundle(n, "pixels" if n == 1 else "dense", 1, pre, post))
         return tuple(out)
@@ -348,7 +349,7 @@ class Spec:
             schedule["fine"] = list(self.schedule.fine)
         if self.schedule.centred:
             schedule["centred"] = True
-        stages = [[type(s).__name__, asdict(s)] for s in self.stages]
+        stages = [[type(s).__name__, {key: x for key, x in asdict(s).items() if (key, x) != ("padding", 0)}] for s in self.stages]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
         if self.input != Input():
             facts["input"] = asdict(self.input)

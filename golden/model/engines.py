@@ -99,7 +99,7 @@ class Plain:
             pre, post = bundle.index - 2, bundle.index - 1
             conv = bundle.kind == "conv"
             if bundle.index in turn:
-                there = ops.conv_forward(spikes[pre], w) if conv else ops.dense_forward(spikes[pre], w)
+                there = ops.conv_forward(spikes[pre], w, bundle.padding) if conv else ops.dense_forward(spikes[pre], w)
                 below[bundle.index] = there.reshape(spikes[post].shape)
             if bundle.index - 1 in turn:
                 back = ops.conv_backward(spikes[post], w, bundle) if conv else ops.dense_backward(spikes[post], w)
@@ -187,7 +187,8 @@ class Folded:
     def _conv_forward(self, bundle: Bundle, s: Tensor) -> Tensor:
         """Compute (c, h, w, batch) of pre to (o, h, w, batch) of post: one GEMM over stride-2 windows."""
         side = bundle.kernel + 1
-        windows = s.unfold(1, side, 2).unfold(2, side, 2)  # (c, post h, post w, batch, ky, kx)
+        frame = (0, 0) + (bundle.padding,) * 4
+        windows = functional.pad(s, frame).unfold(1, side, 2).unfold(2, side, 2)  # (c, post h, post w, batch, ky, kx)
         taps = windows.permute(0, 4, 5, 1, 2, 3).reshape(self.kernels[bundle.index - 1].shape[1], -1)
         return (self.kernels[bundle.index - 1] @ taps).unflatten(1, (*bundle.post.shape[1:], -1))
 
@@ -196,11 +197,12 @@ class Folded:
         side, (_, height, width), batch = bundle.kernel + 1, bundle.post.shape, s.shape[3]
         taps = self.kernels[bundle.index - 1].T @ s.flatten(1)
         taps = taps.view(bundle.pre.channels, side, side, height, width, batch)
-        out = s.new_zeros((*bundle.pre.shape, batch))
+        out = s.new_zeros((bundle.pre.channels, bundle.framed_height, bundle.framed_width, batch))
         for ky in range(side):
             for kx in range(side):
                 out[:, ky : ky + 2 * height : 2, kx : kx + 2 * width : 2] += taps[:, ky, kx]
-        return out
+        frame = bundle.padding
+        return out[:, frame : frame + bundle.pre.height, frame : frame + bundle.pre.width]
 
     def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
         spec, n = self.spec, bundle.index - 1
@@ -226,7 +228,7 @@ class Folded:
         """
         if bundle.full:
             return pre.double().flatten(1)[:, None, :]
-        x = pre.double()
+        x = ops.framed(pre.double(), bundle.padding)
         x = x[:, :, 1:] + x[:, :, :-1]
         x = x[:, :, :, 1:] + x[:, :, :, :-1]
         return ops.patches(x, bundle.kernel, 2).transpose(1, 2)

@@ -32,7 +32,7 @@ KINDS = ("image", "conv", "dense", "pixels")
 
 _Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
 _Shifts = compiler.structure("_Shifts", ("below above rest", ctypes.c_int32))
-_Bundle = compiler.structure("_Bundle", ("kind kernel weight_shift weight_rate bias_rate", ctypes.c_int32))
+_Bundle = compiler.structure("_Bundle", ("kind kernel padding weight_shift weight_rate bias_rate", ctypes.c_int32))
 
 #: `Network` of cpp/network.h: same order, same types.
 _Network = compiler.structure(
@@ -136,7 +136,7 @@ def _network(spec: Spec) -> bytes:
             net.shifts[mode][n] = _Shifts(below - rest, above - rest, rest)
         net.point[n] = spec.schedule.fine[n - 1] if spec.schedule.fine else 0
     for n, bundle in enumerate(spec.bundles):
-        net.bundle[n] = _Bundle(KINDS.index(bundle.kind), bundle.kernel, spec.weight_shift(bundle))
+        net.bundle[n] = _Bundle(KINDS.index(bundle.kind), bundle.kernel, bundle.padding, spec.weight_shift(bundle))
     return bytes(net)
 
 

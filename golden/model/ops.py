@@ -65,6 +65,11 @@ def patches(x: Tensor, kernel: int, stride: int = 1) -> Tensor:
     return windows.permute(0, 1, 4, 5, 2, 3).reshape(x.shape[0], x.shape[1] * kernel**2, -1)
 
 
+def framed(x: Tensor, width: int) -> Tensor:
+    """Return the map with a frame of zeros: (batch, c, h, w) to (batch, c, h + 2 width, w + 2 width)."""
+    return functional.pad(x, (width,) * 4) if width else x
+
+
 def convolution(s: Tensor, w: Tensor) -> Tensor:
     """Valid convolution, stride 1 (torch's: no flip).
 
@@ -99,9 +104,9 @@ def upsample(s: Tensor, bundle: Bundle) -> Tensor:
     return functional.pad(large, (0, bundle.map_width - large.shape[3], 0, bundle.map_height - large.shape[2]))
 
 
-def conv_forward(s: Tensor, w: Tensor) -> Tensor:
+def conv_forward(s: Tensor, w: Tensor, padding: int = 0) -> Tensor:
     """Forward drive of a conv bundle, LSB 2^-9: spikes of the pre layer to the post layer's map."""
-    return average_pool(convolution(s, w))
+    return average_pool(convolution(framed(s, padding), w))
 
 
 def conv_backward(s: Tensor, w: Tensor, bundle: Bundle) -> Tensor:
@@ -109,9 +114,8 @@ def conv_backward(s: Tensor, w: Tensor, bundle: Bundle) -> Tensor:
 
     conv_transpose(upsample(s), w), as a valid convolution with flipped kernels and swapped channels.
     """
-    edge = bundle.kernel - 1
-    padded = functional.pad(upsample(s, bundle), (edge, edge, edge, edge))
-    return convolution(padded, w.flip(2, 3).transpose(0, 1))
+    edge = bundle.kernel - 1 - bundle.padding
+    return convolution(framed(upsample(s, bundle), edge), w.flip(2, 3).transpose(0, 1))
 
 
 def dense_forward(s: Tensor, w: Tensor) -> Tensor:
@@ -132,7 +136,7 @@ def static_drive(pixels: Tensor, w: Tensor, spec: Spec) -> Tensor:
     """
     if spec.bundles[0].full:
         return rhu(matmul(pixels.flatten(1), w.T), spec.static_shift)[:, :, None, None]
-    return rhu(average_pool(convolution(pixels, w)), spec.static_shift)
+    return rhu(conv_forward(pixels, w, spec.bundles[0].padding), spec.static_shift)
 
 
 def nudge(xi: Tensor, target: Tensor, beta: int, sign: int, formats: Formats) -> Tensor:
@@ -319,7 +323,7 @@ def correlation(
         return plus - minus, bias
 
     def products(pre: Tensor, post: Tensor) -> Tensor:
-        taps = patches(pre, bundle.kernel)  # (batch, c k k, positions of the conv map)
+        taps = patches(framed(pre, bundle.padding), bundle.kernel)  # (batch, c k k, positions of the conv map)
         return matmul(upsample(post, bundle).flatten(2), taps.transpose(1, 2))
 
     weight = products(pre_plus, post_plus) - products(pre_minus, post_minus)

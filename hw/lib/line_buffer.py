@@ -1,6 +1,6 @@
 """Line buffer: a raster of words becomes a stream of square windows."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -78,19 +78,45 @@ class LineBuffer(wiring.Component):
         return m
 
 
-def read_plane(m, lines: LineBuffer, reading, word, beside=()):
+def read_plane(m, lines: LineBuffer, reading, word, beside=(), frame=0):
     """Sends a plane to a line buffer while ``reading`` is high, and clears it at the end; returns the
     position.
 
     word: the word at the position of the cycle before. beside: statements of the ``sync`` domain, active
-    while the plane is read.
+    while a word is read. frame: width of the zeros around the words, which are part of the line buffer's
+    plane and take a cycle each.
     """
-    positions = lines.height * lines.width
+    positions = (lines.height - 2 * frame) * (lines.width - 2 * frame)
     position = Signal(range(positions))
-    m.d.comb += lines.i.payload.eq(word)
     m.d.sync += lines.i.valid.eq(reading)
+    if not frame:
+        m.d.comb += lines.i.payload.eq(word)
+        with m.If(reading):
+            m.d.sync += beside
+            with counting(m, position, positions):
+                m.d.sync += reading.eq(0)
+        return position
+    x, y = Signal(range(lines.width)), Signal(range(lines.height))
+    inside = framed_word(m, lines, x, y, word, frame)
     with m.If(reading):
-        m.d.sync += beside
-        with counting(m, position, positions):
+        with m.If(inside):
+            m.d.sync += beside
+            with counting(m, position, positions):
+                pass
+        with counting(m, x, lines.width), counting(m, y, lines.height):
             m.d.sync += reading.eq(0)
     return position
+
+
+def framed_word(m, lines: LineBuffer, x, y, word, frame):
+    """Sends ``word`` to the line buffer, or 0 if (y, x) was in the frame in the cycle before; returns whether (y, x)
+    is inside of it."""
+    if not frame:
+        m.d.comb += lines.i.payload.eq(word)
+        return Const(1)
+    rows, columns = lines.height - frame, lines.width - frame
+    inside, zero = Signal(), Signal()
+    m.d.comb += inside.eq((x >= frame) & (x < columns) & (y >= frame) & (y < rows))
+    m.d.sync += zero.eq(~inside)
+    m.d.comb += lines.i.payload.eq(Mux(zero, 0, word))
+    return inside

@@ -28,7 +28,7 @@ class ConvEngine(wiring.Component):
       channels -> accumulator (integer model: `golden.model.ops.conv_backward`)
 
     Latency: k*k + (height + k - 1) * (width + k - 1) and about ten cycles a tile, with the pre layer's height
-    and width; a half takes groups(post) * groups(pre) tiles, independent of the number of spikes.
+    and width, also with padding; a half takes groups(post) * groups(pre) tiles, independent of the number of spikes.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -49,7 +49,7 @@ class ConvEngine(wiring.Component):
         pre, post = GroupAt(config, bundle.pre, "pre"), GroupAt(config, bundle.post, "post")
         taps = range(self.taps)
 
-        lines, conv = self._convolution(m, "", pre, post, bundle.pre.height, bundle.pre.width)
+        lines, conv = self._convolution(m, "", pre, post, bundle.framed_height, bundle.framed_width)
         weights = product(range(post.lanes), range(pre.lanes), taps)
         m.d.comb += [conv.weights[n].eq(kernel.weight(tap, i, o)) for n, (o, i, tap) in enumerate(weights)]
         m.submodules.pool = pool = AveragePool(
@@ -58,7 +58,7 @@ class ConvEngine(wiring.Component):
         connect(m, conv.o, pool.i)
         forward = self._sum(m, "forward", pool.o, pre, post)
         reading = Signal()
-        position = read_plane(m, lines, reading, pre_buffer.data)
+        position = read_plane(m, lines, reading, pre_buffer.data, frame=bundle.padding)
         m.d.comb += pre_buffer.address.eq(pre.base + position)
 
         bits = post.lanes * config.spec.spike_bits

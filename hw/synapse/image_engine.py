@@ -11,7 +11,7 @@ from nudge.golden.contract.shapes import Bundle
 from nudge.hw.lib.adder_tree import adder_tree, data_delay, delay, tree_latency
 from nudge.hw.lib.block_memory import BlockMemory
 from nudge.hw.lib.data_registers import data_registers
-from nudge.hw.lib.line_buffer import LineBuffer
+from nudge.hw.lib.line_buffer import LineBuffer, framed_word
 from nudge.hw.lib.loops import counting
 
 from .interface import StaticSignature
@@ -53,11 +53,12 @@ class ImageEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, bundle = self.config, self.bundle
-        pre = bundle.pre
-
         m.submodules.kernel = kernel = KernelLoader(config, bundle)
         m.submodules.lines = lines = LineBuffer(
-            bits=config.spec.formats.pixel_bits, height=pre.height, width=pre.width, kernel=bundle.kernel + 1
+            bits=config.spec.formats.pixel_bits,
+            height=bundle.framed_height,
+            width=bundle.framed_width,
+            kernel=bundle.kernel + 1,
         )
         static = static_memory(m, self)
         m.d.comb += [self.tile_address.eq(kernel.tile_address), kernel.tile.eq(self.tile)]
@@ -82,17 +83,18 @@ class ImageEngine(wiring.Component):
         Return ``reading``, which the caller sets to start, and the strobe of the pixels that complete a
         window.
         """
-        pre, k = self.bundle.pre, self.bundle.kernel
+        bundle, k = self.bundle, self.bundle.kernel
         reading, pause = Signal(), Signal(range(max(self.rounds, 2)))
-        x, y = Signal(range(pre.width)), Signal(range(pre.height))
+        x, y = Signal(range(bundle.framed_width)), Signal(range(bundle.framed_height))
         read, completes = Signal(), Signal()
         m.d.comb += read.eq(reading & (pause == 0))
         m.d.comb += completes.eq(read & (x >= k) & (x[0] == k % 2) & (y >= k) & (y[0] == k % 2))
-        m.d.comb += lines.i.payload.eq(self.pixel)
+        inside = framed_word(m, lines, x, y, self.pixel, bundle.padding)
         m.d.sync += lines.i.valid.eq(read)
         with m.If(read):
-            m.d.sync += self.pixel_address.eq(self.pixel_address + 1)
-            with counting(m, x, pre.width), counting(m, y, pre.height):
+            with m.If(inside) if bundle.padding else nullcontext():
+                m.d.sync += self.pixel_address.eq(self.pixel_address + 1)
+            with counting(m, x, bundle.framed_width), counting(m, y, bundle.framed_height):
                 m.d.sync += reading.eq(0)
                 with self._in_last(m, channel):
                     m.d.sync += self.pixel_address.eq(0)

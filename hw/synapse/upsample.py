@@ -12,11 +12,11 @@ from nudge.hw.lib.flow import Flow
 class Upsample(wiring.Component):
     """Sends one pooled plane with each word repeated in 2x2 positions, inside a frame of zeros.
 
-    The frame is ``kernel - 1`` wide, and wider at the right and bottom where pooling drops an odd column or
+    The frame is ``kernel - 1 - padding`` wide, and wider at the right and bottom where pooling drops an odd column or
     row. A valid convolution of the output with flipped taps is therefore the transposed convolution, of the
     size of layer ``bundle.pre``.
 
-    Integer model: `golden.model.ops.upsample` with ``kernel - 1`` zeros around.
+    Integer model: `golden.model.ops.upsample` with the frame around.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Upsample(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        frame, post = self.bundle.kernel - 1, self.bundle.post
+        frame, post = self.bundle.kernel - 1 - self.bundle.padding, self.bundle.post
         x, y = Signal(range(self.columns)), Signal(range(self.rows))
         row = Signal.like(self.address)  # address of the pooled row at y
         column = Signal.like(self.address)

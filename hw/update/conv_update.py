@@ -48,7 +48,8 @@ class ConvUpdate(wiring.Component):
 
         boxes = Boxes(config, bundle)
         lines = self._fill_boxes(m, boxes)
-        read_plane(m, lines, boxes.reading, self.pre.as_value(), self.pre_address.eq(self.pre_address + 1))
+        read = self.pre_address.eq(self.pre_address + 1)
+        read_plane(m, lines, boxes.reading, self.pre.as_value(), read, bundle.padding)
 
         loops = Loops(config, bundle)
         advance = last_cycle(m, config, bundle, loops.active)
@@ -64,10 +65,10 @@ class ConvUpdate(wiring.Component):
 
     def _fill_boxes(self, m, boxes):
         """Build and return the line buffer, and write the sum of each 2x2 box of the words sent to it."""
-        value, pre = self.pre.as_value(), self.bundle.pre
+        value, bundle = self.pre.as_value(), self.bundle
         bits = len(value) // boxes.values
         m.submodules.lines = lines = LineBuffer(
-            bits=len(value), height=pre.height, width=pre.width, kernel=2
+            bits=len(value), height=bundle.framed_height, width=bundle.framed_width, kernel=2
         )
         m.submodules.boxes = boxes.memory
         write = boxes.write
@@ -161,7 +162,9 @@ class ConvUpdate(wiring.Component):
 
 
 class Boxes:
-    """The memory of a pre group's 2x2 box sums, (height - 1) x (width - 1) row by row, and its write counter.
+    """The memory of a pre group's 2x2 box sums, row by row, and its write counter.
+
+    Its size is (height - 1) x (width - 1), with those of the pre layer in its frame.
 
     A word has the lanes of both `pre_fields`; on the image it has one value, since both fields are the pixel.
     """
@@ -169,7 +172,7 @@ class Boxes:
     def __init__(self, config: Config, bundle: Bundle):
         pre = bundle.pre
         self.values = 1 if bundle.kind == "image" else 2 * config.lanes[pre.index]
-        self.depth = (pre.height - 1) * (pre.width - 1)
+        self.depth = (bundle.framed_height - 1) * (bundle.framed_width - 1)
         shape = data.ArrayLayout(pre_factor(config, bundle), self.values)
         self.signed = pre_factor(config, bundle).signed
         self.memory = BlockMemory(shape=shape, depth=self.depth)
@@ -194,8 +197,8 @@ class Loops:
         #: Master words between one post group and one pre group.
         self.tile_words = k * k * self.lanes
         #: Boxes in a row.
-        self.columns = pre.width - 1
-        depth = (pre.height - 1) * self.columns
+        self.columns = bundle.framed_width - 1
+        depth = (bundle.framed_height - 1) * self.columns
 
         # Signals get explicit names where Amaranth can't derive them from the assignment.
         self.active, self.bias = Signal(), Signal(name="bias")

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A core unlike any preset: kernels 4 and 5, odd maps, unequal lanes, lambda = 1/4, window of two sweeps."""
+"""A core unlike any preset: kernels 4 and 5, both kinds of padding, odd maps, unequal lanes, lambda = 1/4, window of two sweeps."""
 
 import cocotb
 
@@ -10,7 +10,7 @@ from nudge.golden.contract.spec import Learning, Spec
 from nudge.hw.core.core import Core
 from sim.core.check import check_training
 
-STAGES = (Conv(2, 4), Conv(3, 5), Dense(6), Dense(10))
+STAGES = (Conv(2, 4, 1), Conv(3, 5, 2), Dense(6), Dense(10))
 SCHEDULE = Schedule(5, 3, window_log2=1, decay_shift=2, order="odd-even")
 SPEC = Spec("odd", STAGES, SCHEDULE, Learning(rates=(0.5, 0.5, 0.5, 0.5), beta=0.9))
 CONFIG = Config(SPEC, (1, 1, 3, 2, 5))

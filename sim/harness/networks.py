@@ -64,6 +64,7 @@ def bundle_of(
     channels: int,
     *,
     kernel: int = 1,
+    padding: int = 0,
     lanes: tuple[int, int] = (1, 1),
     window_log2: int = 3,
     events: bool = False,
@@ -83,7 +84,7 @@ def bundle_of(
     multipliers between the phases. fine: fine spikes. centred: centred commits.
     """
     full = kind in ("dense", "pixels")
-    height, width = (1, 1) if full else ((n - kernel + 1) // 2 for n in pre[1:])
+    height, width = (1, 1) if full else ((n + 2 * padding - kernel + 1) // 2 for n in pre[1:])
     index = 1 if kind in ("image", "pixels") else index
     near = (channels, 1) if index == 1 else (pre[0], channels)
     near_lanes = (lanes[1], 1) if index == 1 else lanes
@@ -91,11 +92,14 @@ def bundle_of(
     config = config_of(near, near_lanes, dense=full, index=max(index, 2), **schedule)
     if kind == "pixels":
         config = replace(config, spec=replace(config.spec, stages=(Dense(channels), *config.spec.stages[1:])))
+    if kind == "image" and padding:
+        stages = (Conv(channels, kernel, padding), *config.spec.stages[1:])
+        config = replace(config, spec=replace(config.spec, stages=stages))
     if events:
         config = replace(config, events=frozenset({index}), passes=passes, kernel_blocks=kernel_blocks)
     if shared:
         config = replace(config, shared=frozenset({index}))
-    bundle = Bundle(index, kind, kernel, Layer(index - 1, *pre), Layer(index, channels, height, width))
+    bundle = Bundle(index, kind, kernel, Layer(index - 1, *pre), Layer(index, channels, height, width), padding)
     # phi is as wide as the worst case by the golden model: all weights lowest, all spikes 1
     lowest = torch.full(bundle.weight_shape, config.spec.formats.weight_low)
     on = [torch.ones((1, *layer.shape), dtype=torch.int64) for layer in (bundle.pre, bundle.post)]
@@ -117,4 +121,4 @@ def drives(bundle: Bundle, pre: Tensor, post: Tensor, w: Tensor) -> tuple[Tensor
     if bundle.kind == "dense":
         forward, backward = ops.dense_forward(pre, w), ops.dense_backward(post, w)
         return forward.unflatten(1, bundle.post.shape), backward.unflatten(1, bundle.pre.shape)
-    return ops.conv_forward(pre, w), ops.conv_backward(post, w, bundle)
+    return ops.conv_forward(pre, w, bundle.padding), ops.conv_backward(post, w, bundle)

@@ -19,6 +19,8 @@ UNITS = {
     "conv_engine_kernel_5": ConvEngine(*bundle_of("conv", (2, 7, 8), 2, kernel=5, lanes=(1, 1))),
     "conv_engine_kernel_7": ConvEngine(*bundle_of("conv", (1, 8, 9), 2, kernel=7, lanes=(1, 2))),
     "conv_engine_fine": ConvEngine(*bundle_of("conv", (4, 6, 7), 2, kernel=3, lanes=(2, 1), fine=True)),
+    "conv_engine_padding_1": ConvEngine(*bundle_of("conv", (4, 6, 7), 2, kernel=3, padding=1, lanes=(2, 1))),
+    "conv_engine_padding_2": ConvEngine(*bundle_of("conv", (2, 5, 4), 2, kernel=6, padding=2, lanes=(1, 2), fine=True)),
     # one tile: all channels in parallel, a map that pools to one position
     "conv_engine_6x5": ConvEngine(*bundle_of("conv", (2, 6, 5), 2, kernel=4, lanes=(2, 2))),
 }

@@ -5,7 +5,6 @@ import random
 
 import cocotb
 import torch
-from torch.nn import functional
 
 from nudge.golden.model import ops
 from nudge.hw.synapse.upsample import Upsample
@@ -17,8 +16,8 @@ from sim.harness.units import Recorder, each, expect, pulse
 PLANES, BITS = 9, 3
 
 
-def unit_of(height, width, kernel):
-    _, bundle = bundle_of("conv", (1, height, width), 1, kernel=kernel)
+def unit_of(height, width, kernel, padding=0):
+    _, bundle = bundle_of("conv", (1, height, width), 1, kernel=kernel, padding=padding)
     return Upsample(bundle, bits=BITS, words=PLANES * bundle.post.positions)
 
 
@@ -28,6 +27,8 @@ UNITS = {
     "upsample_4x5": unit_of(4, 5, 2),
     "upsample_8x6": unit_of(8, 6, 4),
     "upsample_3x2": unit_of(3, 2, 1),
+    "upsample_padding_1": unit_of(6, 5, 3, 1),
+    "upsample_padding_2": unit_of(5, 6, 6, 2),
 }
 
 
@@ -44,8 +45,7 @@ async def check(dut, name, unit):
     planes = various(0, (1 << BITS) - 1, (PLANES, 1, post.height, post.width))
     planes[0] = torch.arange(1, post.positions + 1).reshape(post.height, post.width) % (1 << BITS)
     serve_memory(dut, f"{name}__address", f"{name}__data", planes.flatten().tolist())
-    edge = bundle.kernel - 1
-    padded = functional.pad(ops.upsample(planes, bundle), (edge,) * 4)
+    padded = ops.framed(ops.upsample(planes, bundle), bundle.kernel - 1 - bundle.padding)
     assert padded.shape[2:] == (unit.rows, unit.columns), f"{name}: {unit.rows}x{unit.columns} words, golden has {padded.shape}"
     for number in (0, 1, *random.sample(range(PLANES), PLANES), 0):
         done = len(monitor.words)

@@ -26,6 +26,9 @@ UNITS = {
     "conv_update_fine_shared": ConvUpdate(*bundle_of("conv", (2, 6, 7), 8, kernel=3, lanes=(2, 4), shared=True, fine=True)),
     "image_update_fine": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), fine=True)),
     "image_update_fine_shared": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), shared=True, fine=True)),
+    "conv_update_padding_1": ConvUpdate(*bundle_of("conv", (4, 6, 7), 3, kernel=3, padding=1, lanes=(2, 1), fine=True)),
+    "conv_update_padding_2": ConvUpdate(*bundle_of("conv", (2, 5, 6), 4, kernel=5, padding=2, lanes=(1, 2))),
+    "image_update_padding_1": ConvUpdate(*bundle_of("image", (3, 6, 5), 4, kernel=3, padding=1, lanes=(1, 2))),
     "image_update_6x8": ConvUpdate(*bundle_of("image", (1, 6, 8), 2, kernel=2)),
 }
 #: Largest number of cycles of each pre group beyond its pre positions and products, and of cycles at the end
@@ -44,5 +47,5 @@ async def check(dut, name, unit):
     cycles, end = config.item_cycles(bundle), END_OVERHEAD + Correlator(config, bundle).latency
     pre, post, groups = bundle.pre, bundle.post, config.groups(bundle.pre)
     products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
-    least = groups * (pre.positions + cycles * products) + cycles * config.words(post)
+    least = groups * (bundle.framed_height * bundle.framed_width + cycles * products) + cycles * config.words(post)
     await pass_check.check(dut, name, unit, least, least + groups * GROUP_OVERHEAD + end)

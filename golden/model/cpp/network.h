@@ -15,7 +15,7 @@ struct Layer {
 };
 
 struct Bundle {
-    int32_t kind, kernel, weight_shift, weight_rate, bias_rate;
+    int32_t kind, kernel, padding, weight_shift, weight_rate, bias_rate;
     bool full() const { return kind == DENSE || kind == PIXELS; }
     int taps() const { return kernel * kernel; }
 };
@@ -39,19 +39,25 @@ struct Network {
 };
 
 // A layer in memory: blocks of positions, each with all its channels, padded to whole vectors. Below a convolution, whose
-// kernels see pooled positions in steps of 2, a block has 2x2 positions; elsewhere it is the whole layer. Neurons of the
-// padding, and those outside of an odd layer, have neither bias nor drive, so they never spike.
+// kernels see pooled positions in steps of 2, a block has 2x2 positions, and the layer a frame of zeros if the convolution
+// has padding; elsewhere a block is the whole layer. Neurons of the frame, of an odd layer's last blocks and of the last
+// vector have neither bias nor drive (`Sample::drive`), so they never spike.
 struct Map {
-    int height, width, channels, side, rows, columns, inside, block; // inside: positions of a block; block: its neurons
+    int height, width, channels, side, frame; // side of a block: 2, or 0 for the whole layer
+    int rows, columns, inside, block;         // inside: positions of a block; block: its neurons
 
     Map(const Network &net, int n)
         : height(net.layers[n].height), width(net.layers[n].width), channels(net.layers[n].channels),
-          side(n < net.bundles && net.bundle[n].kind == CONV ? 2 : 0), rows(side ? (height + 1) / 2 : 1),
-          columns(side ? (width + 1) / 2 : 1), inside(side ? 4 : height * width), block(padded(inside * channels)) {}
+          side(n < net.bundles && net.bundle[n].kind == CONV ? 2 : 0), frame(side ? net.bundle[n].padding : 0),
+          rows(side ? (height + 2 * frame + 1) / 2 : 1), columns(side ? (width + 2 * frame + 1) / 2 : 1), inside(side ? 4 : height * width), block(padded(inside * channels)) {}
 
     int positions() const { return rows * columns * inside; }
     int size() const { return rows * columns * block; }
-    int position(int y, int x) const { return side ? (y / 2 * columns + x / 2) * 4 + y % 2 * 2 + x % 2 : y * width + x; }
+    int position(int y, int x) const {
+        if (!side) return y * width + x;
+        y += frame, x += frame;
+        return (y / 2 * columns + x / 2) * 4 + y % 2 * 2 + x % 2;
+    }
     int neuron(int position) const { return position / inside * block + position % inside * channels; }
     int neuron(int y, int x) const { return neuron(position(y, x)); }
 };

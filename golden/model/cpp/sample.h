@@ -43,7 +43,7 @@ struct Sample {
     const Weights &weights;
     std::vector<Map> maps;
     std::vector<Population> layers;
-    Vector<int32_t> image, boxes; // pixels (position, channel), and their box sums
+    Vector<int32_t> image, boxes; // pixels (position, channel) in their frame, and their box sums
     Vector<int32_t> static_drive, drives;
     Vector<int32_t> window, sums; // under a pooled position
     std::vector<uint16_t> fired, lost; // per vector of a block
@@ -67,8 +67,8 @@ struct Sample {
             block = std::max<size_t>(block, map.block);
         }
         const Layer &input = net.layers[0];
-        image.resize(input.neurons());
-        if (!net.bundle[0].full()) boxes.resize(input.neurons());
+        const int frame = 2 * net.bundle[0].padding;
+        for (auto *x : {&image, &boxes}) x->assign((input.height + frame) * (input.width + frame) * input.channels, 0);
         static_drive.assign(maps[1].size(), 0);
         for (auto *x : {&fired, &lost}) x->resize(block / NEURONS);
         drives.resize(block + NEURONS); // rows are padded
@@ -96,22 +96,21 @@ struct Sample {
 
     // golden.model.centring.read.
     void add_read(int64_t *const *totals) const {
-        for (int n = 0; n < net.bundles; n++) {
-            const Layer &layer = net.layers[n];
-            for (int y = 0; y < layer.height; y++)
-                for (int x = 0; x < layer.width; x++)
-                    for (int c = 0; c < layer.channels; c++)
-                        totals[n][c] += n ? layers[n].sums[0][maps[n].neuron(y, x) + c]
-                                          : image[(y * layer.width + x) * layer.channels + c];
-        }
+        const int colours = net.layers[0].channels;
+        for (size_t i = 0; i < image.size(); i++) totals[0][i % colours] += image[i];
+        for (int n = 1; n < net.bundles; n++)
+            for (int p = 0; p < maps[n].positions(); p++)
+                for (int c = 0, i = maps[n].neuron(p); c < maps[n].channels; c++, i++) totals[n][c] += layers[n].sums[0][i];
     }
 
   private:
     void begin(const uint8_t *pixels) {
         const Layer &input = net.layers[0];
-        for (int p = 0; p < input.positions(); p++)
-            for (int c = 0; c < input.channels; c++) image[p * input.channels + c] = pixels[c * input.positions() + p];
-        if (!net.bundle[0].full()) box_sums(input.height, input.width, input.channels, image.data(), boxes.data());
+        const int frame = net.bundle[0].padding, wide = input.width + 2 * frame;
+        for (int c = 0; c < input.channels; c++)
+            for (int y = 0; y < input.height; y++)
+                for (int x = 0; x < input.width; x++) image[((y + frame) * wide + x + frame) * input.channels + c] = *pixels++;
+        if (!net.bundle[0].full()) box_sums(input.height + 2 * frame, wide, input.channels, image.data(), boxes.data());
         drive_from_image();
         for (int n = 1; n <= net.bundles; n++) {
             Neurons &now = layers[n].now;
@@ -127,7 +126,7 @@ struct Sample {
         const Layer &input = net.layers[0];
         const Map &post = maps[1];
         const int inputs = b.full() ? input.neurons() : input.channels * b.taps(), vectors = padded(post.channels, LANES) / LANES;
-        const int row = (input.width - 1) * input.channels, run = b.kernel * input.channels;
+        const int row = (input.width + 2 * b.padding - 1) * input.channels, run = b.kernel * input.channels;
         window.assign(inputs + 1, 0);
         sums.resize(vectors * LANES);
         for (int y = 0; y < post.height; y++)
@@ -189,14 +188,17 @@ struct Sample {
             above.from_above(y, x, layers[n + 1].now.spikes, up, down);
             above.backward.add(up, down, shifts.above + dense_shift(above), drives.data());
         }
-        if (n == 1) return;
-        const Synapses &below = weights.synapses[n - 2];
+        if (n == 1 && !map.frame) return;
         const int side = map.side ? 2 : map.width; // of the block
         for (int p = 0; p < map.inside; p++) {
-            const int py = 2 * y + p / side, px = 2 * x + p % side;
-            if (py >= map.height || px >= map.width) continue;
-            below.from_below(py, px, layers[n - 1].now.spikes, up, down);
-            below.forward.add(up, down, shifts.below + dense_shift(below), drives.data() + p * map.channels);
+            const int py = 2 * y + p / side - map.frame, px = 2 * x + p % side - map.frame;
+            int32_t *const to = drives.data() + p * map.channels;
+            if (py < 0 || px < 0 || py >= map.height || px >= map.width) std::fill_n(to, map.channels, 0); // as in the frame
+            else if (n > 1) {
+                const Synapses &below = weights.synapses[n - 2];
+                below.from_below(py, px, layers[n - 1].now.spikes, up, down);
+                below.forward.add(up, down, shifts.below + dense_shift(below), to);
+            }
         }
     }
 

@@ -29,7 +29,7 @@ struct Updates {
         for (int n = 0; n < net.bundles; n++) {
             const Bundle &b = net.bundle[n];
             const Layer &below = net.layers[n], &above = net.layers[n + 1];
-            inputs = std::max<size_t>(inputs, padded(below.neurons(), LANES));
+            inputs = std::max<size_t>(inputs, padded(framed(n, below.height) * framed(n, below.width) * below.channels, LANES));
             outputs = std::max<size_t>(outputs, above.positions() * wide(n + 1));
             weights[n].assign(b.full() ? static_cast<size_t>(above.channels) * row(n) : static_cast<size_t>(b.taps()) * below.channels * wide(n + 1), 0);
             biases[n].assign(above.channels, 0);
@@ -67,6 +67,7 @@ struct Updates {
 
   private:
     size_t row(int n) const { return padded(net.layers[n].neurons(), LANES); } // inputs of a dense layer
+    int framed(int n, int side) const { return side + 2 * net.bundle[n].padding; } // of layer n, below a convolution
     int wide(int n) const { return padded(net.layers[n].channels, LANES); }     // channels of a position in `post`
 
     void add_biases(int n, const Sample &sample) {
@@ -86,12 +87,12 @@ struct Updates {
         const bool deviations = n && net.fine;
         const int lost = deviations ? net.point[n] - net.point[n + 1] : 0, half = lost ? 1 << (lost - 1) : 0;
         const int top = net.averaging_window << net.one_bits;
-        const auto each = [&](int n, int wide, Vector<int32_t> &pairs, auto pair_of) {
+        const auto each = [&](int n, int wide, int frame, Vector<int32_t> &pairs, auto pair_of) {
             const Map &map = sample.maps[n];
             const int point = net.point[n] + 1;
             const auto &sums = sample.layers[n].sums;
-            int32_t *to = pairs.data();
-            for (int y = 0; y < map.height; y++)
+            int32_t *to = pairs.data() + frame * (map.width + 2 * frame + 1) * wide;
+            for (int y = 0; y < map.height; y++, to += 2 * frame * wide)
                 for (int x = 0; x < map.width; x++, to += wide) {
                     const int i = map.neuron(y, x);
                     const int16_t *const free = sums[0].data() + i, *const plus = sums[1].data() + i, *const minus = sums[2].data() + i;
@@ -99,17 +100,17 @@ struct Updates {
                         to[c] = pair_of(plus[c], minus[c], std::clamp(free[c] + ((plus[c] + minus[c]) >> point), 0, top));
                 }
         };
-        const int inputs = net.layers[n].channels, outputs = wide(n + 1);
+        const int inputs = net.layers[n].channels, outputs = wide(n + 1), frame = net.bundle[n].padding;
         std::fill(pre.begin(), pre.end(), 0);
         std::fill(post.begin(), post.end(), 0);
         if (!n) std::transform(sample.image.begin(), sample.image.end(), pre.begin(), [](int x) { return pair(x, x); });
-        else if (deviations) each(n, inputs, pre, [=](int plus, int minus, int mean) { return pair(mean, (plus - minus + half) >> lost); });
-        else each(n, inputs, pre, [](int plus, int minus, int) { return pair(plus, minus); });
-        if (deviations) each(n + 1, outputs, post, [](int plus, int minus, int mean) { return pair(plus - minus, mean); });
-        else each(n + 1, outputs, post, [](int plus, int minus, int) { return pair(plus, -minus); });
+        else if (deviations) each(n, inputs, frame, pre, [=](int plus, int minus, int mean) { return pair(mean, (plus - minus + half) >> lost); });
+        else each(n, inputs, frame, pre, [](int plus, int minus, int) { return pair(plus, minus); });
+        if (deviations) each(n + 1, outputs, 0, post, [](int plus, int minus, int mean) { return pair(plus - minus, mean); });
+        else each(n + 1, outputs, 0, post, [](int plus, int minus, int) { return pair(plus, -minus); });
         // the low half of a sum is never negative: no carry reaches the high half
         const Layer &below = net.layers[n];
-        if (!net.bundle[n].full()) box_sums(below.height, below.width, below.channels, pre.data(), boxes.data());
+        if (!net.bundle[n].full()) box_sums(framed(n, below.height), framed(n, below.width), below.channels, pre.data(), boxes.data());
     }
 
     // Bound g by this sample's operands.
@@ -153,7 +154,7 @@ struct Updates {
     template <bool WIDE, int VECTORS> void block(int n, int first) {
         const Bundle &b = net.bundle[n];
         const Layer &below = net.layers[n], &above = net.layers[n + 1];
-        const int channels = below.channels, row = (below.width - 1) * channels, width = wide(n + 1) / LANES;
+        const int channels = below.channels, row = (framed(n, below.width) - 1) * channels, width = wide(n + 1) / LANES;
         for (int tap = 0; tap < b.taps(); tap++)
             for (int c = 0; c < below.channels; c++) {
                 const int32_t *from = boxes.data() + tap / b.kernel * row + tap % b.kernel * channels + c;

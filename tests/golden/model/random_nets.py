@@ -30,20 +30,24 @@ MINUSCULE = Spec(
 MAX_KERNEL = 7
 
 
-def any_spec(choose: Callable[[int, int], int], side: int, orders: tuple[str, ...] = ORDERS) -> Spec:
+def any_spec(
+    choose: Callable[[int, int], int], side: int, orders: tuple[str, ...] = ORDERS, padded: bool = False
+) -> Spec:
     """Return a random network for images up to side x side, with 0 to 3 convolutions, small enough for loops.
 
-    choose(low, high): draws an integer in low..high, from a random generator or hypothesis.
+    choose(low, high): draws an integer in low..high, from a random generator or hypothesis. padded: convolutions
+    may have padding.
     """
-    channels, height, width = (1, 3)[choose(0, 1)], choose(8, side), choose(8, side)
+    colours, height, width = (1, 3)[choose(0, 1)], choose(8, side), choose(8, side)
     classes = choose(2, 12) if choose(0, 9) else 64
     convs: list[Conv] = []
     smaller = min(height, width)
     for _ in range(choose(0, 3)):
         if smaller < 2:
             break
-        convs.append(Conv(choose(1, 3), choose(1, min(MAX_KERNEL, smaller - 1))))
-        smaller = (smaller - convs[-1].kernel + 1) // 2
+        channels, kernel = choose(1, 3), choose(1, min(MAX_KERNEL, smaller - 1))
+        convs.append(Conv(channels, kernel, choose(0, (kernel - 1) // 2) if padded else 0))
+        smaller = (smaller + 2 * convs[-1].padding - kernel + 1) // 2
     hidden = [Dense(choose(1, 9)) for _ in range(choose(0, 2))]
     stages: tuple[Conv | Dense, ...] = (*convs, *hidden, Dense(classes))
     window = choose(0, 2)
@@ -51,7 +55,7 @@ def any_spec(choose: Callable[[int, int], int], side: int, orders: tuple[str, ..
     halvings = tuple(sorted({choose(1, free + 1) for _ in range(choose(0, 3))}))
     schedule = Schedule(free, nudged, window, choose(0, 3), orders[choose(0, len(orders) - 1)], halvings)
     learning = Learning((0.1,) * len(stages), batch=choose(1, 8))
-    return Spec("random", stages, schedule, learning, input=Input(channels, height, width, classes))
+    return Spec("random", stages, schedule, learning, input=Input(colours, height, width, classes))
 
 
 def any_formats(choose: Callable[[int, int], int]) -> Formats:
@@ -114,16 +118,16 @@ def random_case(random: np.random.Generator, spec: Spec, samples: int = 2) -> Ca
     return Case(spec, random_settings(spec, random), parameters, images, labels, batches)
 
 
-def network_case(seed: int) -> Case:
-    """Return the random case of a seed; one network in four is a `deep_spec`."""
+def network_case(seed: int, padded: bool = False) -> Case:
+    """Return the random case of a seed; without padding, one network in four is a `deep_spec`."""
     random = np.random.default_rng(seed)
 
     def choose(low: int, high: int) -> int:
         return int(random.integers(low, high, endpoint=True))
 
-    if choose(0, 3) == 0:
+    if not padded and choose(0, 3) == 0:
         return random_case(random, deep_spec(choose), DEEP)
-    spec = replace(any_spec(choose, 12), formats=any_formats(choose))
+    spec = replace(any_spec(choose, 12, padded=padded), formats=any_formats(choose))
     return random_case(random, with_fine_spikes(choose, spec) if choose(0, 1) else spec)
 
 

@@ -18,15 +18,13 @@ def connections(bundle: Bundle) -> list[tuple[int, int, int]]:
     """Return the post neuron, pre neuron and weight of each connection, as flat indices."""
     if bundle.kind in ("dense", "pixels"):
         return [(o, i, o * bundle.pre.neurons + i) for o, i in product(range(bundle.post.neurons), range(bundle.pre.neurons))]
-    k, pre, post = range(bundle.kernel), bundle.pre, bundle.post
-    return [
-        (
-            (o * post.height + y) * post.width + x,
-            (c * pre.height + 2 * y + dy + ky) * pre.width + 2 * x + dx + kx,
-            ((o * pre.channels + c) * bundle.kernel + ky) * bundle.kernel + kx,
-        )
-        for o, y, x, c, dy, dx, ky, kx in product(*map(range, post.shape), range(pre.channels), range(2), range(2), k, k)
-    ]
+    k, pre, post, found = range(bundle.kernel), bundle.pre, bundle.post, []
+    for o, y, x, c, dy, dx, ky, kx in product(*map(range, post.shape), range(pre.channels), range(2), range(2), k, k):
+        row, column = 2 * y + dy + ky - bundle.padding, 2 * x + dx + kx - bundle.padding
+        if row in range(pre.height) and column in range(pre.width):
+            to, at = (o * post.height + y) * post.width + x, (c * pre.height + row) * pre.width + column
+            found.append((to, at, ((o * pre.channels + c) * bundle.kernel + ky) * bundle.kernel + kx))
+    return found
 
 
 class ScalarModel:

@@ -172,7 +172,9 @@ CHANNELS = st.integers(17, 80)
 @st.composite
 def wide_nets(draw) -> Spec:
     """Draw 0 to 2 convolutions and 1 or 2 dense layers, with any order, feedback, fine spikes and commits."""
-    hidden = [Conv(draw(CHANNELS), draw(st.integers(1, 3))) for _ in range(draw(st.integers(0, 2)))]
+    hidden = []
+    for kernel in draw(st.lists(st.integers(1, 3), max_size=2)):
+        hidden.append(Conv(draw(CHANNELS), kernel, draw(st.integers(0, (kernel - 1) // 2))))
     dense = [Dense(draw(CHANNELS)) for _ in range(draw(st.integers(0 if hidden else 1, 1)))]
     classes = draw(st.integers(2, 20))
     stages: tuple[Conv | Dense, ...] = (*hidden, *dense, Dense(classes))
@@ -180,7 +182,7 @@ def wide_nets(draw) -> Spec:
     free, nudged = (draw(st.integers(1 << window, (1 << window) + 3)) for _ in range(2))
     halvings = tuple(sorted(draw(st.sets(st.integers(1, free), max_size=2))))
     schedule = Schedule(free, nudged, window, draw(st.integers(0, 2)), draw(st.sampled_from(ORDERS)), halvings)
-    shown = Input(1, draw(st.integers(8, 12)), draw(st.integers(8, 12)), classes)
+    shown = Input(1, draw(st.integers(10, 12)), draw(st.integers(10, 12)), classes)
     spec = Spec("random", stages, schedule, Learning((0.1,) * len(stages)), input=shown)
     return with_fine_spikes(lambda low, high: draw(st.integers(low, high)), spec)
 

@@ -25,9 +25,12 @@ COUNT = int(os.environ.get("NUDGE_NETWORKS", "50"))
 SEEDS = list(dict.fromkeys((*COVER, *range(COUNT))))[:COUNT]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_engines_equal_scalar_loops(seed):
-    case = network_case(seed)
+@pytest.mark.parametrize(
+    ("seed", "padded"),
+    [*((seed, False) for seed in SEEDS), *((seed, True) for seed in range(COUNT // 2))],
+)
+def test_engines_equal_scalar_loops(seed, padded):
+    case = network_case(seed, padded)
     spec, (reference, predictions) = case.spec, case.scalar()
     for engine in ENGINES:
         model, ours = FixedModel(spec, case.settings, case.parameters, engine=engine), []
