@@ -106,7 +106,7 @@ def to_nir(spec: Spec, parameters: Parameters, strict: bool = False) -> "nir.NIR
             flat, shape = True, shape[:1]
             nodes[f"weight_{n}"] = nir.Affine(weight, bias)
         else:
-            nodes[f"weight_{n}"] = nir.Conv2d(bundle.pre.shape[1:], weight, (1, 1), (0, 0), (1, 1), 1, bias)
+            nodes[f"weight_{n}"] = nir.Conv2d(bundle.pre.shape[1:], weight, (1, 1), (bundle.padding,) * 2, (1, 1), 1, bias)
             nodes[f"pool_{n}"] = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
         ones = np.ones(shape, np.float32)
         nodes[f"decoder_{n}"] = nir.LI(ones * 2**spec.schedule.last_shift, ones, 0 * ones)
@@ -237,13 +237,15 @@ def _layer(key: str, node: Any, dimensions: int) -> tuple[np.ndarray, np.ndarray
 def _conv(key: str, node: Any, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return a convolution as a stage. shape: of its weight."""
     channels, _, height, width = shape
-    padding = 0 if isinstance(node.padding, str) and node.padding == "valid" else node.padding
-    _only(key, "padding", padding if isinstance(padding, str) else _pair(key, "padding", padding), (0, 0))
+    if isinstance(node.padding, str):
+        _only(key, "padding", node.padding, "valid")
+    rows, columns = (0, 0) if isinstance(node.padding, str) else _pair(key, "padding", node.padding)
+    _only(key, "padding", (rows, columns), (round(columns),) * 2)
     _only(key, "stride", _pair(key, "stride", node.stride), (1, 1))
     _only(key, "dilation", _pair(key, "dilation", node.dilation), (1, 1))
     _only(key, "groups", _values(key, "groups", node.groups, ordered=True), (1,))
     _only(key, "width of the kernel", width, height)
-    return {"conv": channels, "kernel": height}
+    return {"conv": channels, "kernel": height} | ({"padding": round(columns)} if columns else {})
 
 
 def _only(key: str, what: str, value: Any, allowed: Any) -> None:

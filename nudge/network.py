@@ -271,7 +271,7 @@ class Network:
 def _table(stage: Conv | Dense) -> dict[str, Any]:
     """Return a stage as an entry of a network file."""
     if isinstance(stage, Conv):
-        return {"conv": stage.channels, "kernel": stage.kernel}
+        return {"conv": stage.channels, "kernel": stage.kernel, "padding": stage.padding}
     if isinstance(stage, Dense):
         return {"dense": stage.units}
     raise UsageError(f"a stage must be nudge.Conv or nudge.Dense, not {stage!r}")

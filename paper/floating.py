@@ -17,7 +17,7 @@ from nudge.paper.systems.neuron import Dynamics
 def network(spec: Spec) -> Network:
     """Return the network of `spec`, without its number formats."""
     stages = (
-        Dense(b.post.channels) if b.kind == "dense" else PaddedConv(b.post.channels, b.kernel)
+        Dense(b.post.channels) if b.kind == "dense" else PaddedConv(b.post.channels, b.kernel, b.padding)
         for b in spec.bundles
     )
     return Network(tuple(stages), fold=False, feedback=2.0**-spec.schedule.feedback_shift)

@@ -154,8 +154,8 @@ def image_cycles(config: Config, bundle: Bundle) -> int:
         return config.groups(bundle.post) * bundle.pre.neurons + PixelEngine.latency
     taps = bundle.kernel**2
     rounds = -(-taps // min(config.image_taps, taps))
-    waits = max(rounds - 2, 0) * bundle.post.positions
-    return config.groups(bundle.post) * bundle.pre.channels * (taps + bundle.framed_height * bundle.framed_width + waits + rounds + 10)
+    pixels, waits = bundle.framed_height * bundle.framed_width, max(rounds - 2, 0) * bundle.post.positions
+    return config.groups(bundle.post) * bundle.pre.channels * (taps + pixels + waits + rounds + 10)
 
 
 def update_cycles(config: Config, bundle: Bundle) -> int:

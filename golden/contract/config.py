@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from nudge.plumbing.errors import ConfigError
 
-from .event_units import KERNEL
+from . import event_units
 from .shapes import Bundle, Layer
 from .spec import Spec
 
@@ -70,9 +70,10 @@ class Config:
             if kinds.get(index) != "conv":
                 raise ConfigError(f"events must name conv bundles, not bundle {index} ({kinds.get(index, 'there is none')})")
             bundle = self.spec.bundles[index - 1]
-            if bundle.kernel != KERNEL or bundle.padding:
+            if not event_units.takes(bundle):
+                allowed = f"of kernel {event_units.KERNEL} without padding"
                 what = f"kernel {bundle.kernel}, padding {bundle.padding}"
-                raise ConfigError(f"events must name conv bundles of kernel {KERNEL} without padding, not bundle {index} ({what})")
+                raise ConfigError(f"events must name conv bundles {allowed}, not bundle {index} ({what})")
             rows = (self.groups(bundle.post), 2 * self.groups(bundle.pre))
             if any(passes < 1 or many % passes for passes, many in zip(self.passes, rows, strict=True)):
                 raise ConfigError(f"passes must divide {rows} rows of drives of bundle {index}, not {self.passes}")
@@ -114,7 +115,7 @@ def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Con
     """
     if engines not in ENGINES:
         raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
-    convs = {bundle.index for bundle in spec.bundles if bundle.kind == "conv" and (bundle.kernel, bundle.padding) == (KERNEL, 0)}
+    convs = {bundle.index for bundle in spec.bundles if event_units.takes(bundle)}
     events = convs if engines == "event" else ()
     config = Config(spec, (1,) * len(spec.layers), events=frozenset(events), image_taps=IMAGE_TAPS[engines])
     known = dict(spec.lanes)

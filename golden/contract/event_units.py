@@ -21,6 +21,11 @@ FORWARD_CHANNELS = CANDIDATES // SPOTS
 BACKWARD_CHANNELS = CANDIDATES
 
 
+def takes(bundle: Bundle) -> bool:
+    """Return whether an event-driven engine can process the bundle; if not, it has a line or dense engine."""
+    return bundle.kind == "conv" and bundle.kernel == KERNEL and not bundle.padding
+
+
 def banks(channels: int, of_unit: int) -> int:
     """Return ceil(channels / of_unit), the number of groups of four units."""
     return -(-channels // of_unit)

@@ -188,7 +188,10 @@ def _stage(number: int, value: Any) -> Conv | Dense:
     kernel = stage.get("kernel", Conv.kernel)
     check_whole(f"stage {number}: conv", stage["conv"], 1, MAX_SIZE)
     check_whole(f"stage {number}: kernel", kernel, 1, MAX_KERNEL)
-    return _inside(f"stage {number}", lambda: Conv(stage["conv"], kernel, stage.get("padding", Conv.padding)))
+    try:
+        return Conv(stage["conv"], kernel, stage.get("padding", Conv.padding))
+    except SpecError as error:
+        raise SpecError(f"stage {number}: {error}") from None
 
 
 def _schedule(values: dict[str, Any]) -> Schedule:

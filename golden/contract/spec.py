@@ -105,7 +105,8 @@ class Spec:
                 if not largest:
                     raise SpecError(f"stage {n} can't be a Conv with kernel {stage.kernel}: {below}, nothing is left to pool")
                 raise SpecError(f"stage {n}: kernel must be 1..{largest} ({below}, and 2x2 are pooled), not {stage.kernel}")
-            shapes.append((stage.channels, *((side + frame - stage.kernel + 1) // 2 for side in (height, width))))
+            height, width = ((side + frame - stage.kernel + 1) // 2 for side in (height, width))
+            shapes.append((stage.channels, height, width))
         return shapes
 
     @cached_property
@@ -349,7 +350,7 @@ class Spec:
             schedule["fine"] = list(self.schedule.fine)
         if self.schedule.centred:
             schedule["centred"] = True
-        stages = [[type(s).__name__, {key: x for key, x in asdict(s).items() if (key, x) != ("padding", 0)}] for s in self.stages]
+        stages = [[type(s).__name__, {key: x for key, x in asdict(s).items() if key != "padding" or x}] for s in self.stages]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
         if self.input != Input():
             facts["input"] = asdict(self.input)

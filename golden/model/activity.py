@@ -13,11 +13,11 @@ from torch import Tensor
 from nudge.golden.contract.event_units import (
     BACKWARD_CHANNELS,
     FORWARD_CHANNELS,
-    KERNEL,
     SPOTS,
     backward_place,
     banks,
     forward_place,
+    takes,
 )
 from nudge.golden.contract.shapes import Bundle
 from nudge.golden.contract.spec import Spec
@@ -65,7 +65,7 @@ def count(
     for n, of_layer in spikes.items():
         out.spikes[n] = of_layer.sum((2, 3, 4))
     for bundle in spec.bundles:
-        if bundle.kind == "conv" and (bundle.kernel, bundle.padding) == (KERNEL, 0):
+        if takes(bundle):
             out.forward[bundle.index] = busiest_forward(bundle, spikes[bundle.pre.index])
             out.backward[bundle.index] = busiest_backward(bundle, spikes[bundle.index])
     return out

@@ -32,6 +32,12 @@ def test_there_and_back_predicts_the_same(net, tmp_path):
     assert all(np.array_equal(net.weights[name], back.weights[name]) for name in net.weights)
 
 
+def test_padding_goes_there_and_back():
+    stages = [nudge.Conv(2, 5, 2), nudge.Conv(3, 3), nudge.Conv(2, 3, 1), nudge.Dense(10)]
+    net = nudge.Network(stages, seed=1)
+    assert nudge.Network.from_nir(net.to_nir()).spec.stages == tuple(stages)
+
+
 def test_a_lambda_that_falls_is_said_as_it_ends(net):
     """A decoder's node has the last lambda; the metadata have all of them."""
     schedule = {"free": 16, "nudged": 8, "decay_shift": 0, "halvings": [1, 4]}
@@ -97,12 +103,12 @@ WEIGHT = np.zeros((4, 1, 3, 3))
     ("graph", "says"),
     [
         (
-            lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 1, 1, 1, np.zeros(4))),
-            r"node 'conv': padding must be \(0, 0\), not \(1, 1\)",
+            lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, (0, 1), 1, 1, np.zeros(4))),
+            r"node 'conv': padding must be \(1, 1\), not \(0, 1\)",
         ),
         (
             lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, "same", 1, 1, np.zeros(4))),
-            "node 'conv': padding must be .* not 'same'",
+            "node 'conv': padding must be valid, not 'same'",
         ),
         (
             lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 2, 0, 1, 1, np.zeros(4))),

@@ -172,9 +172,8 @@ CHANNELS = st.integers(17, 80)
 @st.composite
 def wide_nets(draw) -> Spec:
     """Draw 0 to 2 convolutions and 1 or 2 dense layers, with any order, feedback, fine spikes and commits."""
-    hidden = []
-    for kernel in draw(st.lists(st.integers(1, 3), max_size=2)):
-        hidden.append(Conv(draw(CHANNELS), kernel, draw(st.integers(0, (kernel - 1) // 2))))
+    kernels = draw(st.lists(st.integers(1, 3), max_size=2))
+    hidden = [Conv(draw(CHANNELS), kernel, draw(st.integers(0, (kernel - 1) // 2))) for kernel in kernels]
     dense = [Dense(draw(CHANNELS)) for _ in range(draw(st.integers(0 if hidden else 1, 1)))]
     classes = draw(st.integers(2, 20))
     stages: tuple[Conv | Dense, ...] = (*hidden, *dense, Dense(classes))
