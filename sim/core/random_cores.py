@@ -14,10 +14,11 @@ from tests.golden.model.random_nets import DEEP, Case, any_formats, any_spec, de
 SIDE = 9
 
 
-def core_case(seed: int) -> tuple[Config, Case]:
+def core_case(seed: int, padded: bool = False) -> tuple[Config, Case]:
     """Draw a configuration, and a network's parameters, settings and samples.
 
-    One network in four comes from `deep_spec`. The configuration has random lanes, array widths, image taps,
+    padded: convolutions may have padding, and all have line engines. One network in four of the others comes
+    from `deep_spec`. The configuration has random lanes, array widths, image taps,
     passes, shared multipliers and kernel memories.
     """
     random = np.random.default_rng(seed)
@@ -25,12 +26,12 @@ def core_case(seed: int) -> tuple[Config, Case]:
     def choose(low: int, high: int) -> int:
         return int(random.integers(low, high, endpoint=True))
 
-    engines = ENGINES[choose(0, len(ENGINES) - 1)]
-    if choose(0, 3) == 0:
+    engines = "line" if padded else ENGINES[choose(0, len(ENGINES) - 1)]
+    if not padded and choose(0, 3) == 0:
         spec = deep_spec(choose)
         case = random_case(random, spec, DEEP)
     else:
-        spec = replace(any_spec(choose, SIDE, ("odd-even",)), formats=any_formats(choose))
+        spec = replace(any_spec(choose, SIDE, ("odd-even",), padded), formats=any_formats(choose))
         if engines == "event":
             spec = with_events(spec, choose)
         spec = with_fine_spikes(choose, spec)

@@ -194,7 +194,7 @@ BROKEN = [
     (HEAD + "stage = [{conv = 2}, {dense = 10, kernel = 3}]\n", "stage 2: only a conv has a kernel"),
     (HEAD + "stage = [{conv = 2}, {dense = 10, padding = 1}]\n", "stage 2: only a conv has a padding"),
     (HEAD + "stage = [{conv = 2, padding = 2}, {dense = 10}]\n", "stage 1: padding of a Conv must be .* 0..1, not 2"),
-    (HEAD + "stage = [{conv = 2, kernel = 32, padding = 2}, {dense = 10}]\n", "kernel must be 1..31 .layer 0 is 28x28 in a frame of 2"),
+    (HEAD + "stage = [{conv = 2, kernel = 32, padding = 2}, {dense = 10}]\n", "1..31 .layer 0 is 28x28 in a frame of 2"),
     (HEAD + "stage = [{conv = 0}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not 0"),
     (HEAD + "stage = [{conv = 2.0}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not 2.0"),
     (HEAD + "stage = [{conv = true}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not True"),
