@@ -14,8 +14,9 @@ from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.loops import counting
 from nudge.hw.lib.rounding import half_up
 from nudge.hw.lib.saturate import saturated
+from nudge.hw.lib.turns import slice_of
 
-from .commit_memories import READ, Kept, Reading, Widths, Written, slice_of
+from .commit_memories import READ, Kept, Reading, Widths, Written
 from .mean_pass import Means, mean_cycles
 from .totals import total_bits
 from .weight_memory import Walked, WeightMemory, learned

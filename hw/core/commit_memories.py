@@ -10,6 +10,7 @@ from nudge.golden.contract.formats import signed_bits
 from nudge.golden.contract.shapes import Bundle
 from nudge.hw.lib.block_memory import BlockMemory
 from nudge.hw.lib.data_registers import data_registers
+from nudge.hw.lib.turns import slice_of
 
 from .totals import total_bits
 from .weight_memory import WeightMemory
@@ -108,11 +109,3 @@ class Written:
     def take(self, m, values):
         """Shift ``values`` in at the end of the word, towards lane 0."""
         m.d.sync += [lane.eq(value) for lane, value in zip(self.data, [*self.data[len(values) :], *values], strict=True)]
-
-
-def slice_of(word, number, width):
-    """Return slice ``number`` of a word: ``width`` of its lanes."""
-    if word.shape().length == width:
-        return word
-    lanes = data.ArrayLayout(word.shape().elem_shape, width)
-    return data.View(lanes, word.as_value().word_select(number, lanes.size))

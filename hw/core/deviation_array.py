@@ -1,6 +1,6 @@
 """Neuron array of a network with fine spikes; its nudged phases step deviations from the free phase."""
 
-from amaranth.hdl import Cat, Mux, Signal, signed
+from amaranth.hdl import Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.utils import bits_for
 
@@ -13,7 +13,9 @@ from nudge.hw.lib.rounding import clipped, half_up, limited
 from nudge.hw.synapse.interface import SLOTS
 
 from .deviation_sums import DeviationSums
-from .neuron_array import Bank, NeuronArray
+from .encoder import DeviationEncoder
+from .neuron_array import NeuronArray
+from .state_bank import Bank
 
 
 class DeviationArray(NeuronArray):
@@ -41,7 +43,7 @@ class DeviationArray(NeuronArray):
     (docs/arithmetic.md).
     """
 
-    window_sums = DeviationSums
+    encoder, window_sums = DeviationEncoder, DeviationSums
     #: One more register: the last stage compares with both thresholds and clips, which leaves no time for the
     #: routing to engines and block RAM.
     late, latency = 1, NeuronArray.latency + 1
@@ -106,10 +108,11 @@ class DeviationArray(NeuronArray):
         of a zero deviation: in a nudged phase v0 << p and r(v0 << p), in the free phase bias and 0."""
         d3, u3, pull3, _ = super()._decode(m, old, offset, phi, away)
         bias, base = offset
-        f, bits, lanes = self.config.spec.formats, self.one_bits + self.point, range(self.lanes)
+        f = self.config.spec.formats
+        bits = f.state_fraction + self.point
         start3 = data_registers("start3", signed(self.base_bits + self.point), self.lanes)
         before3 = data_registers("before3", bits + 1, self.lanes)
-        for lane in lanes:
+        for lane in range(self.lanes):
             v = Signal(signed(self.base_bits + self.point), name=f"v_{lane}")
             m.d.comb += v.eq((base[lane] + bias[lane]) << self.point)
             m.d.sync += start3[lane].eq(Mux(self.step.nudge, v, bias[lane]))
@@ -122,34 +125,12 @@ class DeviationArray(NeuronArray):
 
     def _xi(self, m, lane, rounded, before):
         """Return xi; in a nudged phase minus ``before``, the xi of a zero deviation."""
-        one, bits = self.config.spec.formats.one, self.one_bits
+        f = self.config.spec.formats
+        one, bits = f.one, f.state_fraction
         whole = Mux(self.step.nudge, clipped(rounded, bits + self.point), clipped(rounded, bits))
         moved = Signal(signed(bits + self.point + 2), name=f"moved_{lane}")
         m.d.comb += moved.eq(whole - before[lane])
         return limited(moved, one)
-
-    def _fire(self, m, xi, u, d):
-        """Fire as in `NeuronArray`; also set `ends`, high in the last step of the free phase."""
-        step, self.ends = self.step, Signal(name="ends")
-        m.d.comb += self.ends.eq(step.sum & step.sum_last & ~step.nudge)
-        return super()._fire(m, xi, u, d)
-
-    def _spike(self, m, lane, weighed, spike):
-        """Set ``spike``, which in nudged phases may be negative; return its value."""
-        f = self.config.spec.formats
-        over, under = Signal(name=f"over_{lane}"), Signal(name=f"under_{lane}")
-        m.d.comb += [over.eq(weighed > f.threshold), under.eq(self.step.nudge & (weighed < -f.threshold))]
-        m.d.comb += spike.eq(Cat(over | under, under))
-        return Mux(over, f.one, Mux(under, -f.one, 0))
-
-    def _left(self, sum_, less):
-        return sum_ - less
-
-    def _next_u(self, m, lane, membrane, weighed, less):
-        """Return U to write back; at the end of the free phase the one with which deviations begin."""
-        left = Signal(signed(len(weighed) + 1), name=f"left_{lane}")
-        m.d.comb += left.eq(weighed - less)
-        return Mux(self.ends, limited(left, self.config.spec.formats.threshold), membrane)
 
 
 def kind_of(config: Config) -> type[NeuronArray]:

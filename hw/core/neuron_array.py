@@ -1,10 +1,8 @@
 """Sigma-delta neuron array: from a layer's drives to membrane potentials, spikes and xi."""
 
-from typing import Any, NamedTuple
-
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from nudge.golden.contract.config import Config
@@ -17,24 +15,26 @@ from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.flow import Flow
 from nudge.hw.lib.rounding import clipped
 from nudge.hw.lib.saturate import saturated
-from nudge.hw.lib.turns import padded, word_of
+from nudge.hw.lib.turns import padded, slice_of, word_of
 from nudge.hw.synapse.interface import SLOTS, Step, drive, spikes_of
 
 from .array_pass import pass_over, staged
+from .encoder import Encoder
 from .interface import annealing, bias_word, label_bits, trace_word, xi_shape
-from .window_sums import WindowSums, readers
+from .state_bank import Bank
+from .window_sums import WindowSums, connect_readers, readers
 
 
 class NeuronArray(wiring.Component):
     """One step of a layer for one of the samples in flight: all words in order, `Config.turns` cycles each.
 
-    With phi in d's LSB, lambda = 2^-k, k' the next step's k, theta = 1/2 and y = 1 for the label, else 0:
+    With phi in d's LSB, lambda = 2^-k and y = 1 for the label, else 0:
 
         d[t+1]   = saturate(d[t] + ((phi[t] - d[t]) >> k))
         nudge[t] = +-beta (y - xi[t]) in the output layer's nudged phases, else 0
         xi[t+1]  = clip(rhu(d[t+1] + bias + nudge[t], `round_shift`), 0, 1)
-        s[t+1]   = U[t] + (xi[t+1] << k) > theta
-        U[t+1]   = U[t] + (xi[t+1] << k) - (xi[t+1] << k') + xi[t+1] - s[t+1]
+
+    `Encoder` computes spikes and U from xi.
 
     With several turns the lanes of a word are processed one part after another, which takes less logic;
     drives and spikes remain whole words. Each sample has its own banks of the state and of all window sums.
@@ -86,8 +86,8 @@ class NeuronArray(wiring.Component):
 
     #: Cycles from the cycle in which a word of drives is taken to its spikes.
     latency = 4
-    #: Class of the submodule that sums xi over the averaging windows.
-    window_sums = WindowSums
+    #: Classes of the encoder of xi, and of the submodule that sums xi over the averaging windows.
+    encoder, window_sums = Encoder, WindowSums
     #: Extra pipeline registers between the last stage and its outputs.
     late = 0
 
@@ -111,8 +111,7 @@ class NeuronArray(wiring.Component):
         self.ahead = 0 if self.output else config.spec.schedule.feedback_shift
         #: Left shift of that sum to d's LSB.
         self.rest = formats.drive_shift - self.ahead
-        #: Layouts of a turn's drives, and of the sums of both sides.
-        self.drives = data.ArrayLayout(signed(layer.phi_bits), self.lanes)
+        #: Layout of a turn's sums of both sides.
         self.both = data.ArrayLayout(signed(layer.phi_bits + self.ahead), self.lanes)
         #: Largest |sum of both sides|, in LSBs of the sum.
         self.phi_most = layer.phi_bound << self.ahead
@@ -124,8 +123,6 @@ class NeuronArray(wiring.Component):
         self.total_bits = formats.decoder_bits + 2
         #: Layout of a turn's working biases.
         self.biases = data.ArrayLayout(signed(formats.bias_bits), self.lanes)
-        #: Width of xi below 1: `state_fraction`.
-        self.one_bits = bits_for(formats.one) - 1
         members = {
             "step": In(Step),
             "start": In(1),
@@ -145,14 +142,14 @@ class NeuronArray(wiring.Component):
         else:
             members |= {"above": In(stream.Signature(drive(config, layer)))}
         super().__init__(members)
+        #: Drive streams of the bundle below and, except in the output layer, of the bundle above.
+        self.sides = [self.below] if self.output else [self.below, self.above]
 
     def elaborate(self, platform):
         m = Module()
         banks = self._banks(m)
         groups = self.config.groups(self.layer)
-        m.submodules.bias = bias_memory = BlockMemory(
-            shape=bias_word(self.config, self.layer)["bias"].shape, depth=groups
-        )
+        m.submodules.bias = bias_memory = BlockMemory(shape=self.bias.payload.bias.shape(), depth=groups)
         bias_read, bias_write = bias_memory.read_port(), bias_memory.write_port()
         m.d.comb += [
             bias_write.addr.eq(self.bias.payload.address),
@@ -160,9 +157,9 @@ class NeuronArray(wiring.Component):
             bias_write.en.eq(self.bias.valid),
         ]
 
-        running, at, group = pass_over(m, self.config, self.layer, self.start, self._sides)
+        running, at, group = pass_over(m, self.config, self.layer, self.start, self.sides)
         for bank in banks:
-            m.d.comb += bank.read.addr.eq(Cat(padded(at.part, self.parts), *bank.of_read))
+            bank.fetch(m, padded(at.part, self.parts))
         m.d.comb += bias_read.addr.eq(group)
 
         # The number at the end of a name is the register's pipeline stage.
@@ -179,12 +176,7 @@ class NeuronArray(wiring.Component):
         fired = at4.valid & ~self.step.idle
         written = data_delay(m, written, self.late)
         for bank in banks:
-            address = Cat(padded(at4.part, self.parts), *bank.of_write)
-            m.d.comb += [
-                bank.write.addr.eq(data_delay(m, address, self.late)),
-                bank.write.data.eq(written),
-                bank.write.en.eq(delay(m, fired if bank.when is None else fired & bank.when, self.late)),
-            ]
+            bank.keep(m, padded(at4.part, self.parts), written, fired, self.late)
         sent = Mux(self.step.idle, 0, word_of(m, self.turns, at4.valid, spikes, "spikes"))
         under_way = [running, at1.valid, at2.valid, at3.valid, *(delay(m, at4.valid, n) for n in range(self.late + 1))]
         m.d.comb += [
@@ -204,19 +196,10 @@ class NeuronArray(wiring.Component):
         of_read, of_write = (self.step.state_read, self.step.slot), (self.step.state_write, self.step.slot)
         return [Bank(states.read_port(), states.write_port(), of_read, of_write, None)]
 
-    def _part_of(self, word, turn, shape):
-        """Return the part of a word that is processed in a turn."""
-        return word if self.turns == 1 else data.View(shape, word.as_value().word_select(turn, shape.size))
-
-    @property
-    def _sides(self):
-        """Drive streams of the bundle below and, except in the output layer, of the bundle above."""
-        return [self.below] if self.output else [self.below, self.above]
-
     def _add_drives(self, m, at):
         """Stage 1: phi = forward + backward drive. Meanwhile the state is read."""
         phi = Signal(self.both, reset_less=True)
-        sides = [self._part_of(side.payload, at.turn, self.drives) for side in self._sides]
+        sides = [slice_of(side.payload, at.turn, self.lanes) for side in self.sides]
         for lane in range(self.lanes):
             both = self._both([side[lane] for side in sides])
             most, why = self.phi_most, "`Layer.phi_bound` is of the sum of both sides"
@@ -234,7 +217,7 @@ class NeuronArray(wiring.Component):
         bias2 = Signal(self.biases, name="bias2", reset_less=True)
         phi2 = Signal.like(phi)
         group1 = Signal.like(group)
-        m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(self._part_of(bias, at.turn, self.biases))]
+        m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(slice_of(bias, at.turn, self.lanes))]
         xi, base2 = self._take_state(m, old2, states)
         away2 = self._away(m, at, group1, xi)
         # In a sample's first sweep these registers are cleared, so its state begins with zeros.
@@ -315,57 +298,20 @@ class NeuronArray(wiring.Component):
         return pull
 
     def _xi(self, m, lane, rounded, before):
-        return clipped(rounded, self.one_bits)
-
-    def _scaled(self, xi):
-        """Return xi << k, which the spike decision adds to U, and the change of U without a spike:
-        (xi << k) - (xi << k') + xi."""
-        schedule = self.config.spec.schedule
-        if not schedule.halvings:
-            return xi << schedule.decay_shift, xi
-        scaled = chosen(self.annealing.halved, [xi << k for k in schedule.shifts])
-        # At a halving k' = k + 1, so (xi << k) - (xi << k') = -(xi << k).
-        return scaled, xi - Mux(self.annealing.falls, scaled, 0)
+        return clipped(rounded, self.config.spec.formats.state_fraction)
 
     def _fire(self, m, xi, u, d):
         """Compute spikes, membrane potentials and the state to write back, from the registers of stage 4."""
-        spec, lanes, spike_bits = self.config.spec, self.lanes, self.config.spec.spike_bits
-        bits = spec.membrane_bits + spec.schedule.last_shift + spike_bits
+        lanes, spike_bits, encoder = self.lanes, self.config.spec.spike_bits, self.encoder(m, self)
         spikes, written = Signal(spike_bits * lanes), Signal(self.state, name="written")
-        membranes = [Signal(signed(spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)]
+        membranes = [Signal(signed(self.config.spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)]
         for lane in range(lanes):
-            weighed, sum_ = Signal(signed(bits), name=f"weighed_{lane}"), Signal(signed(bits), name=f"sum_{lane}")
-            scaled, kept = self._scaled(xi[lane])
-            most = spec.formats.one << spec.schedule.last_shift
-            for target, term in ((weighed, scaled), (sum_, kept)):
-                low, high = spec.membrane_low - most, spec.membrane_high + most
-                m.d.comb += bounded(target, u[lane] + term, low, high, "|xi| is at most 1")
             spike = spikes.word_select(lane, spike_bits)
-            less = self._spike(m, lane, weighed, spike)
-            low, high, why = spec.membrane_low, spec.membrane_high, "`Spec.membrane_low`, `membrane_high`"
-            m.d.comb += bounded(membranes[lane], self._left(sum_, less), low, high, why)
-            kept_u = self._next_u(m, lane, membranes[lane], weighed, less)
-            m.d.comb += [written[lane].d.eq(d[lane]), written[lane].u.eq(kept_u)]
+            kept = encoder.fire(m, lane, xi[lane], u[lane], spike, membranes[lane])
+            m.d.comb += [written[lane].d.eq(d[lane]), written[lane].u.eq(kept)]
             if self.output:
                 m.d.comb += written[lane].xi.eq(xi[lane])
         return spikes, membranes, written
-
-    def _spike(self, m, lane, weighed, spike):
-        """Set ``spike`` if U + (xi << k) > theta; return the amount that a spike subtracts, in units of 1."""
-        # The threshold is a power of two, so bits are tested instead of a comparison.
-        one_bits = self.one_bits
-        half = weighed[one_bits - 1] & weighed[: one_bits - 1].any()
-        over = (weighed >> one_bits).any() | half
-        m.d.comb += spike.eq(~weighed[-1] & over)
-        return spike
-
-    def _left(self, sum_, less):
-        """Return ``sum_`` after the spike. It subtracts 1 (``less``), so the low bits stay as they are."""
-        return Cat(sum_[: self.one_bits], (sum_ >> self.one_bits) - less)
-
-    def _next_u(self, m, lane, membrane, weighed, less):
-        """Return the membrane potential to write back."""
-        return membrane
 
     def _count_spikes(self, m, valid, spikes):
         """Count the layer's spikes, in two pipeline stages."""
@@ -380,12 +326,7 @@ class NeuronArray(wiring.Component):
         m.d.comb += [window.step.eq(self.step), window.coming.eq(coming.part), window.valid.eq(valid)]
         m.d.comb += [getattr(window, name).eq(getattr(at, name)) for name in ("part", "word", "last")]
         m.d.comb += [to.eq(state) for to, state in zip(window.xi, xi, strict=True)]
-        for name, member in readers(self.config, self.layer).items():
-            inner, outer = getattr(window, name), getattr(self, name)
-            if member.is_signature:
-                connect(m, inner, flipped(outer))
-            else:
-                m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        connect_readers(m, window, self)
 
     def _trace(self, m, at, valid, d, xi, membranes, spikes):
         """Drive the trace port, for benches."""
@@ -398,16 +339,3 @@ class NeuronArray(wiring.Component):
         ]
         for name, values in (("d", d), ("xi", xi), ("u", membranes)):
             m.d.comb += trace[name].eq(word_of(m, self.turns, at.valid, Cat(values), f"trace_{name}"))
-
-
-class Bank(NamedTuple):
-    """Ports of a state memory, and the address bits that select its banks."""
-
-    read: Any
-    write: Any
-    #: Bank bits above the part number in the read address.
-    of_read: tuple[Any, ...]
-    #: Bank bits above the part number in the write address.
-    of_write: tuple[Any, ...]
-    #: Condition under which it is written; None: in each step.
-    when: Any

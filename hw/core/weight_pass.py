@@ -11,8 +11,9 @@ from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.loops import counting
 from nudge.hw.lib.rounding import half_up
 from nudge.hw.lib.saturate import saturated
+from nudge.hw.lib.turns import slice_of
 
-from .commit_memories import Kept, Widths, slice_of
+from .commit_memories import Kept, Widths
 from .weight_memory import WeightMemory
 
 #: Cycles of a slice of weights: each lane has one multiplier for the three products c B, c w' and c' w'.

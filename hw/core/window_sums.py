@@ -4,7 +4,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
 from nudge.golden.contract.config import Config
@@ -45,6 +45,16 @@ def readers(config: Config, layer: Layer) -> dict[str, Any]:
     elif config.spec.schedule.centred:
         members |= {"read": Out(Flow(sums))}
     return members
+
+
+def connect_readers(m, window, array):
+    """Connect the `readers` of the window sums with those of their array, of which they are a submodule."""
+    for name, member in readers(array.config, array.layer).items():
+        inner, outer = getattr(window, name), getattr(array, name)
+        if member.is_signature:
+            connect(m, inner, flipped(outer))
+        else:
+            m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
 
 
 class WindowSums(wiring.Component):

@@ -1,12 +1,21 @@
 """Words whose lanes are processed in several turns, a part in each; word addresses in banked memories."""
 
 from amaranth.hdl import Cat, Const, Signal
+from amaranth.lib import data
 from amaranth.utils import bits_for
 
 
 def padded(number, count):
     """``number``, zero-extended to the address width of ``count`` words, so that a bank fits above it."""
     return Cat(number, Const(0, bits_for(count - 1) - len(number)))
+
+
+def slice_of(word, number, width):
+    """Return slice ``number`` of a word: ``width`` of its lanes."""
+    if word.shape().length == width:
+        return word
+    lanes = data.ArrayLayout(word.shape().elem_shape, width)
+    return data.View(lanes, word.as_value().word_select(number, lanes.size))
 
 
 def word_of(m, turns, valid, part, name):

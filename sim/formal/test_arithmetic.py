@@ -57,9 +57,9 @@ def test_neuron_array(number, config):
     m.d.comb += Assert(lowest(k + falls) >= spec.membrane_low)
     m.d.comb += Assert(~dut.trace.valid | (now.xi[0] <= f.one))
     phi = data.View(dut.both, opened["phi2"])[0]
-    both = data.View(dut.drives, dut.below.payload.as_value())[0]
+    both = dut.below.payload[0]
     if not dut.output:
-        both = (both << spec.schedule.feedback_shift) + data.View(dut.drives, dut.above.payload.as_value())[0]
+        both = (both << spec.schedule.feedback_shift) + dut.above.payload[0]
     # phi is as wide as the bound of both drives' sum, which arbitrary drives exceed: compare its bits
     m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, both)[: dut.both.size]))
     exact, total, rounded = (opened[f"{name}_0"] for name in ("exact", "total", "rounded"))
@@ -102,11 +102,11 @@ def test_deviation_array(number):
     m.d.comb += Assert(ends == (dut.step.sum & dut.step.sum_last & ~nudge))
     m.d.comb += Assert(~ends | ((written.u >= -f.threshold) & (written.u <= f.threshold)))
     phi = data.View(dut.both, opened["phi2"])[0]
-    below = data.View(dut.drives, dut.below.payload.as_value())[0]
+    below = dut.below.payload[0]
     (free_below, free_above), (there, back) = dut.shifts
     terms = [Mux(nudge, 0 if number == 1 else below << there, below << free_below)]
     if not dut.output:
-        above = data.View(dut.drives, dut.above.payload.as_value())[0]
+        above = dut.above.payload[0]
         terms.append(Mux(nudge, above << back, above << free_above))
     # phi is as wide as the bound of both drives' sum, which arbitrary drives exceed: compare its bits
     m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, sum(terms[1:], terms[0]))[: dut.both.size]))
