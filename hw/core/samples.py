@@ -1,6 +1,6 @@
-"""The sequencer's bookkeeping: counters of samples by stage, and the registers of a slot."""
+"""The sequencer's bookkeeping: counters of samples by stage; a slot's registers, and how they advance."""
 
-from amaranth.hdl import Array, Mux, Signal
+from amaranth.hdl import Array, Cat, Mux, Signal
 from amaranth.utils import bits_for
 
 from nudge.golden.contract.schedule import MAX_STEPS
@@ -62,6 +62,7 @@ class Slot:
         def flag(name):
             return Signal(name=f"{name}_{number}")
 
+        self.halvings = halvings
         #: `active`: a sample steps. `training`: it has both nudged phases.
         self.active, self.training = flag("active"), flag("training")
         #: The phase: free if neither is high; `nudged` in both nudged phases; `negative` in the -beta phase.
@@ -81,3 +82,28 @@ class Slot:
         self.ended, self.leaving = flag("ended"), flag("leaving")
         #: The update of the slot's previous sample, which reads the sums of this slot, isn't over.
         self.unlearned = flag("unlearned")
+
+    def compare(self, m, free_steps, nudged_steps):
+        """Drive ``steps``, ``last`` and ``falls``. The arguments: sweeps of the free and of a nudged phase."""
+        m.d.comb += self.steps.eq(Mux(self.nudged, nudged_steps, free_steps))
+        m.d.comb += self.last.eq(self.count == self.steps - 1)
+        if self.halvings:
+            halves_next = Cat(self.count == at - 1 for at in self.halvings).any()
+            m.d.comb += self.falls.eq(~self.nudged & ~self.last & halves_next)
+
+    def end_sweep(self, m):
+        """Go on to the next sweep, else to the next phase, else to the sample's end."""
+        m.d.sync += self.count.eq(self.count + 1)
+        if self.halvings:
+            with m.If(self.falls):
+                m.d.sync += self.halved.eq(self.halved + 1)
+        with m.If(self.last):
+            m.d.sync += self.count.eq(0)
+            with m.If(self.nudged):
+                m.d.sync += [self.negative.eq(~self.negative), self.nudged.eq(~self.negative)]
+            with m.Else():
+                m.d.sync += [self.unpredicted.eq(1), self.nudged.eq(self.training)]
+            with m.If(self.negative | ~self.training):
+                m.d.sync += [self.active.eq(0), self.ended.eq(1)]
+                if self.halvings:
+                    m.d.sync += self.halved.eq(0)

@@ -199,31 +199,10 @@ class Sequencer(wiring.Component):
                     m.next = "STEP"
                     for n, slot in enumerate(slots):
                         with m.If(slot.active & (turn != n)):
-                            self._swept(m, slot)
+                            slot.end_sweep(m)
         for slot in slots:
-            m.d.comb += slot.steps.eq(Mux(slot.nudged, self.nudged_steps, self.free_steps))
-            m.d.comb += slot.last.eq(slot.count == slot.steps - 1)
-            if halvings := self.config.spec.schedule.halvings:
-                halves_next = Cat(slot.count == at - 1 for at in halvings).any()
-                m.d.comb += slot.falls.eq(~slot.nudged & ~slot.last & halves_next)
+            slot.compare(m, self.free_steps, self.nudged_steps)
         return turn, beginning, stalled
-
-    def _swept(self, m, slot):
-        """Advance a slot after a sweep: to the next sweep, else the next phase, else the sample's end."""
-        m.d.sync += slot.count.eq(slot.count + 1)
-        if self.config.spec.schedule.halvings:
-            with m.If(slot.falls):
-                m.d.sync += slot.halved.eq(slot.halved + 1)
-        with m.If(slot.last):
-            m.d.sync += slot.count.eq(0)
-            with m.If(slot.nudged):
-                m.d.sync += [slot.negative.eq(~slot.negative), slot.nudged.eq(~slot.negative)]
-            with m.Else():
-                m.d.sync += [slot.unpredicted.eq(1), slot.nudged.eq(slot.training)]
-            with m.If(slot.negative | ~slot.training):
-                m.d.sync += [slot.active.eq(0), slot.ended.eq(1)]
-                if self.config.spec.schedule.halvings:
-                    m.d.sync += slot.halved.eq(0)
 
     def _describe(self, m, slots, turn, beginning):
         """Drive ``step`` and the outputs that are stable with it, one cycle after the slot registers."""
