@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -27,6 +27,7 @@ from nudge.golden.contract.protocol import (
 )
 
 from .interface import Answer, Executor, SampleExecutor, request_shape
+from .sequence import SequenceState, Stored
 
 #: Executors by name, with the commands that each executes.
 EXECUTORS: dict[str, tuple[Command, ...]] = {
@@ -40,14 +41,6 @@ STORED_EXECUTORS: dict[str, tuple[Command, ...]] = {
     "records": (Command.STORE, Command.STORE_DIGEST),
     "stored": (Command.TRAIN_STORED, Command.INFER_STORED),
 }
-
-
-class Stored(data.Struct):
-    """A stored answer, except its payload, which is in the framer's memory."""
-
-    command: 8
-    status: Status
-    length: range(ANSWER_PAYLOAD + 1)
 
 
 class Decoder(wiring.Component):
@@ -167,12 +160,7 @@ class Decoder(wiring.Component):
         why = self._legal(m)
 
         state = SequenceState(self.window, self.most_taken)
-        m.d.comb += [
-            state.hello.eq(request.command == Command.HELLO),
-            state.age.eq(state.upcoming - 1 - request.sequence),
-            state.answered.eq(request.sequence),
-            state.slot.eq(state.answered[: len(state.slot)]),
-        ]
+        state.compare(m, request)
         m.submodules.stored = stored = Memory(shape=Stored, depth=self.window, init=[])
         store, recall = stored.write_port(), stored.read_port(domain="comb")
         m.d.comb += [store.addr.eq(state.slot), recall.addr.eq(state.slot)]
@@ -265,9 +253,7 @@ class Decoder(wiring.Component):
     def _count(self, m, state):
         """Counts the current request as executed, and releases its frame buffer."""
         m.d.comb += self.i.ready.eq(1)
-        m.d.sync += state.upcoming.eq(self.i.payload.sequence + 1)
-        more = Mux(state.executed == self.window, self.window, state.executed + 1)
-        m.d.sync += state.executed.eq(Mux(state.hello, 1, more))
+        state.count(m, self.i.payload)
 
     def _check(self, m, why, state, outcome):
         """Sends a finished sample's answer, if there is one; else checks the frame, except its number."""
@@ -340,26 +326,6 @@ class Decoder(wiring.Component):
             with m.If(outcome.done):
                 m.d.sync += state.taken.eq(state.taken - 1)
                 self._reply(m, state, recalled.command, recalled.status, recalled.length)
-
-
-class SequenceState:
-    """The sequence number of the current frame, compared with those executed."""
-
-    def __init__(self, window: int, most_taken: int):
-        self.hello = Signal()
-        #: Sequence number of the answer: the current frame's, or a taken sample's.
-        self.answered = Signal(8)
-        #: Its answer slot.
-        self.slot = Signal(range(window))
-        #: Sequence number of the next request.
-        self.upcoming = Signal(8)
-        #: Requests executed since HELLO, HELLO included, at most `window`.
-        self.executed = Signal(range(window + 1))
-        #: Distance of the frame's number behind the number executed last, mod 256.
-        self.age = Signal(8)
-        #: Samples taken and not answered. Theirs are the last numbers before `upcoming`, because no other
-        #: request is executed meanwhile.
-        self.taken = Signal(range(most_taken + 1))
 
 
 class Outcome:
