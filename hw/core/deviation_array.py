@@ -103,11 +103,9 @@ class DeviationArray(NeuronArray):
         moved = [Mux(begins, 0, neuron.xi >> self.point) for neuron in deviation]
         return [neuron.xi + by for neuron, by in zip(free, moved, strict=True)], base2
 
-    def _decode(self, m, old, offset, phi, away):
-        """Stage 3: d, U and nudge, as in `NeuronArray`. Also return the term to which d is added and the xi
-        of a zero deviation: in a nudged phase v0 << p and r(v0 << p), in the free phase bias and 0."""
-        d3, u3, pull3, _ = super()._decode(m, old, offset, phi, away)
-        bias, base = offset
+    def _offset(self, m, bias, base):
+        """Stage 3: return the term to which d is added and the xi of a zero deviation: in a nudged phase
+        v0 << p and r(v0 << p), in the free phase bias and 0."""
         f = self.config.spec.formats
         bits = f.state_fraction + self.point
         start3 = data_registers("start3", signed(self.base_bits + self.point), self.lanes)
@@ -117,7 +115,7 @@ class DeviationArray(NeuronArray):
             m.d.comb += v.eq((base[lane] + bias[lane]) << self.point)
             m.d.sync += start3[lane].eq(Mux(self.step.nudge, v, bias[lane]))
             m.d.sync += before3[lane].eq(Mux(self.step.nudge, clipped(half_up(v, f.round_shift), bits), 0))
-        return d3, u3, pull3, (start3, before3)
+        return start3, before3
 
     def _nudge(self, pull):
         # `pull` is 0 in the free phase.

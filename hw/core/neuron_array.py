@@ -168,7 +168,8 @@ class NeuronArray(wiring.Component):
         at2 = staged(m, 2, at1, self.turns)
         old2, offset2, phi2, away2 = self._load(m, at1, group, phi1, [bank.read.data for bank in banks], bias_read.data)
         at3 = staged(m, 3, at2, self.turns)
-        d3, u3, pull3, offset3 = self._decode(m, old2, offset2, phi2, away2)
+        offset3 = self._offset(m, *offset2)
+        d3, u3, pull3 = self._decode(m, old2, phi2, away2)
         at4 = staged(m, 4, at3, self.turns)
         xi4, u4, d4 = self._integrate(m, d3, u3, pull3, offset3)
 
@@ -247,9 +248,15 @@ class NeuronArray(wiring.Component):
             m.d.sync += bounded(away2[lane], way, -most, most, "xi is 0..1, or -1 LSB where a deviation was floored")
         return away2
 
-    def _decode(self, m, old, offset, phi, away):
-        """Stage 3: d[t+1] = saturate(d[t] + ((phi - d[t]) >> k)), and the output layer's nudge. Return d, U,
-        nudge, and the pair (term to which d is added, xi of a zero deviation or None)."""
+    def _offset(self, m, bias, base):
+        """Stage 3: return the term to which d is added, and the xi of a zero deviation or None."""
+        bias3 = Signal.like(bias)
+        m.d.sync += bias3.eq(bias)
+        return bias3, None
+
+    def _decode(self, m, old, phi, away):
+        """Stage 3: d[t+1] = saturate(d[t] + ((phi - d[t]) >> k)), and the output layer's nudge. Return d, U
+        and nudge."""
         spec, lanes = self.config.spec, self.lanes
         f, k = spec.formats, spec.schedule.decay_shift
         annealed, most = spec.schedule.halvings, self.most
@@ -257,9 +264,6 @@ class NeuronArray(wiring.Component):
         d3 = data_registers("d3", d, lanes)
         u3 = data_registers("u3", u, lanes)
         pull3 = data_registers("pull3", d, lanes)
-        bias, _ = offset
-        bias3 = Signal.like(bias)
-        m.d.sync += bias3.eq(bias)
         for lane in range(lanes):
             exact = Signal(signed(self.exact_bits), name=f"exact_{lane}")
             # d + ((phi - d) >> k) = (phi + (d << k) - d) >> k: saves an adder if k = 1.
@@ -275,7 +279,7 @@ class NeuronArray(wiring.Component):
             if self.output:
                 pull = (away[lane] * self.beta) >> f.nudge_shift
                 m.d.sync += pull3[lane].eq(Mux(self.step.nudge, pull, 0))
-        return d3, u3, pull3, (bias3, None)
+        return d3, u3, pull3
 
     def _integrate(self, m, d, u, pull, offset):
         """Stage 4: xi = clip(rhu(d + bias + nudge), 0, 1). Meanwhile the window sums are read."""
