@@ -1,10 +1,14 @@
-"""Registers of a board: addresses, access, ranges, and lookup by name, address or block."""
+"""Registers of a board: addresses, access, ranges, lookup by name, address or block; values of rates and beta."""
 
 import enum
 from dataclasses import dataclass
 
+from nudge.plumbing.errors import SpecError
+
 from .config import MAX_BUNDLES
+from .formats import Formats
 from .messages import Status
+from .shapes import Bundle
 from .spec import Spec
 
 
@@ -69,7 +73,7 @@ def registers(spec: Spec, stores: bool = False) -> tuple[Register, ...]:
         Register("scratch", 0x00, rw, "any value; for link tests"),
         Register("free_steps", 0x01, rw, "steps of the free phase", *steps, schedule.free),
         Register("nudged_steps", 0x02, rw, "steps of each nudged phase", *steps, schedule.nudged),
-        Register("beta", 0x03, rw, "beta, LSB 2^-8", f.beta_range[0], f.beta_range[-1], spec.beta(spec.learning.beta)),
+        Register("beta", 0x03, rw, "beta, LSB 2^-8", f.beta_range[0], f.beta_range[-1], beta_register(f, spec.learning.beta)),
         Register("batch", 0x04, rw, "TRAIN is refused beyond this many pending samples", 1, f.max_batch, f.max_batch),
         Register("clear", 0x05, Access.ACTION, "1 clears all counters but `pending`", 1, 1),
     ]
@@ -121,6 +125,46 @@ def registers_by_name(spec: Spec, stores: bool = False) -> dict[str, Register]:
 def registers_by_address(spec: Spec, stores: bool = False) -> dict[int, Register]:
     """Return the register map as address -> register, in order of address."""
     return {register.address: register for register in registers(spec, stores)}
+
+
+def rate_scale(spec: Spec, bundle: Bundle) -> float:
+    """Return the factor of g besides the learning rate, 2^(feedback_shift * layers above - point).
+
+    The nudge loses 2^-feedback_shift in each layer that it passes, and sums of fine spikes are in units of
+    2^-point.
+    """
+    above = len(spec.stages) - bundle.index
+    point = spec.schedule.fine[bundle.index - 1] if spec.schedule.fine else 0
+    return 2.0 ** (spec.schedule.feedback_shift * above - point)
+
+
+def rate_register(spec: Spec, bundle: Bundle, *, lr: float, beta: float, batch: int) -> int:
+    """Return the register value of a learning rate, in LSBs of 2^-18, rounded to nearest:
+
+        register = lr / (2 beta batch) * rate_scale(spec, bundle)
+
+    Raises `SpecError` outside the register's range, or if a rate above 0 becomes 0.
+    """
+    top = spec.formats.rate_range[-1]
+    unit = rate_scale(spec, bundle) * (1 << spec.formats.rate_fraction)
+    exact = lr / (2 * beta * batch) * unit
+    value = round(exact) if 0 <= exact <= 2 * top else -1  # nan fails this comparison too
+    if not 0 <= value <= top or (lr > 0 and value == 0):
+        low, high = (x * 2 * beta * batch / unit for x in (0.5, top))
+        raise SpecError(
+            f"bundle {bundle.index}: learning rate must be 0 or {low:.6g}..{high:.6g} at beta {beta:g}, batch {batch}, "
+            f"not {lr:g}"
+        )
+    return value
+
+
+def beta_register(formats: Formats, beta: float) -> int:
+    """Return the register value of beta in LSBs of 2^-8, rounded to nearest."""
+    one, known = 1 << formats.beta_fraction, formats.beta_range
+    value = round(beta * one) if 0 <= beta <= known[-1] else 0  # nan and inf fail this comparison too
+    if value not in known:
+        raise SpecError(f"beta must be {known[0] / one:g}..{known[-1] / one:g}, not {beta:g}")
+    return value
 
 
 #: Registers that describe how the bitstream was built, in register order; all 0 in simulation.

@@ -1,6 +1,7 @@
 """Stages, as a network file lists them, and the layers and bundles that follow from them."""
 
 import reprlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nudge.plumbing.errors import SpecError
@@ -76,6 +77,38 @@ class Dense:
 
     def __post_init__(self) -> None:
         check_whole("units of a Dense", self.units, 1)
+
+
+def shapes_of(shown: Input, stages: Sequence[Conv | Dense]) -> list[tuple[int, int, int]]:
+    """Return (channels, height, width) of the image and of the layers that the stages make of it.
+
+    Raises `SpecError` unless each stage fits the layer below it, and the last one the classes.
+    """
+    for n, stage in enumerate(stages, start=1):
+        if not isinstance(stage, Conv | Dense):
+            raise SpecError(f"stage {n} must be Conv or Dense, not {reprlib.repr(stage)}")
+    if not stages or not isinstance(stages[-1], Dense):
+        raise SpecError("the last stage must be Dense")
+    if stages[-1].units != shown.classes:
+        raise SpecError(f"the last stage must have {shown.classes} units, one for each class, not {stages[-1].units}")
+    kinds = [isinstance(stage, Dense) for stage in stages]
+    if kinds != sorted(kinds):
+        raise SpecError("Conv stages must come before Dense stages")
+    shapes = [shown.shape]
+    for n, stage in enumerate(stages, start=1):
+        _, height, width = shapes[-1]
+        if isinstance(stage, Dense):
+            shapes.append((stage.units, 1, 1))
+            continue
+        frame = 2 * stage.padding
+        largest = min(height, width) + frame - 1
+        if stage.kernel > largest:
+            below = f"layer {n - 1} is {height}x{width}" + (f" in a frame of {stage.padding}" if frame else "")
+            if not largest:
+                raise SpecError(f"stage {n} can't be a Conv with kernel {stage.kernel}: {below}, nothing is left to pool")
+            raise SpecError(f"stage {n}: kernel must be 1..{largest} ({below}, and 2x2 are pooled), not {stage.kernel}")
+        shapes.append((stage.channels, *((side + frame - stage.kernel + 1) // 2 for side in (height, width))))
+    return shapes
 
 
 @dataclass(frozen=True)

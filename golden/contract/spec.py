@@ -5,7 +5,6 @@ are in `golden.contract.formats`, shapes in `golden.contract.shapes`, steps in `
 """
 
 import json
-import reprlib
 import zlib
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -16,7 +15,7 @@ from nudge.plumbing.errors import SpecError
 from .formats import Formats, signed_bits
 from .lanes import Lanes
 from .schedule import FOLLOW, Schedule, turns
-from .shapes import Bundle, Conv, Dense, Input, Layer
+from .shapes import Bundle, Conv, Dense, Input, Layer, shapes_of
 
 
 @dataclass(frozen=True)
@@ -57,21 +56,11 @@ class Spec:
     input: Input = field(default_factory=Input)
 
     def __post_init__(self) -> None:
-        for n, stage in enumerate(self.stages, start=1):
-            if not isinstance(stage, Conv | Dense):
-                raise SpecError(f"stage {n} must be Conv or Dense, not {reprlib.repr(stage)}")
-        if not self.stages or not isinstance(self.stages[-1], Dense):
-            raise SpecError("the last stage must be Dense")
-        if self.stages[-1].units != self.classes:
-            raise SpecError(f"the last stage must have {self.classes} units, one for each class, not {self.stages[-1].units}")
-        kinds = [isinstance(stage, Dense) for stage in self.stages]
-        if kinds != sorted(kinds):
-            raise SpecError("Conv stages must come before Dense stages")
+        self._shapes  # raises if the stages don't fit
         for name in ("rates", "bias_rates"):
             rates = getattr(self.learning, name)
             if rates is not None and len(rates) != len(self.stages):
                 raise SpecError(f"learning.{name} must have {len(self.stages)} entries, not {len(rates)}")
-        self._shapes  # raises if a kernel does not fit
         self._check_shifts()
 
     def _check_shifts(self) -> None:
@@ -92,22 +81,7 @@ class Spec:
     @cached_property
     def _shapes(self) -> list[tuple[int, int, int]]:
         """(channels, height, width) of layers 0 to N."""
-        shapes = [self.input.shape]
-        for n, stage in enumerate(self.stages, start=1):
-            _, height, width = shapes[-1]
-            if isinstance(stage, Dense):
-                shapes.append((stage.units, 1, 1))
-                continue
-            frame = 2 * stage.padding
-            largest = min(height, width) + frame - 1
-            if stage.kernel > largest:
-                below = f"layer {n - 1} is {height}x{width}" + (f" in a frame of {stage.padding}" if frame else "")
-                if not largest:
-                    raise SpecError(f"stage {n} can't be a Conv with kernel {stage.kernel}: {below}, nothing is left to pool")
-                raise SpecError(f"stage {n}: kernel must be 1..{largest} ({below}, and 2x2 are pooled), not {stage.kernel}")
-            height, width = ((side + frame - stage.kernel + 1) // 2 for side in (height, width))
-            shapes.append((stage.channels, height, width))
-        return shapes
+        return shapes_of(self.input, self.stages)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -355,40 +329,3 @@ class Spec:
         if self.input != Input():
             facts["input"] = asdict(self.input)
         return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
-
-    def rate_scale(self, bundle: Bundle) -> float:
-        """Return the factor of g besides the learning rate, 2^(feedback_shift * layers above - point).
-
-        The nudge loses 2^-feedback_shift in each layer that it passes, and sums of fine spikes are in units
-        of 2^-point.
-        """
-        above = len(self.stages) - bundle.index
-        point = self.schedule.fine[bundle.index - 1] if self.schedule.fine else 0
-        return 2.0 ** (self.schedule.feedback_shift * above - point)
-
-    def rate(self, bundle: Bundle, *, lr: float, beta: float, batch: int) -> int:
-        """Return the register value of a learning rate, in LSBs of 2^-18, rounded to nearest:
-
-            register = lr / (2 beta batch) * rate_scale(bundle)
-
-        Raises `SpecError` outside the register's range, or if a rate above 0 becomes 0.
-        """
-        top = self.formats.rate_range[-1]
-        unit = self.rate_scale(bundle) * (1 << self.formats.rate_fraction)
-        exact = lr / (2 * beta * batch) * unit
-        value = round(exact) if 0 <= exact <= 2 * top else -1  # nan fails this comparison too
-        if not 0 <= value <= top or (lr > 0 and value == 0):
-            low, high = (x * 2 * beta * batch / unit for x in (0.5, top))
-            raise SpecError(
-                f"bundle {bundle.index}: learning rate must be 0 or {low:.6g}..{high:.6g} at beta {beta:g}, batch {batch}, "
-                f"not {lr:g}"
-            )
-        return value
-
-    def beta(self, beta: float) -> int:
-        """Return the register value of beta in LSBs of 2^-8, rounded to nearest."""
-        one, known = 1 << self.formats.beta_fraction, self.formats.beta_range
-        value = round(beta * one) if 0 <= beta <= known[-1] else 0  # nan and inf fail this comparison too
-        if value not in known:
-            raise SpecError(f"beta must be {known[0] / one:g}..{known[-1] / one:g}, not {beta:g}")
-        return value

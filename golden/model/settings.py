@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nudge.golden.contract.registers import beta_register, rate_register, rate_scale
 from nudge.golden.contract.shapes import Bundle
 from nudge.golden.contract.spec import Learning, Spec
 from nudge.plumbing.errors import ModelError
@@ -39,8 +40,8 @@ class Settings:
         lsb = 2 * learning.beta * learning.batch / (1 << spec.formats.rate_fraction)
 
         def register(bundle: Bundle, lr: float) -> int:
-            now = max(lr * learning.decay**epoch, min(lr, lsb / spec.rate_scale(bundle)))
-            return spec.rate(bundle, lr=now, beta=learning.beta, batch=learning.batch)
+            now = max(lr * learning.decay**epoch, min(lr, lsb / rate_scale(spec, bundle)))
+            return rate_register(spec, bundle, lr=now, beta=learning.beta, batch=learning.batch)
 
         def registers(rates: tuple[float, ...]) -> tuple[int, ...]:
             return tuple(register(*each) for each in zip(spec.bundles, rates, strict=True))
@@ -48,7 +49,7 @@ class Settings:
         return cls(
             spec.schedule.free if free is None else free,
             spec.schedule.nudged if nudged is None else nudged,
-            spec.beta(learning.beta),
+            beta_register(spec.formats, learning.beta),
             registers(learning.rates),
             registers(learning.rates if learning.bias_rates is None else learning.bias_rates),
         )

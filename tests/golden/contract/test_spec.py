@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nudge.golden.contract.formats import Formats
 from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.registers import rate_register, rate_scale
 from nudge.golden.contract.schedule import MAX_STEPS, Schedule
 from nudge.golden.contract.shapes import Conv, Dense
 from nudge.golden.contract.spec import CLASSES, IMAGE_SIDE, Learning, Spec
@@ -153,8 +154,8 @@ def test_shifts_and_rates_of_fine_spikes():
     assert [spec.drive_shifts(n) for n in (1, 2, 3, 4)] == [(3, 1)] * 4
     # layer 2 has spikes of 2^-7 from below and of 2^-2 from above, in units of 2^-5
     assert spec.drive_shifts(2, deviating=True) == (3 + 5 - 7, 3 + 5 - 2 - 2)
-    assert [spec.rate_scale(bundle) for bundle in spec.bundles] == [2.0 ** (6 - 7), 2.0 ** (4 - 5), 2.0 ** (2 - 2), 2.0**-1]
-    ours, plain = (x.rate(x.bundles[0], lr=0.1, beta=0.5, batch=16) for x in (spec, SMALL))
+    assert [rate_scale(spec, bundle) for bundle in spec.bundles] == [2.0 ** (6 - 7), 2.0 ** (4 - 5), 2.0 ** (2 - 2), 2.0**-1]
+    ours, plain = (rate_register(x, x.bundles[0], lr=0.1, beta=0.5, batch=16) for x in (spec, SMALL))
     assert ours == round(plain / 2)
     assert (spec.membrane_low, spec.membrane_high) == (SMALL.membrane_low, -SMALL.membrane_low)
     assert len({SMALL.identity, spec.identity, weak(2).identity, weak(2, (7, 5, 2, 2)).identity}) == 4

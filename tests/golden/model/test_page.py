@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from nudge.golden.contract import schedule
 from nudge.golden.contract.formats import Formats
 from nudge.golden.contract.network_file import FORMATS
+from nudge.golden.contract.registers import rate_scale
 from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.shapes import Conv, Dense, Input
 from nudge.golden.contract.spec import Learning, Spec
@@ -173,7 +174,7 @@ def test_registers(first, lr_scale, decay, epoch, beta, batch, feedback, fine):
     """first: approximate value of all rates' registers in the first epoch."""
     spec = with_formats(Formats(), feedback_shift=feedback, fine=fine)
     found, lsb = page.of(spec), 2 * beta * batch / (1 << spec.formats.rate_fraction)
-    rates = tuple(min(first, 65534) * lsb / spec.rate_scale(b) / lr_scale for b in spec.bundles)
+    rates = tuple(min(first, 65534) * lsb / rate_scale(spec, b) / lr_scale for b in spec.bundles)
     learning = replace(spec.learning, rates=tuple(x * lr_scale for x in rates), beta=beta, batch=batch, decay=decay)
     wanted = Settings.of(spec, learning, epoch=epoch)
     assert found.beta_register(beta) == wanted.beta

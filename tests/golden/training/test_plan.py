@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nudge.golden.contract.presets import preset
+from nudge.golden.contract.registers import rate_register
 from nudge.golden.training.options import TrainingOptions
 from nudge.golden.training.plan import Plan
 from nudge.plumbing.errors import PlanError
@@ -21,7 +22,7 @@ def test_rates_shrink_by_the_decay_each_epoch():
     settings = replace(PLAN, lr_scale=2.0, decay=0.5).settings(SPEC)
     for registers, scale in zip(settings, (2.0, 1.0), strict=True):
         pairs = zip(SPEC.bundles, SPEC.learning.rates, strict=True)
-        assert registers.weight_rates == tuple(SPEC.rate(b, lr=scale * lr, beta=0.5, batch=8) for b, lr in pairs)
+        assert registers.weight_rates == tuple(rate_register(SPEC, b, lr=scale * lr, beta=0.5, batch=8) for b, lr in pairs)
 
 
 def test_rates_shrink_down_to_the_smallest_that_a_register_holds():
