@@ -52,7 +52,7 @@ VERIFY = (
     "tests/boards/toolchain/test_readback.py",
     "tests/boards/toolchain/test_verilog.py",
     "tests/host/cli/test_builds.py",
-    *(f"tests/host/view/test_{name}.py" for name in ("browser", "compared", "looks", "save", "serve")),
+    *(f"tests/host/view/test_{name}.py" for name in ("browser", "compared", "looks", "save", "serve", "watch")),
     "tests/nudge/test_notebooks.py",
     "tests/nudge/test_readme.py",
     "tests/nudge/test_values.py",
