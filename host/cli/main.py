@@ -10,22 +10,7 @@ from nudge.golden.training.ranks import Ranks
 from nudge.plumbing import DISTRIBUTION
 from nudge.plumbing.errors import ExitCode, UsageError
 
-from . import (
-    bench,
-    bitstream,
-    board,
-    compare,
-    doctor,
-    estimate,
-    evaluate,
-    lists,
-    network,
-    predict,
-    repro,
-    training,
-    verilog,
-    view,
-)
+from . import bench, bitstream, board, estimate, inference, lists, network, repro, training, verilog, view
 from .app import App
 from .run import run_together
 
@@ -68,9 +53,9 @@ def callback(
 app.command("train")(training.train)
 app.command("resume")(training.resume)
 app.command("view")(view.view)
-app.command("eval")(evaluate.evaluate_weights)
-app.command("predict")(predict.predict)
-app.command("compare")(compare.compare)
+app.command("eval")(inference.evaluate_weights)
+app.command("predict")(inference.predict)
+app.command("compare")(training.compare)
 app.command("bench")(bench.bench)
 app.command("repro")(repro.repro)
 app.command("presets")(lists.presets)
@@ -82,7 +67,7 @@ app.command("report")(bitstream.report)
 app.command("verilog")(verilog.verilog)
 app.add_typer(board.app, name="board")
 app.add_typer(network.app, name="network")
-app.command("doctor")(doctor.doctor)
+app.command("doctor")(lists.doctor)
 
 
 def main(arguments: list[str] | None = None) -> int:
