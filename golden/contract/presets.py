@@ -1,4 +1,4 @@
-"""Presets: named networks for `--preset`, read from the folder `golden/networks`."""
+"""Presets: named networks for `--preset`, from the folder `golden/networks`, and weights that ship."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -10,6 +10,9 @@ from . import network_file
 from .spec import Spec
 
 FOLDER = Path(__file__).parents[1] / "networks"
+
+#: Folder of the trained weights that ship with the package; a file's stem is its name.
+SHIPPED = Path(__file__).parents[1] / "weights"
 
 #: From the smallest to the largest network.
 NAMES = ("tiny", "small", "medium", "large", "wide", "garments", "paper", "paper-garments")
@@ -61,3 +64,8 @@ def preset(name: str) -> Spec:
     if name not in PRESETS:
         raise SpecError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def packaged() -> dict[str, Path]:
+    """Return the files of the weights that ship, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}

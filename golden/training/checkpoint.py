@@ -18,7 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from nudge.golden.contract import network_file, values
-from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.presets import PRESETS, packaged
 from nudge.golden.contract.shapes import Bundle
 from nudge.golden.contract.spec import Spec
 from nudge.golden.model.parameters import Parameters, check_parameters, shapes
@@ -27,7 +27,6 @@ from nudge.plumbing import files
 from nudge.plumbing.errors import ModelError, PlanError, SpecError, WeightsError
 
 from .data import Source
-from .packaged import packaged
 from .sets import class_names
 from .sets.class_names import Names
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nudge.golden.contract.datasets import NAMES
 from nudge.golden.contract.presets import NAMES as PRESETS
-from nudge.golden.training.packaged import packaged
+from nudge.golden.contract.presets import packaged
 from nudge.plumbing.errors import DesignError
 
 #: Folder of Linux with persistent names of serial adapters.

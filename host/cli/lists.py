@@ -16,8 +16,7 @@ def presets(as_json: JsonOption = False) -> int:
 
         from nudge.golden.contract.config import buildable
         from nudge.golden.contract.datasets import NAMES
-        from nudge.golden.contract.presets import PRESETS
-        from nudge.golden.training.packaged import packaged
+        from nudge.golden.contract.presets import PRESETS, packaged
 
     def gateware(name: str) -> bool:
         try:

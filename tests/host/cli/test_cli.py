@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from nudge.golden.contract.presets import SHIPPED
 from nudge.golden.training import checkpoint
 from nudge.golden.training import data as datasets
-from nudge.golden.training import packaged as packages
 from nudge.host.boards import open as boards
 from nudge.plumbing.errors import ExitCode
 from sim.rigs.link.struck import Fault, struck
@@ -142,7 +142,7 @@ def test_eval_takes_a_file_a_run_or_a_packaged_name(capsys, no_data, trained, tm
     assert file[0] == ExitCode.OK
     assert run_json(capsys, "eval", trained) == file
     packaged = run_json(capsys, "eval", "tiny-mnist")
-    assert packaged == run_json(capsys, "eval", packages.FOLDER / "tiny-mnist.safetensors")
+    assert packaged == run_json(capsys, "eval", SHIPPED / "tiny-mnist.safetensors")
     assert packaged[1]["error_percent"] < 10
     # a file in the working folder comes first
     monkeypatch.chdir(tmp_path)

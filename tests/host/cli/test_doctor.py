@@ -12,8 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from nudge.boards.catalog import BOARDS
-from nudge.golden.contract.presets import PRESETS
-from nudge.golden.training.packaged import packaged
+from nudge.golden.contract.presets import PRESETS, packaged
 from nudge.plumbing import DISTRIBUTION
 from nudge.plumbing.errors import ExitCode
 from nudge.plumbing.programs import LOADERS, SIMULATION
