@@ -13,10 +13,10 @@ import torch
 from nudge.golden.contract.shapes import Layer
 from nudge.golden.model import ops
 from nudge.hw.core.deviation_array import DeviationArray
-from sim.harness.deviations import finished
 from sim.harness.networks import config_of, hidden_layer, output_layer
 from sim.harness.random_values import generator
 from sim.harness.streams import start
+from sim.harness.sums import finished
 from sim.harness.units import each
 
 from .test_neuron_array import Driver

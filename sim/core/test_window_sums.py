@@ -9,11 +9,10 @@ import torch
 from nudge.hw.core.deviation_sums import DeviationSums
 from nudge.hw.core.interface import xi_shape
 from nudge.hw.core.window_sums import WindowSums
-from sim.harness.deviations import finished
 from sim.harness.networks import hidden_layer, output_layer
 from sim.harness.random_values import integers
 from sim.harness.streams import Monitor, Port, start
-from sim.harness.sums import compare_sums
+from sim.harness.sums import compare_sums, finished
 from sim.harness.units import each, halves
 from sim.harness.words import layer_words, packed
 

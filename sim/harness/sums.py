@@ -1,10 +1,13 @@
-"""Reads the sums of the averaging windows like an update engine."""
+"""Sums of the averaging windows: reads them like an update engine; those of deviations, by the golden model."""
 
 import random
 
 from amaranth.utils import bits_for
 from torch import Tensor
 
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Layer
+from nudge.golden.model import ops
 from nudge.hw.synapse.interface import SLOTS
 from nudge.hw.update.interface import sums_word
 
@@ -47,3 +50,10 @@ async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str],
             if unit.output and "free" in rows:
                 free = unit.free_sums.shape().from_bits(int(port.free_sums.value))
                 expect(f"{where}, word {asked[-2][0]}, free sum", list(free), rows["free"][asked[-2][0]], ("lane",))
+
+
+def finished(config: Config, layer: Layer, free: Tensor, plus: Tensor, minus: Tensor) -> dict[str, Tensor]:
+    """Mean and differences of a layer's sums of three phases, named as in `compare_sums`."""
+    spec, n, difference = config.spec, layer.index, plus - minus
+    found = {"mean": ops.mean_sum(spec, n, free, plus, minus), "post difference": difference}
+    return found | ({} if n == len(spec.bundles) else {"pre difference": ops.above(spec, n, difference)})

@@ -28,9 +28,9 @@ from nudge.hw.memory.image_store import ImageStore
 from nudge.hw.memory.interface import ADDRESS_BITS, Access, Move, Port, Range, Record
 from nudge.hw.memory.memory import Memory
 from sim.harness import streams
-from sim.harness.chip import watch
 from sim.harness.streams import StreamSink, StreamSource, start, wait_for
 
+from .chip import watch
 from .images import DIGITS
 from .unit import CYCLES
 

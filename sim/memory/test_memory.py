@@ -9,10 +9,10 @@ from cocotb.triggers import ClockCycles
 
 from nudge.hw.memory.interface import ADDRESS_BITS, BURST, Access
 from nudge.hw.memory.timing import REFRESHES
-from sim.harness.chip import watch
 from sim.harness.streams import Port, StreamSink, StreamSource, start, wait_for
 from sim.harness.testbench import CLOCK
 
+from .chip import watch
 from .pattern import PLACES, check_left
 from .unit import CYCLES, MemoryAndChip
 

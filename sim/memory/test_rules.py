@@ -7,10 +7,10 @@ import cocotb
 from cocotb.triggers import ClockCycles
 
 from nudge.hw.memory.timing import Cycles
-from sim.harness.chip import verdict
 from sim.harness.streams import start
 from sim.harness.testbench import CLOCK
 
+from .chip import verdict
 from .exerciser import Exerciser
 
 #: Times for which each rule can be broken alone; at 48 MHz some rules imply others.

@@ -4,8 +4,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from nudge.boards.virtual.sdram_rules import Rule
-
-from .testbench import CLOCK
+from sim.harness.testbench import CLOCK
 
 
 def verdict(dut, name: str) -> str | None:
