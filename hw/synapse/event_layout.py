@@ -1,7 +1,6 @@
 """Layout of the folded kernels in the event engine: the unit and index of each weight.
 
-A *spike window* is the engine's unit of work: 2x2 blocks of spikes. Each neuron in it is a
-*candidate* and has a place: a unit, and an index in that unit.
+`golden.contract.event_units` defines spike windows, their candidates and the places of these.
 """
 
 from amaranth.hdl import signed, unsigned
