@@ -7,6 +7,7 @@ from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib.memory import Memory
 
 from nudge.golden.contract.formats import rounded_bound, signed_bits
+from nudge.hw.core.encoder import scaled_state
 from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.chosen import chosen
 from nudge.hw.lib.saturate import saturated
@@ -72,11 +73,7 @@ class Neuron:
         #: Result: xi[t+1], from d and `nudge`.
         self.clipped_xi = self._clipped_xi(bias)
         #: Results: s[t+1] and U[t+1], from `xi`.
-        scaled, kept = self.xi << spec.schedule.decay_shift, self.xi
-        if annealing is not None:
-            scaled = chosen(annealing.halved, [self.xi << k for k in spec.schedule.shifts])
-            # At a halving k' = k + 1, so (xi << k) - (xi << k') = -(xi << k).
-            kept = self.xi - Mux(annealing.falls, scaled, 0)
+        scaled, kept = scaled_state(self.xi, spec.schedule, annealing)
         self.spike = Signal()
         self.membrane = Signal(signed(spec.membrane_bits))
         m.d.comb += self.spike.eq(self.u + scaled > f.threshold)

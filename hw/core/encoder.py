@@ -7,6 +7,16 @@ from nudge.hw.lib.chosen import chosen
 from nudge.hw.lib.rounding import limited
 
 
+def scaled_state(xi, schedule, annealing):
+    """Return xi << k, which the spike decision adds to U, and the change of U without a spike:
+    (xi << k) - (xi << k') + xi. ``annealing`` is None if the schedule has no halvings."""
+    if annealing is None:
+        return xi << schedule.decay_shift, xi
+    scaled = chosen(annealing.halved, [xi << k for k in schedule.shifts])
+    # At a halving k' = k + 1, so (xi << k) - (xi << k') = -(xi << k).
+    return scaled, xi - Mux(annealing.falls, scaled, 0)
+
+
 class Encoder:
     """The spike decision and the next U, without registers:
 
@@ -18,14 +28,14 @@ class Encoder:
     """
 
     def __init__(self, m, array):
-        self.array, self.spec = array, array.config.spec
+        self.spec, self.step, self.annealing = array.config.spec, array.step, getattr(array, "annealing", None)
 
     def fire(self, m, lane, xi, u, spike, membrane):
         """Set ``spike`` and ``membrane``, U[t+1]. Return the membrane potential to write back."""
         spec = self.spec
         bits = spec.membrane_bits + spec.schedule.last_shift + spec.spike_bits
         weighed, sum_ = Signal(signed(bits), name=f"weighed_{lane}"), Signal(signed(bits), name=f"sum_{lane}")
-        scaled, kept = self._scaled(xi)
+        scaled, kept = scaled_state(xi, spec.schedule, self.annealing)
         most = spec.formats.one << spec.schedule.last_shift
         for target, term in ((weighed, scaled), (sum_, kept)):
             low, high = spec.membrane_low - most, spec.membrane_high + most
@@ -34,16 +44,6 @@ class Encoder:
         low, high, why = spec.membrane_low, spec.membrane_high, "`Spec.membrane_low`, `membrane_high`"
         m.d.comb += bounded(membrane, self._left(sum_, less), low, high, why)
         return self._next_u(m, lane, membrane, weighed, less)
-
-    def _scaled(self, xi):
-        """Return xi << k, which the spike decision adds to U, and the change of U without a spike:
-        (xi << k) - (xi << k') + xi."""
-        schedule = self.spec.schedule
-        if not schedule.halvings:
-            return xi << schedule.decay_shift, xi
-        scaled = chosen(self.array.annealing.halved, [xi << k for k in schedule.shifts])
-        # At a halving k' = k + 1, so (xi << k) - (xi << k') = -(xi << k).
-        return scaled, xi - Mux(self.array.annealing.falls, scaled, 0)
 
     def _spike(self, m, lane, weighed, spike):
         """Set ``spike`` if U + (xi << k) > theta; return the amount that a spike subtracts, in units of 1."""
@@ -74,14 +74,14 @@ class DeviationEncoder(Encoder):
 
     def __init__(self, m, array):
         super().__init__(m, array)
-        step, self.ends = array.step, Signal(name="ends")
-        m.d.comb += self.ends.eq(step.sum & step.sum_last & ~step.nudge)
+        self.ends = Signal(name="ends")
+        m.d.comb += self.ends.eq(self.step.sum & self.step.sum_last & ~self.step.nudge)
 
     def _spike(self, m, lane, weighed, spike):
         """Set ``spike``, which in nudged phases may be negative; return its value."""
         f = self.spec.formats
         over, under = Signal(name=f"over_{lane}"), Signal(name=f"under_{lane}")
-        m.d.comb += [over.eq(weighed > f.threshold), under.eq(self.array.step.nudge & (weighed < -f.threshold))]
+        m.d.comb += [over.eq(weighed > f.threshold), under.eq(self.step.nudge & (weighed < -f.threshold))]
         m.d.comb += spike.eq(Cat(over | under, under))
         return Mux(over, f.one, Mux(under, -f.one, 0))
 

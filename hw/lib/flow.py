@@ -20,10 +20,6 @@ class Flow(wiring.Signature):
         self._shape = shape
         super().__init__({"valid": Out(1), "payload": Out(shape)})
 
-    @property
-    def payload_shape(self):
-        return self._shape
-
     def __eq__(self, other):
         return isinstance(other, Flow) and self._shape == other._shape
 

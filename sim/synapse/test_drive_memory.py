@@ -65,7 +65,7 @@ async def check(dut, name, unit):
 
 def source_shape(unit):
     """Return the layout of the words at the write port."""
-    return unit.signature.members["i"].signature.payload_shape
+    return unit.signature.members["i"].signature.members["payload"].shape
 
 
 def test_a_word_is_packed_like_a_stream():
