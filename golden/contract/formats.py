@@ -113,6 +113,14 @@ class Formats:
         """Allowed values of the register `beta`."""
         return range(1, 1 << self.beta_bits)
 
+    def beta_register(self, beta: float) -> int:
+        """Return the register value of beta in LSBs of 2^-8, rounded to nearest."""
+        one, known = 1 << self.beta_fraction, self.beta_range
+        value = round(beta * one) if 0 <= beta <= known[-1] else 0  # nan and inf fail this comparison too
+        if value not in known:
+            raise SpecError(f"beta must be {known[0] / one:g}..{known[-1] / one:g}, not {beta:g}")
+        return value
+
     @property
     def rate_range(self) -> range:
         """Allowed values of the learning-rate registers."""

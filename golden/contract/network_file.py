@@ -17,7 +17,7 @@ from nudge.plumbing.errors import SpecError
 
 from .formats import Formats
 from .lanes import Lanes
-from .registers import beta_register, rate_register
+from .registers import rate_register
 from .schedule import MAX_DECAY_SHIFT, ORDERS, Schedule
 from .shapes import Conv, Dense, Input, check_whole
 from .spec import Learning, Spec
@@ -152,7 +152,7 @@ def _network(values: Any) -> Spec:
     if spec.parameters > MAX_PARAMETERS:
         raise SpecError(f"there may be {MAX_PARAMETERS:,} weights and biases, not {spec.parameters:,}")
     learning = spec.learning
-    beta_register(spec.formats, learning.beta)
+    spec.formats.beta_register(learning.beta)
     for bundle, *rates in zip(spec.bundles, learning.rates, learning.bias_rates or learning.rates, strict=True):
         for rate in rates:
             rate_register(spec, bundle, lr=rate, beta=learning.beta, batch=learning.batch)

@@ -1,4 +1,4 @@
-"""Registers of a board: addresses, access, ranges, lookup by name, address or block; values of rates and beta."""
+"""Registers of a board: addresses, access, ranges, lookup by name, address or block; values of rates."""
 
 import enum
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from nudge.plumbing.errors import SpecError
 
 from .config import MAX_BUNDLES
-from .formats import Formats
 from .messages import Status
 from .shapes import Bundle
 from .spec import Spec
@@ -73,19 +72,14 @@ def registers(spec: Spec, stores: bool = False) -> tuple[Register, ...]:
         Register("scratch", 0x00, rw, "any value; for link tests"),
         Register("free_steps", 0x01, rw, "steps of the free phase", *steps, schedule.free),
         Register("nudged_steps", 0x02, rw, "steps of each nudged phase", *steps, schedule.nudged),
-        Register("beta", 0x03, rw, "beta, LSB 2^-8", f.beta_range[0], f.beta_range[-1], beta_register(f, spec.learning.beta)),
+        Register("beta", 0x03, rw, "beta, LSB 2^-8", f.beta_range[0], f.beta_range[-1], f.beta_register(spec.learning.beta)),
         Register("batch", 0x04, rw, "TRAIN is refused beyond this many pending samples", 1, f.max_batch, f.max_batch),
         Register("clear", 0x05, Access.ACTION, "1 clears all counters but `pending`", 1, 1),
     ]
     out += [Register(name, ADDRESS_BUILD + i, ro, what) for i, (name, what) in enumerate(BUILD.items())]
-    out += [
-        Register(f"weight_rate_{b.index}", ADDRESS_WEIGHT_RATE + b.index - 1, rw, "lr / (2 beta batch), LSB 2^-18", *rate)
-        for b in spec.bundles
-    ]
-    out += [
-        Register(f"bias_rate_{b.index}", ADDRESS_BIAS_RATE + b.index - 1, rw, "lr / (2 beta batch), LSB 2^-18", *rate)
-        for b in spec.bundles
-    ]
+    for kind, address in (("weight", ADDRESS_WEIGHT_RATE), ("bias", ADDRESS_BIAS_RATE)):
+        names = (f"{kind}_rate_{bundle.index}" for bundle in spec.bundles)
+        out += [Register(name, address + i, rw, "lr / (2 beta batch), LSB 2^-18", *rate) for i, name in enumerate(names)]
     counters = [("frames", "frames received with a right CRC"), ("overruns", "frames dropped: all buffers were full")]
     counters += [(f"{s.name.lower()}", f"requests answered {s.name}") for s in COUNTED]
     counters += [
@@ -155,15 +149,6 @@ def rate_register(spec: Spec, bundle: Bundle, *, lr: float, beta: float, batch: 
             f"bundle {bundle.index}: learning rate must be 0 or {low:.6g}..{high:.6g} at beta {beta:g}, batch {batch}, "
             f"not {lr:g}"
         )
-    return value
-
-
-def beta_register(formats: Formats, beta: float) -> int:
-    """Return the register value of beta in LSBs of 2^-8, rounded to nearest."""
-    one, known = 1 << formats.beta_fraction, formats.beta_range
-    value = round(beta * one) if 0 <= beta <= known[-1] else 0  # nan and inf fail this comparison too
-    if value not in known:
-        raise SpecError(f"beta must be {known[0] / one:g}..{known[-1] / one:g}, not {beta:g}")
     return value
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nudge.golden.contract.registers import beta_register, rate_register, rate_scale
+from nudge.golden.contract.registers import rate_register, rate_scale
 from nudge.golden.contract.shapes import Bundle
 from nudge.golden.contract.spec import Learning, Spec
 from nudge.plumbing.errors import ModelError
@@ -49,7 +49,7 @@ class Settings:
         return cls(
             spec.schedule.free if free is None else free,
             spec.schedule.nudged if nudged is None else nudged,
-            beta_register(spec.formats, learning.beta),
+            spec.formats.beta_register(learning.beta),
             registers(learning.rates),
             registers(learning.rates if learning.bias_rates is None else learning.bias_rates),
         )

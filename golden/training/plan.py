@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from nudge.golden.contract import values
-from nudge.golden.contract.registers import beta_register
 from nudge.golden.contract.spec import Spec
 from nudge.golden.model.settings import Settings
 from nudge.plumbing.errors import PlanError, SpecError
@@ -97,7 +96,7 @@ class Plan:
         steps: dict[str, Any] = {"free": self.free_steps, "nudged": self.nudged_steps}
         try:
             replace(spec.schedule, **steps)
-            beta_register(spec.formats, self.beta)  # check it before it divides a rate
+            spec.formats.beta_register(self.beta)  # check it before it divides a rate
             return [Settings.of(spec, learning, epoch=epoch, **steps) for epoch in range(self.epochs)]
         except SpecError as error:
             raise PlanError(str(error)) from None

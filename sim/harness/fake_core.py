@@ -12,7 +12,6 @@ from nudge.golden.contract import layout, protocol
 from nudge.golden.contract.config import Config, configuration
 from nudge.golden.contract.presets import preset
 from nudge.golden.contract.protocol import Identity, Sampled
-from nudge.golden.contract.registers import beta_register
 from nudge.hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature, Operation, samples_in_flight
 from nudge.hw.lib.adder_tree import delay
 from nudge.hw.system import System
@@ -27,7 +26,7 @@ TINY = configuration(preset("tiny"))
 COMPACT = replace(TINY, lanes=(1, 1, 1), compact=True)
 
 #: Value of the register `beta` after reset.
-BETA = beta_register(TINY.spec.formats, TINY.spec.learning.beta)
+BETA = TINY.spec.formats.beta_register(TINY.spec.learning.beta)
 
 #: Clock frequency of the boards here, which HELLO answers.
 CLOCK_HZ = 48_000_000
