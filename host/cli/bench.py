@@ -54,7 +54,7 @@ def bench(
         ),
     ] = None,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Measure the cycles of a training sample and an inference on the virtual board.
 
     It shows the cycles of each phase, their lower bound from the lanes, and the occupancy of each
@@ -75,6 +75,7 @@ def bench(
     with importing():
         from .work import measures
     if board == "golden":
-        return measures.of_model(chosen(preset_name, network, "small"), batch, threads, as_json)
-    spec = chosen(preset_name, network)
-    return measures.of_simulation(spec, samples, weights, data or "embedded", data_dir, engines, as_json)
+        measures.of_model(chosen(preset_name, network, "small"), batch, threads, as_json)
+    else:
+        spec = chosen(preset_name, network)
+        measures.of_simulation(spec, samples, weights, data or "embedded", data_dir, engines, as_json)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nudge.plumbing.errors import ExitCode, TimingError
+from nudge.plumbing.errors import TimingError
 
 from . import completion
 from .options import (
@@ -38,7 +38,7 @@ def build(
         bool, typer.Option("--verify", help="Unpack the bitstream, and compare it with the design.")
     ] = False,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Make a bitstream: elaborate, synthesise, place and route, pack; fail if it misses timing."""
     with importing():
         from .work.builds import Target, run_build
@@ -50,7 +50,6 @@ def build(
     asked = f"{result.clock_hz / 1e6:g} MHz asked for"
     text = f"{result.bitstream}\n{result.what}, {result.preset}: {asked}; {routes}"
     emit(as_json, result.values(), text)
-    return ExitCode.OK
 
 
 def flash(
@@ -68,14 +67,13 @@ def flash(
     ] = None,
     kind: ToolsOption = "yowasp",
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Load a bitstream, built if needed, and check that the board runs it."""
     with importing():
         from .work.builds import Target, run_flash
     made, found = run_flash(Target(target, preset_name, network, target_file), seed, kind, board)
     text = f"{made.what} at {found} runs build {made.build:08x}, seed {made.seed}"
     emit(as_json, {"board": found} | made.values(), text)
-    return ExitCode.OK
 
 
 def report(
@@ -96,7 +94,7 @@ def report(
         bool, typer.Option("--power", help="Estimate the FPGA's power and the energy of an image, as ranges.")
     ] = False,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Show area, fmax and samples a second of the newest build here, or of the committed report."""
     with importing():
         from rich.table import Table
@@ -136,7 +134,6 @@ def report(
     emit(as_json, {"source": source, "worse": worse} | values, "\n".join([rendered(table), *notes]))
     if check and worse:
         raise TimingError(f"worse than the committed report: {'; '.join(worse)}")
-    return ExitCode.OK
 
 
 def add_power(table: "Table", power: Mapping[str, Any]) -> None:

@@ -11,7 +11,6 @@ from nudge.golden.contract import network_file
 from nudge.golden.contract.config import ENGINES
 from nudge.golden.contract.presets import chosen
 from nudge.golden.contract.protocol import COUNTERS, STORED
-from nudge.plumbing.errors import ExitCode
 from nudge.plumbing.progress import note
 
 from . import completion
@@ -50,7 +49,7 @@ def serve(
         bool, typer.Option("--memory", help="Give the board a memory for samples, an SDRAM of 32 MB.")
     ] = False,
     engines: EnginesOption = None,
-) -> int:
+) -> None:
     """Serve a virtual board until Ctrl-C; its address is the first line on standard output."""
     with importing():
         from nudge.host.boards.open import virtual_board
@@ -64,7 +63,6 @@ def serve(
         note("use it as --board URL; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):
             virtual.wait()
-    return ExitCode.OK
 
 
 @app.command("info")
@@ -72,7 +70,7 @@ def info(
     board: PortOption,
     network: NetworkOption = None,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Show the identity, registers and counters of the board at a port.
 
     For a board whose network is not a preset, give its file with --network.
@@ -95,7 +93,6 @@ def info(
     for name, value in values.items():
         table.add_row(name, str(value), what[name])
     emit(as_json, {"identity": identity, "registers": values}, rendered(table))
-    return ExitCode.OK
 
 
 @app.command("status")
@@ -110,7 +107,7 @@ def status(
         ),
     ] = None,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Show a board's counters, the digests of its weights, and the link's counters.
 
     With --weights: compare the board's weights with a file's, and name the first that differs.
@@ -157,7 +154,6 @@ def status(
         else [f"bit-identical: board == {weights} ({device.spec.parameters} weights)"]
     )
     emit(as_json, result, "\n".join([rendered(table), *equal]))
-    return ExitCode.OK
 
 
 @app.command("throughput")
@@ -196,7 +192,7 @@ def throughput(
     ] = "ulx3s",
     epochs: Annotated[int, typer.Option(help="With --stored: train N epochs.", min=1)] = 2,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Model the link's overhead on an undamaged line, and how busy requests in flight keep a board.
 
     With --stored: model the rate of a whole run with its samples in the board's memory.
@@ -206,5 +202,6 @@ def throughput(
         from .work.builds import Target
     if stored:
         whole = 60_000 if samples is None else samples
-        return rates.stored_throughput(Target(target, preset_name or "small"), whole, epochs, as_json)
-    return rates.streamed_throughput(baud, delay, samples, as_json)
+        rates.stored_throughput(Target(target, preset_name or "small"), whole, epochs, as_json)
+    else:
+        rates.streamed_throughput(baud, delay, samples, as_json)

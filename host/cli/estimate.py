@@ -4,8 +4,6 @@ from typing import Annotated, Any
 
 import typer
 
-from nudge.plumbing.errors import ExitCode
-
 from .options import JsonOption, LargestOption, NetworkOption, SpikesOption, TargetArgument, TargetFileOption
 from .run import importing
 from .terminal import emit, rendered
@@ -19,7 +17,7 @@ def estimate(
     weights: SpikesOption = None,
     samples: Annotated[int, typer.Option(help="Count the spikes of the first N embedded digits.", min=1)] = 16,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Estimate a network's area on a target and its samples a second, without a build.
 
     Nothing is synthesised or simulated: the area is from a model of the gateware's units, the
@@ -45,7 +43,6 @@ def estimate(
     made = boards.estimate.estimate(fpga, name, counted, link_bits(spec.input))
     found = boards.estimate.values(made)
     emit(as_json, found, text(fpga.what, name, found))
-    return ExitCode.OK
 
 
 def text(what: str, name: str, found: dict[str, Any]) -> str:

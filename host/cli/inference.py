@@ -38,14 +38,14 @@ def evaluate_weights(
         ),
     ] = None,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Print the test error and confusion matrix of a run or a weight file.
 
     The model's predictions equal those of every board, bit for bit; --board serves to check that.
     """
     with importing():
         from .work.evaluation import carry_out
-    return carry_out(weights, board, engines, data, data_dir, samples, preset_name, as_json)
+    carry_out(weights, board, engines, data, data_dir, samples, preset_name, as_json)
 
 
 def predict(
@@ -57,7 +57,7 @@ def predict(
         bool, typer.Option("--invert", help="Invert the brightness: for black digits on white paper.")
     ] = False,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Print the class of each picture, of any size, and the outputs that decide it.
 
     A picture of the network's size is used as it is. Any other is scaled to fit, and centred on black; if the
@@ -67,4 +67,4 @@ def predict(
     """
     with importing():
         from .work.pictures import carry_out
-    return carry_out(weights, pictures, invert, as_json)
+    carry_out(weights, pictures, invert, as_json)

@@ -50,7 +50,7 @@ def presets(as_json: JsonOption = False) -> int:
     return ExitCode.OK
 
 
-def boards(as_json: JsonOption = False) -> int:
+def boards(as_json: JsonOption = False) -> None:
     """List the kinds of boards that bitstreams are built for: the TARGETs of `nudge build`."""
     with importing():
         from rich.table import Table
@@ -72,7 +72,6 @@ def boards(as_json: JsonOption = False) -> int:
             )
     notes = "routed: median fmax of the committed report, post-route; empty: none is committed"
     emit(as_json, {"boards": found}, f"{rendered(table)}\n{notes}")
-    return ExitCode.OK
 
 
 def doctor(as_json: JsonOption = False) -> int:

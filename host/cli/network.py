@@ -10,7 +10,6 @@ from nudge.golden.contract import network_file
 from nudge.golden.contract.presets import NAMES, PRESETS
 from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.spec import Spec
-from nudge.plumbing.errors import ExitCode
 
 from . import completion
 from .app import App
@@ -52,7 +51,7 @@ def show(
         ),
     ] = None,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Show a network's layers, parameters, widths, memory and spike rates.
 
     The spikes are counted in inferences of the model, and equal the board's bit for bit.
@@ -75,7 +74,6 @@ def show(
         found["lanes"] = modules.lanes.as_table(modules.lanes.lanes_of(design.config))
         shown += f"\n\n[lanes.{target}]\n" + "\n".join(f"{key} = {json.dumps(x)}" for key, x in found["lanes"].items())
     emit(as_json, found, shown)
-    return ExitCode.OK
 
 
 def facts(spec: Spec, parameters: "Parameters", samples: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nudge.plumbing.errors import ExitCode, UsageError, meant
+from nudge.plumbing.errors import UsageError, meant
 
 from .options import DirOption, JsonOption
 from .run import importing
@@ -35,7 +35,7 @@ def repro(
         str | None, typer.Option(help="Measure only rows with LABEL, or with all of LABEL,LABEL.")
     ] = None,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Reproduce a study's table and picture: CSV, Markdown and PNG."""
     with importing():
         from nudge.paper.studies import NAMES, find
@@ -57,4 +57,3 @@ def repro(
         {"study": name, "budget": budget, "files": list(map(str, files))},
         f"{table}\n\n{', '.join(map(str, files))}",
     )
-    return ExitCode.OK

@@ -8,7 +8,6 @@ import typer
 
 from nudge.golden.contract.presets import chosen
 from nudge.golden.training.options import NETWORK, OUTPUT, ResumeOptions, TrainingOptions
-from nudge.plumbing.errors import ExitCode
 
 from . import completion
 from .options import (
@@ -104,7 +103,7 @@ def compare(
         ),
     ] = False,
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Train the same samples on a board and on the golden model; succeed only if all is equal.
 
     It compares every prediction, every weight and bias (by digest at each commit, by value at the
@@ -141,4 +140,3 @@ def compare(
         f"equal: {result.weights} weights and biases, {result.predictions} predictions, {result.counters} spike counters{how} "
         f"(board {board!r} == golden)",
     )
-    return ExitCode.OK

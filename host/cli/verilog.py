@@ -8,7 +8,7 @@ import typer
 
 from nudge.golden.contract import network_file
 from nudge.plumbing import files
-from nudge.plumbing.errors import ExitCode, UsageError
+from nudge.plumbing.errors import UsageError
 from nudge.plumbing.progress import note
 
 from .options import JsonOption, LargestOption, NetworkOption, TargetArgument, TargetFileOption
@@ -29,7 +29,7 @@ def verilog(
         str, typer.Option(help="Use uart (a serial line), or bytes (the byte streams inside it).")
     ] = "uart",
     as_json: JsonOption = False,
-) -> int:
+) -> None:
     """Write a network's accelerator as one Verilog module, `top`, for another toolchain.
 
     It also writes FILE.json (ports, clock, identity), FILE.lpf or .pcf (pins of the target),
@@ -87,7 +87,6 @@ def verilog(
     for path, content in made.items():
         files.write(path, content, ALIKE)
     emit(as_json, values | {"files": [str(path) for path in made]}, "\n".join(map(str, made)))
-    return ExitCode.OK
 
 
 def described(ports: Any) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nudge.plumbing.errors import ExitCode, UsageError
+from nudge.plumbing.errors import UsageError
 from nudge.plumbing.progress import note
 
 from .completion import weights
@@ -22,7 +22,7 @@ def view(
         typer.Option(help="Write the page to this file instead; it needs no server and no network."),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Serve the page at this port of 127.0.0.1 [default: any free one].")] = None,
-) -> int:
+) -> None:
     """Show training runs: errors, rate, weights, answers, and single images sweep by sweep.
 
     A run in progress is shown as it is now; a served page follows it, until Ctrl-C.
@@ -38,8 +38,7 @@ def view(
         if port is not None:
             raise UsageError(f"--port {port}: not with --save, which serves nothing")
         note(f"{write(runs, save)}: open it in a browser")
-        return ExitCode.OK
+        return
     for run in chosen(runs):
         read(run)  # so that an error is reported here, not in a browser
     asyncio.run(serve(runs, port or 0, lambda url: print(url, flush=True)))
-    return ExitCode.OK

@@ -14,7 +14,7 @@ from nudge.golden.training.plan import first_samples
 from nudge.golden.training.sets.class_names import called
 from nudge.host.boards.open import open_board
 from nudge.host.cli.terminal import emit
-from nudge.plumbing.errors import ExitCode, WeightsError
+from nudge.plumbing.errors import WeightsError
 from nudge.plumbing.progress import note
 
 
@@ -27,8 +27,8 @@ def carry_out(
     samples: int | None,
     preset_name: str | None,
     as_json: bool,
-) -> int:
-    """Test the weights, print the result, and return the exit code."""
+) -> None:
+    """Test the weights, and print the result."""
     path = checkpoint.find(weights)
     spec = None if preset_name is None else preset(preset_name)
     spec, parameters, found = checkpoint.load(path, spec)
@@ -50,7 +50,6 @@ def carry_out(
     }
     error = f"test error {result.error_percent:.2f} % ({result.errors} of {result.samples})"
     emit(as_json, values, f"{error}\n{result.table()}")
-    return ExitCode.OK
 
 
 def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path | None) -> Source:

@@ -18,15 +18,14 @@ from nudge.host.cli.terminal import emit, rendered
 from nudge.host.training.bench import Bench
 from nudge.host.training.bench import bench as run_bench
 from nudge.host.training.golden_bench import GoldenBench, golden_bench
-from nudge.plumbing.errors import ExitCode, UsageError
+from nudge.plumbing.errors import UsageError
 
 
-def of_model(spec: Spec, batch: int | None, threads: int | None, as_json: bool) -> int:
-    """Measure the model's engines, print the result, and return the exit code."""
+def of_model(spec: Spec, batch: int | None, threads: int | None, as_json: bool) -> None:
+    """Measure the model's engines, and print the result."""
     images = datasets.load("embedded", shown=spec.input)
     speeds = golden_bench(spec, images, 256 if batch is None else batch, threads)
     emit(as_json, engine_values(speeds), engine_table(speeds))
-    return ExitCode.OK
 
 
 def of_simulation(
@@ -37,8 +36,8 @@ def of_simulation(
     data_dir: Path | None,
     engines: str | None,
     as_json: bool,
-) -> int:
-    """Measure the virtual board, print the result, and return the exit code."""
+) -> None:
+    """Measure the virtual board, and print the result."""
     samples = spec.learning.batch if samples is None else samples
     if samples < 2:
         why = "one alone doesn't show what the next one hides"
@@ -53,7 +52,6 @@ def of_simulation(
             result = run_bench(device, virtual.config, images, samples, seed=0, parameters=parameters)
     rate = virtual.statistics.cycles / virtual.statistics.seconds
     emit(as_json, cycle_values(result, rate), cycle_tables(result, spec.name, rate))
-    return ExitCode.OK
 
 
 def cycle_values(result: Bench, rate: float) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from nudge.golden.training import checkpoint
 from nudge.golden.training.predict import predict
 from nudge.golden.training.sets.class_names import called
 from nudge.host.cli.terminal import emit
-from nudge.plumbing.errors import ExitCode
 
 
-def carry_out(weights: Path, pictures: list[Path], invert: bool, as_json: bool) -> int:
-    """Classify the pictures, print the result, and return the exit code."""
+def carry_out(weights: Path, pictures: list[Path], invert: bool, as_json: bool) -> None:
+    """Classify the pictures, and print the result."""
     spec, parameters, found = checkpoint.load(checkpoint.find(weights))
     digits = found.source is not None and found.source.digits
     said = predict(spec, found.registers(), parameters, pictures, found.names, digits, invert)
@@ -30,4 +29,3 @@ def carry_out(weights: Path, pictures: list[Path], invert: bool, as_json: bool) 
         values = ", ".join(f"{name}: {value}" for name, value in zip(names, each.outputs.tolist(), strict=True))
         lines += [f"{each.path}: {each.name}", f"  {values}"]
     emit(as_json, result, "\n".join(lines))
-    return ExitCode.OK

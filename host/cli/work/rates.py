@@ -11,15 +11,15 @@ from nudge.golden.training.plan import first_samples
 from nudge.host.cli.terminal import emit, rendered
 from nudge.host.training.end_to_end import Rates, repeated, run_rates
 from nudge.host.training.throughput import ADAPTER_DELAY, BAUD, line_share, occupied
-from nudge.plumbing.errors import ExitCode, UsageError
+from nudge.plumbing.errors import UsageError
 
 from .builds import Target, paced_core
 
 
 def streamed_throughput(
     baud: float | None, delay: float | None, samples: int | None, as_json: bool
-) -> int:
-    """Model the protocol's overhead on a line, print it, and return the exit code."""
+) -> None:
+    """Model the protocol's overhead on a line, and print it."""
     baud, delay = BAUD if baud is None else baud, ADAPTER_DELAY if delay is None else delay
     samples = 512 if samples is None else samples
     spec, digits = preset("tiny"), datasets.load("embedded")
@@ -47,15 +47,14 @@ def streamed_throughput(
         for name, share in shares.items()
     ]
     emit(as_json, {"line": shares, "busy": busy}, "\n".join([rendered(table), *lines]))
-    return ExitCode.OK
 
 
 #: Round trips in seconds that `--stored` models: an adapter with and without its low-latency mode.
 LATENCIES = (0.001, ADAPTER_DELAY)
 
 
-def stored_throughput(target: Target, samples: int, epochs: int, as_json: bool) -> int:
-    """Model a run of `samples` repeated embedded digits from the board's memory; return the exit code."""
+def stored_throughput(target: Target, samples: int, epochs: int, as_json: bool) -> None:
+    """Model a run of `samples` repeated embedded digits from the board's memory, and print its rate."""
     if samples < 1:
         raise UsageError(f"--samples must be 1 or more, not {samples}")
     core = paced_core(target)
@@ -76,7 +75,6 @@ def stored_throughput(target: Target, samples: int, epochs: int, as_json: bool) 
         "streamed_samples_per_second": streamed.end_to_end,
     }
     emit(as_json, result, rates_table(f"{target.name}, {spec.name}", epochs, samples, found, streamed))
-    return ExitCode.OK
 
 
 def rates_table(name: str, epochs: int, samples: int, found: list[Rates], streamed: Rates) -> str:
