@@ -4,10 +4,7 @@ import contextlib
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    pass
+from typing import Self
 
 #: Seconds between two plain lines.
 PLAIN_INTERVAL = 10.0
