@@ -57,6 +57,18 @@ def ask(url: str, path: str | None = None, **headers) -> tuple[int, dict[str, st
     return found
 
 
+def connected(url: str) -> socket.socket:
+    parts = urllib.parse.urlsplit(url)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), SECONDS)
+
+
+def reader(url: str) -> socket.socket:
+    """A connection that has asked for the page, and reads nothing."""
+    parts, connection = urllib.parse.urlsplit(url), connected(url)
+    connection.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+    return connection
+
+
 @pytest.fixture(scope="module")
 def growing(runs, tmp_path_factory):
     """A copy of a run, which tests can change."""
@@ -113,9 +125,8 @@ def test_news_are_what_changed(url, growing):
 def test_connections_without_a_token_take_nobody_elses_place(server):
     address, process = server
     with contextlib.ExitStack() as idle:
-        parts = urllib.parse.urlsplit(address)
         for _ in range(200):
-            idle.enter_context(socket.create_connection((parts.hostname or "", parts.port or 0), SECONDS))
+            idle.enter_context(connected(address))
         assert ask(address)[0] == 200
         assert len(os.listdir(f"/proc/{process.pid}/fd")) < MOST_CONNECTIONS + 40  # noqa: PTH208
 
@@ -132,9 +143,8 @@ sys.exit(main.main(["view", *sys.argv[1:]]))
 
 def test_a_connection_that_asks_nothing_is_closed(growing):
     with served(growing, command=("-c", IMPATIENT)) as (address, _):
-        parts = urllib.parse.urlsplit(address)
         for begun in (b"", b"GET / HTTP/1.1\r\nHost:"):
-            with socket.create_connection((parts.hostname or "", parts.port or 0), 20) as idle:
+            with connected(address) as idle:
                 idle.sendall(begun)
                 assert idle.recv(1) == b""
 
@@ -144,10 +154,8 @@ def test_readers_that_left_dont_delay_the_end(growing):
         start = time.monotonic()
         ask(address)
         once = time.monotonic() - start
-        parts = urllib.parse.urlsplit(address)
         for _ in range(150):
-            with socket.create_connection((parts.hostname or "", parts.port or 0), SECONDS) as reader:
-                reader.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+            reader(address).close()
         start = time.monotonic()
     assert time.monotonic() - start < 5 + 20 * once
 
@@ -234,10 +242,7 @@ def test_a_training_outlives_its_page(tmp_path):
     """The server is killed during the run, while a reader has asked and never reads."""
     run = tmp_path / "run"
     with live(run) as page:
-        address = page.address
-        parts = urllib.parse.urlsplit(address)
-        with socket.create_connection((parts.hostname or "", parts.port or 0)) as reader:
-            reader.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        with reader(page.address):
             (server,) = _servers(run)
 
             def kill(_):
