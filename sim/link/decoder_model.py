@@ -1,6 +1,7 @@
 """What a decoder must do with a frame: the rules of docs/link.md, drawn frames, and a played framer."""
 
 import random
+from typing import Any
 
 import cocotb
 
@@ -27,7 +28,8 @@ class PlayedFramer:
     """A framer: takes each answer, whose slot must not be written for a random time afterwards."""
 
     def __init__(self, dut, unit: str, window: int):
-        self.port, self.taken, self.window = Port(dut, unit), [], window
+        self.port, self.window = Port(dut, unit), window
+        self.taken: list[tuple[Any, bytes]] = []
         cocotb.start_soon(self._play())
 
     async def _play(self):
@@ -76,6 +78,11 @@ class Model:
         self.stored[sequence] = command, status, payload
 
 
+def length_of(command: Any) -> int:
+    """Return the length of a frame with a command's payload."""
+    return REQUEST_HEADER + CRC_BYTES + PAYLOAD_BYTES.get(command, 0)
+
+
 def frame(model: Model) -> dict[str, int]:
     """Draw the fields of a request, mostly a legal one with the next sequence number."""
     command = random.choice([*Command, *Command, *Command, 0, max(Command) + 1, Command.TRAIN | 0x80])
@@ -83,7 +90,7 @@ def frame(model: Model) -> dict[str, int]:
         command = Command.COMMIT
     window = model.window
     nearby = model.upcoming + random.choice((0,) * 8 + (-1, -1, -window, -window, -window - 1, 1, 128))
-    length = REQUEST_HEADER + CRC_BYTES + PAYLOAD_BYTES.get(command, 0)
+    length = length_of(command)
     if random.random() < 0.15:
         length += random.choice((-1, 1, 100))
     status = Status.OK if random.random() < 0.9 else random.choice(FRAME_ERRORS)

@@ -6,20 +6,12 @@ import random
 
 import cocotb
 
-from nudge.golden.contract.protocol import (
-    CRC_BYTES,
-    PAYLOAD_BYTES,
-    REQUEST_HEADER,
-    VERSION,
-    Command,
-    Sampled,
-    Status,
-)
+from nudge.golden.contract.protocol import VERSION, Command, Sampled, Status
 from nudge.hw.link.decoder import EXECUTORS, Decoder
 from nudge.hw.link.interface import Request
 from sim.harness.streams import Port, start
 
-from .decoder_model import IDENTITY, Model, PlayedFramer, frame, offer
+from .decoder_model import IDENTITY, Model, PlayedFramer, frame, length_of, offer
 
 #: `decoder_<window>_<most samples in flight>`.
 UNITS = {f"decoder_{window}_{most}": Decoder(IDENTITY, window, most) for window, most in ((1, 4), (2, 4), (8, 1), (8, 4))}
@@ -130,15 +122,14 @@ async def samples_overlap_and_answers_keep_the_order(dut, unit):
     begun: list[int] = []
     for number in range(300):
         fields = frame(model)
+        good = None
         if number in (3, 150):
-            size = REQUEST_HEADER + CRC_BYTES
-            fields |= {"command": Command.HELLO, "length": size, "version": VERSION, "status": Status.OK}
+            good = Command.HELLO
         elif random.random() < 0.7:
             # most requests are good samples, so that several are in progress at once
-            good = random.choice((Command.INFER, Command.TRAIN))
-            length = REQUEST_HEADER + CRC_BYTES + PAYLOAD_BYTES[good]
-            fields |= {"command": good, "length": length, "version": VERSION, "status": Status.OK}
-            fields["sequence"] = model.upcoming
+            good, fields["sequence"] = random.choice((Command.INFER, Command.TRAIN)), model.upcoming
+        if good:
+            fields |= {"command": good, "length": length_of(good), "version": VERSION, "status": Status.OK}
         sequence, command = fields["sequence"], fields["command"]
         verdict = model.judge(**fields)
         request = Request.const(fields).as_bits()
