@@ -9,7 +9,7 @@ PIP_ARGS ?=
 LOCK_ARGS ?=
 BIN := .venv/bin
 # What `make check` runs beside lint.
-QUICK := tests/golden/contract tests/golden/model/test_ops.py tests/host/link tests/test_imports.py sim/core/test_core_narrow.py
+QUICK := tests/golden/contract tests/golden/model/test_ops.py tests/host/link tests/test_imports.py sim/core/whole/test_narrow.py
 # Modules are compiled when they are first imported: most never are.
 PIP := $(BIN)/python -m pip install --no-input --quiet --no-compile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -112,7 +112,7 @@ evidence: setup
 	$(ATTACK) faults
 	$(BIN)/pytest -q sim/formal --durations=0
 	$(BIN)/pytest -q tests/paper --slow
-	$(ATTACK) mutants --only core.test_core_tiny --count 120 --seed 1
+	$(ATTACK) mutants --only core.whole.test_tiny --count 120 --seed 1
 	$(ATTACK) delays --rounds 5
 	for preset in small medium; do $(BIN)/nudge board throughput --stored --preset $$preset --epochs 3 || exit; done
 

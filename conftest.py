@@ -30,8 +30,8 @@ VERIFY = (
     "tests/host/cli/test_start.py",
     "tests/host/boards/test_recover.py",
     # whole cores and boards; the SDRAM
-    *(f"sim/core/test_core_{name}.py" for name in ("annealed", "events", "fine", "odd", "small", "tiny")),
-    "sim/core/test_random_networks.py",
+    *(f"sim/core/whole/test_{name}.py" for name in ("annealed", "events", "fine", "odd", "small", "tiny")),
+    "sim/core/whole/test_random_networks.py",
     # neuron arrays of networks with fine spikes, and the proof of widths in whole designs
     "sim/core/test_deviation_array.py",
     "sim/core/test_window_sums.py",

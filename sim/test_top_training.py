@@ -17,7 +17,7 @@ from nudge.golden.model.parameters import Parameters, accumulate, commit, initia
 from nudge.golden.model.settings import Settings
 from nudge.hw.link.weight_access import WEIGHTS_AT, max_words, word_bytes
 from nudge.hw.top import Top
-from sim.core.check import digits
+from sim.core.whole.check import digits
 from sim.harness.wire import SerialWire, Wire, power_up, reply, request, words
 
 CONFIG = configuration(preset("tiny"))

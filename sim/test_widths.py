@@ -21,7 +21,7 @@ from nudge.hw.core.core import Core
 from nudge.hw.lib.bounds import bounded
 from nudge.hw.top import Top
 from nudge.plumbing.errors import ConfigError
-from sim.core.random_cores import core_case
+from sim.core.whole.random_cores import core_case
 from sim.harness.losses import Loss, losses
 
 #: Folders whose widths concern bytes, addresses and lengths, not the network's quantities;

@@ -159,7 +159,7 @@ def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
 
     Each weight has a master and a working copy on the chip. A larger design couldn't be flashed, and a
     virtual board would need more than an hour to receive its weights through the port; its core alone can be
-    simulated (`sim/core/test_core_paper.py`).
+    simulated (`sim/core/whole/test_paper.py`).
     """
     formats = spec.formats
     needed = spec.parameters * (formats.master_bits + formats.weight_bits)

@@ -8,7 +8,7 @@ from nudge.golden.contract.config import Config
 from nudge.golden.contract.presets import preset
 from nudge.hw.compact.compact_core import CompactCore
 from nudge.hw.core.interface import Operation
-from sim.core.check import check_training
+from sim.core.whole.check import check_training
 from sim.harness.testbench import CLOCK
 
 CONFIG = Config(preset("tiny"), (1, 1, 1), compact=True)

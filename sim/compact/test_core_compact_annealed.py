@@ -9,7 +9,7 @@ from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.shapes import Conv, Dense
 from nudge.golden.contract.spec import Learning, Spec
 from nudge.hw.compact.compact_core import CompactCore
-from sim.core.check import check_training
+from sim.core.whole.check import check_training
 
 SCHEDULE = Schedule(8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8), feedback_shift=1)
 SPEC = Spec("annealed", (Conv(2, 5), Dense(10)), SCHEDULE, Learning((0.5, 0.5), beta=0.9))

@@ -15,8 +15,8 @@ from nudge.golden.contract.spec import Learning, Spec
 from nudge.golden.model import fixed
 from nudge.hw.compact.compact_core import CompactCore
 from nudge.hw.core.interface import Operation
-from sim.core.check import check_training
-from sim.core.driver import CoreDriver, Sample
+from sim.core.whole.check import check_training
+from sim.core.whole.driver import CoreDriver, Sample
 
 SCHEDULE = Schedule(5, 3, window_log2=1, decay_shift=2, order="odd-even")
 SPEC = Spec("odd", (Conv(2, 5), Dense(10)), SCHEDULE, Learning((0.5, 0.5), beta=0.9))

@@ -11,8 +11,8 @@ from nudge.golden.model.parameters import accumulate, commit, initial
 from nudge.golden.model.settings import Settings
 from nudge.hw.core.interface import Operation
 from nudge.plumbing.cache import build_root
-from sim.core.check import digits
-from sim.core.driver import CoreDriver, Sample
+from sim.core.whole.check import digits
+from sim.core.whole.driver import CoreDriver, Sample
 
 #: Number of samples that are trained, one in each slot.
 PAIR = 2

@@ -9,5 +9,5 @@ mutant. Tests run in the order of their module. Modules of cores begin with the 
 mutant that hangs takes three times the simulated time of its test. A test that checks several units of its
 module only checks the mutant's unit. A surviving mutant is equivalent if a solver proves it
 (`sim.rigs.mutants.proof`), or if equivalent.csv has a reason. `--only quick` is part of `make verify`;
-`--only core.test_core_tiny` takes mutants of a whole core, which trains beside the model.
+`--only core.whole.test_tiny` takes mutants of a whole core, which trains beside the model.
 """

@@ -50,10 +50,10 @@ def test_mutants_are_shared_by_size(sizes, count, parts):
 
 def test_every_bench_of_hw_is_found():
     found = {one.name: one for one in benches()}
-    assert {"lib", "link", "memory", "core", "synapse", "update", "compact", "core.test_core_tiny"} <= found.keys()
+    assert {"lib", "link", "memory", "core", "synapse", "update", "compact", "core.whole.test_tiny"} <= found.keys()
     assert all(names_of_tests(module) for one in found.values() for modules in one.modules.values() for module in modules)
     # their tests are all slow, or skipped by default
-    assert not {"core.test_core_small_events", "core.test_core_paper"} & found.keys()
+    assert not {"core.whole.test_small_events", "core.whole.test_paper"} & found.keys()
     assert {module.split(".")[1] for module in QUICK} == {one.name for one in found.values() if not one.single}
 
 

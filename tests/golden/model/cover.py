@@ -6,7 +6,7 @@ python -m tests.golden.model.cover networks|cores FROM TO [SEED ...]: choose amo
 import sys
 from collections.abc import Callable
 
-from sim.core.random_cores import core_case
+from sim.core.whole.random_cores import core_case
 
 from . import page
 from .extremes import wanted

@@ -11,7 +11,8 @@ from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.shapes import Conv, Dense
 from nudge.golden.contract.spec import Learning, Spec
 from nudge.hw.core.core import Core
-from sim.core.check import check_training
+
+from .check import check_training
 
 STAGES = (Conv(2, 3), Conv(4, 4), Dense(6), Dense(10))
 SCHEDULE = Schedule(8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8), feedback_shift=2)

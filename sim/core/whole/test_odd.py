@@ -8,7 +8,8 @@ from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.shapes import Conv, Dense
 from nudge.golden.contract.spec import Learning, Spec
 from nudge.hw.core.core import Core
-from sim.core.check import check_training
+
+from .check import check_training
 
 STAGES = (Conv(2, 4, 1), Conv(3, 5, 2), Dense(6), Dense(10))
 SCHEDULE = Schedule(5, 3, window_log2=1, decay_shift=2, order="odd-even")

@@ -22,8 +22,9 @@ from nudge.golden.model.settings import Settings
 from nudge.golden.training import checkpoint, data
 from nudge.hw.core.core import Core
 from nudge.hw.core.interface import Operation
-from sim.core.check import committed
-from sim.core.driver import CoreDriver, Sample
+
+from .check import committed
+from .driver import CoreDriver, Sample
 
 DIGITS = int(os.environ.get("NUDGE_PAPER", "0"))
 

@@ -8,7 +8,8 @@ from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.shapes import Conv, Dense
 from nudge.golden.contract.spec import Learning, Spec
 from nudge.hw.core.core import Core
-from sim.core.check import check_training
+
+from .check import check_training
 
 STAGES = (Conv(4), Conv(6), Dense(10))
 SPEC = Spec("events", STAGES, Schedule(9, 6, window_log2=2, order="odd-even"), Learning(rates=(0.5, 0.5, 0.5), gain=2.0))

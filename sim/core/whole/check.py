@@ -15,8 +15,9 @@ from nudge.golden.model.parameters import Parameters, accumulate, commit, initia
 from nudge.golden.model.settings import Settings
 from nudge.golden.training import data
 from nudge.hw.core.interface import Operation
-from sim.core.driver import CoreDriver, Sample
-from sim.core.watch import watch
+
+from .driver import CoreDriver, Sample
+from .watch import watch
 
 #: Number of random sets of learning rates that `telling_rates` tries.
 DRAWS = 12

@@ -6,7 +6,8 @@ import cocotb
 from nudge.golden.contract.config import configuration
 from nudge.golden.contract.presets import preset
 from nudge.hw.core.core import Core
-from sim.core.check import check_training
+
+from .check import check_training
 
 CONFIG = configuration(preset("tiny"), "line")
 TOP = Core(CONFIG)
