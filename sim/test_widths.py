@@ -33,7 +33,7 @@ OF_BYTES = ("link/", "memory/")
 PLACES = {
     "compact/boxes.py": {"pixel_address"},
     "compact/compact_core.py": {"trace_2__payload"},
-    "compact/counters.py": {"$signal", "row"},
+    "compact/loop_counters.py": {"$signal", "row"},
     "compact/datapath.py": {"$signature__addr"},
     "compact/image_program.py": {"channel_weight"},
     "compact/memories.py": {"write_data"},  # memory words; `memory_map.Region` has the widths of the contents

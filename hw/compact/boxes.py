@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 
 from nudge.golden.contract.spec import IMAGE_SIDE
 
-from .counters import Counters
+from .loop_counters import LoopCounters
 from .memory_map import BOX_ROWS, BOX_STRIDE
 
 
@@ -16,11 +16,11 @@ class Boxes:
     """Reads pairs of pixels (upper, lower) column by column; the sums of two neighbouring columns make a box:
     box[y,x] = pixel[y,x] + pixel[y+1,x] + pixel[y,x+1] + pixel[y+1,x+1].
 
-    The image is processed as rows of BOX_STRIDE columns, in the order y, x, counted by `Counters.n`;
-    `Counters.weight` counts pixels. Boxes of columns beyond the image are never used.
+    The image is processed as rows of BOX_STRIDE columns, in the order y, x, counted by `LoopCounters.n`;
+    `LoopCounters.weight` counts pixels. Boxes of columns beyond the image are never used.
     """
 
-    def __init__(self, m, core, counters: Counters):
+    def __init__(self, m, core, counters: LoopCounters):
         #: Control: the lower pixel of a column is addressed; else the upper one.
         self.lower = Signal()
         #: Result: the image is being read; nothing else reads it.

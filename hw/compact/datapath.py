@@ -17,7 +17,7 @@ from nudge.hw.lib.saturate import saturated
 
 from .boxes import Boxes
 from .clip import clipped
-from .counters import Counters
+from .loop_counters import LoopCounters
 from .memories import ParameterMemory, StateMemory
 from .memory_map import LEFT, RIGHT, MemoryMap
 from .neuron import Neuron, Synapses
@@ -35,7 +35,7 @@ class Learning:
     Integer model: `golden.model.ops.update`, `commit`, `working_weight` and `working_bias`.
     """
 
-    def __init__(self, m, core, counters: Counters, master, g):
+    def __init__(self, m, core, counters: LoopCounters, master, g):
         spec, f = core.config.spec, core.config.spec.formats
         pre, post = spec.layers[1], spec.layers[2]
         #: Result: the learning rate of the current parameter.
@@ -65,7 +65,7 @@ class Learning:
         read, write = biases.read_port(), biases.write_port()
         #: Result: the working bias of the neuron addressed in the previous cycle.
         self.bias = read.data
-        #: Control: store `working_bias` at `Counters.bias_at`; else not.
+        #: Control: store `working_bias` at `LoopCounters.bias_at`; else not.
         self.keep_bias = write.en
         m.d.comb += [
             read.addr.eq(Mux(counters.outputs, pre.channels + counters.o, counters.c)),
@@ -96,7 +96,7 @@ class Datapath:
         self.map, self.shifts = MemoryMap(config), UpdateShifts(spec)
         #: Initial value of a static drive's sum: half of its LSB after the shift, for rounding half up.
         self.static_half = 1 << (spec.static_shift - 1)
-        self.counters = counters = Counters(m, config, self.map)
+        self.counters = counters = LoopCounters(m, config, self.map)
         self.left, self.right = StateMemory(m, LEFT, self.map), StateMemory(m, RIGHT, self.map)
         self.parameters = ParameterMemory(m, spec.formats, self.map, counters)
         self.boxes = Boxes(m, core, counters)

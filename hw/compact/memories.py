@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Signal, signed
 
 from nudge.hw.lib.single_port_memory import NIBBLES, WIDTH, SinglePortMemory
 
-from .counters import Counters
+from .loop_counters import LoopCounters
 from .memory_map import (
     MASTER_BITS,
     PARAMETERS,
@@ -50,7 +50,7 @@ class StateMemory:
 class ParameterMemory:
     """Memories `low` and `high` with a common address: masters and working copies."""
 
-    def __init__(self, m, formats, memory_map: MemoryMap, counters: Counters):
+    def __init__(self, m, formats, memory_map: MemoryMap, counters: LoopCounters):
         self.region = memory_map.parameters
         m.submodules.low = self.low = SinglePortMemory()
         m.submodules.high = self.high = SinglePortMemory()

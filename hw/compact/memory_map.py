@@ -117,7 +117,7 @@ def _sized(value, bits):
 
 
 class MemoryMap:
-    """All regions for one network. Neurons of both layers are numbered as in `Counters.n`."""
+    """All regions for one network. Neurons of both layers are numbered as in `LoopCounters.n`."""
 
     def __init__(self, config: Config):
         spec, f = config.spec, config.spec.formats

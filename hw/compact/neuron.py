@@ -12,7 +12,7 @@ from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.chosen import chosen
 from nudge.hw.lib.saturate import saturated
 
-from .counters import Counters
+from .loop_counters import LoopCounters
 
 
 class Neuron:
@@ -29,7 +29,7 @@ class Neuron:
     Integer model: `golden.model.ops.neuron` (paper eq. 10, U form).
     """
 
-    def __init__(self, m, core, step, annealing, counters: Counters, bias):
+    def __init__(self, m, core, step, annealing, counters: LoopCounters, bias):
         self.m, self.core, self.step, self.counters = m, core, step, counters
         spec, f = core.config.spec, core.config.spec.formats
         pre, post = spec.layers[1], spec.layers[2]
@@ -127,7 +127,7 @@ class Synapses:
     until the outputs step in the same sweep.
     """
 
-    def __init__(self, m, post, counters: Counters, neuron: Neuron, weight):
+    def __init__(self, m, post, counters: LoopCounters, neuron: Neuron, weight):
         self.m, self.counters = m, counters
         #: Lists of the outputs that spiked.
         self.spiking = Spiking(m, post, counters, neuron)
@@ -161,7 +161,7 @@ class Synapses:
 class Spiking:
     """Lists of the outputs that spiked in a sweep, one for each bank; less logic than a mask of spikes."""
 
-    def __init__(self, m, post, counters: Counters, neuron: Neuron):
+    def __init__(self, m, post, counters: LoopCounters, neuron: Neuron):
         step = neuron.step
         lists = Memory(shape=len(counters.o), depth=2 << len(counters.o), init=[])
         m.submodules.spiking = lists

@@ -8,7 +8,7 @@ from nudge.golden.contract.config import Config
 from .memory_map import BOX_ROWS, BOX_STRIDE, FIRST_BOX, MemoryMap
 
 
-class Counters:
+class LoopCounters:
     """The current neuron, position, tap and parameter.
 
     Registers, which the program sets, and values derived from them. `next_position` and `next_tap`

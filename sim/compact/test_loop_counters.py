@@ -8,7 +8,7 @@ from nudge.golden.contract.config import Config
 from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.shapes import Conv, Dense
 from nudge.golden.contract.spec import Learning, Spec
-from nudge.hw.compact.counters import Counters
+from nudge.hw.compact.loop_counters import LoopCounters
 from nudge.hw.compact.memory_map import BOX_STRIDE, FIRST_BOX, MemoryMap
 
 
@@ -17,7 +17,7 @@ def test_visits_every_position_and_tap_with_its_box(kernel):
     spec = Spec("a network", (Conv(1, kernel), Dense(10)), Schedule(8, 8, order="odd-even"), Learning((0.5, 0.5)))
     config = Config(spec, (1, 1, 1), compact=True)
     m, position, tap = Module(), Signal(), Signal()
-    counters, number = Counters(m, config, MemoryMap(config)), Signal(10)
+    counters, number = LoopCounters(m, config, MemoryMap(config)), Signal(10)
     m.d.comb += number.eq(counters.box)
     with m.If(position):
         counters.next_position()
