@@ -73,14 +73,14 @@ JsonOption = Annotated[
 PresetOption = Annotated[str | None, declared(TrainingOptions, "preset")]
 NetworkOption = Annotated[Path | None, declared(TrainingOptions, "network")]
 #: Help text of `--board` for all commands that use a board.
-BOARDS = "Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep"
+BOARD_HELP = "Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep"
 
 
 @dataclass(frozen=True)
 class Where:
     """Options of `nudge train` and `nudge resume` for the board, and for watching the run."""
 
-    board: str | None = option(WHERE, f"{BOARDS} [default: sim; of a run that goes on, its own].")
+    board: str | None = option(WHERE, f"{BOARD_HELP} [default: sim; of a run that goes on, its own].")
     engines: str | None = option(
         WHERE, f"Simulate {' or '.join(ENGINES)} synapse engines [default: {ENGINES[0]}]."
     )
@@ -101,7 +101,7 @@ class Where:
 
 
 BoardOption = Annotated[
-    str, typer.Option("--board", help=f"{BOARDS}.", rich_help_panel=WHERE, autocompletion=completion.boards)
+    str, typer.Option("--board", help=f"{BOARD_HELP}.", rich_help_panel=WHERE, autocompletion=completion.boards)
 ]
 PortOption = Annotated[
     str,
