@@ -114,7 +114,7 @@ def test_no_field_is_lost_in_a_file(field):
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     convs=st.lists(st.builds(Conv, st.integers(1, 64), st.integers(1, 5)), max_size=2),
-    dense=st.lists(st.builds(Dense, st.integers(1, 300)), max_size=2),
+    dense=st.lists(st.builds(Dense, st.integers(1, 100)), max_size=2),
     free=st.integers(4, 300),
     halvings=st.sets(st.integers(1, 400), max_size=4),
     weak=st.sampled_from([(0, False), (1, False), (0, True)]),
