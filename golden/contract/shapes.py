@@ -107,7 +107,8 @@ def shapes_of(shown: Input, stages: Sequence[Conv | Dense]) -> list[tuple[int, i
             if not largest:
                 raise SpecError(f"stage {n} can't be a Conv with kernel {stage.kernel}: {below}, nothing is left to pool")
             raise SpecError(f"stage {n}: kernel must be 1..{largest} ({below}, and 2x2 are pooled), not {stage.kernel}")
-        shapes.append((stage.channels, *((side + frame - stage.kernel + 1) // 2 for side in (height, width))))
+        height, width = ((side + frame - stage.kernel + 1) // 2 for side in (height, width))
+        shapes.append((stage.channels, height, width))
     return shapes
 
 
