@@ -33,9 +33,9 @@ def test_there_and_back_predicts_the_same(net, tmp_path):
 
 
 def test_padding_goes_there_and_back():
-    stages = [nudge.Conv(2, 5, 2), nudge.Conv(3, 3), nudge.Conv(2, 3, 1), nudge.Dense(10)]
-    net = nudge.Network(stages, seed=1)
-    assert nudge.Network.from_nir(net.to_nir()).spec.stages == tuple(stages)
+    net = nudge.Network([nudge.Conv(2, 5, 2), nudge.Conv(3, 3), nudge.Conv(2, 3, 1), nudge.Dense(10)], seed=1)
+    assert nudge.Network.from_nir(net.to_nir()).spec.stages == net.spec.stages
+    assert [getattr(stage, "padding", 0) for stage in net.spec.stages] == [2, 0, 1, 0]
 
 
 def test_a_lambda_that_falls_is_said_as_it_ends(net):
