@@ -41,7 +41,7 @@ def ours(path: str) -> str | None:
 
 
 @pytest.fixture
-def passed(tmp_path, monkeypatch):
+def passed(tmp_path, monkeypatch, heard):
     """All files that run in a training on a board, and those that call when a sample is sent and when weights are kept."""
     board, ran = Modelled(configuration(preset("tiny"))), set()
     stacks: dict[str, set[str]] = {}
