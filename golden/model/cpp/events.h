@@ -29,7 +29,8 @@ struct Events {
         int end = first[block * map.inside], position = 0;
         for (int i = 0; i < map.block; i += NEURONS, fired++) {
             for (; position < map.inside && position * map.channels < i + NEURONS; position++)
-                first[block * map.inside + position] = end + __builtin_popcount(*fired & ((1u << (position * map.channels - i)) - 1));
+                first[block * map.inside + position] =
+                    end + __builtin_popcount(*fired & ((1u << (position * map.channels - i)) - 1));
             end = append(to, end, *fired, block * map.block + i);
         }
         first[(block + 1) * map.inside] = end;
@@ -43,7 +44,8 @@ struct Events {
             const uint8_t *const lanes = SET_BITS.of[fired & 255u];
             const __m256i all = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(lanes)));
             // those behind the end are overwritten
-            _mm256_storeu_si256(reinterpret_cast<__m256i *>(spikes + end), _mm256_add_epi32(all, _mm256_set1_epi32(from)));
+            _mm256_storeu_si256(reinterpret_cast<__m256i *>(spikes + end),
+                                _mm256_add_epi32(all, _mm256_set1_epi32(from)));
             end += __builtin_popcount(fired & 255u);
         }
 #else
@@ -99,7 +101,8 @@ struct Selected {
     }
 };
 
-// Weights as rows of driven neurons, padded with zeros; one row for each spike that may be seen, and a last one of zeros.
+// Weights as rows of driven neurons, padded with zeros; one row for each spike that may be seen, and a last
+// one of zeros.
 struct Rows {
     int width = 0;     // of a row, in vectors
     int32_t zeros = 0; // the last row
@@ -130,16 +133,19 @@ struct Rows {
     }
 
   private:
-    static constexpr int BLOCK = 8, UNROLLED = 4; // vectors whose sums stay in registers; rows for each test of the loop
+    static constexpr int BLOCK = 8;    // vectors whose sums stay in registers
+    static constexpr int UNROLLED = 4; // rows for each test of the loop
 
-    template <int WIDE> void rest(const Selected &up, const Selected &down, int first, int shift, int32_t *drives) const {
+    template <int WIDE>
+    void rest(const Selected &up, const Selected &down, int first, int shift, int32_t *drives) const {
         if constexpr (WIDE > 0) {
             if (width - first == WIDE) block<WIDE>(up, down, first, shift, drives);
             else rest<WIDE - 1>(up, down, first, shift, drives);
         }
     }
 
-    template <int WIDE> void block(const Selected &up, const Selected &down, int first, int shift, int32_t *drives) const {
+    template <int WIDE>
+    void block(const Selected &up, const Selected &down, int first, int shift, int32_t *drives) const {
         const Short *const at = reinterpret_cast<const Short *>(rows.data()) + first;
         Short sums[WIDE] = {};
         const auto sum = [&](const Selected &selected, auto add) {

@@ -37,7 +37,9 @@ inline Int low(Short x) { return (Int)_mm256_cvtepi16_epi32(_mm256_castsi256_si1
 inline Int high(Short x) { return (Int)_mm256_cvtepi16_epi32(_mm256_extracti128_si256((__m256i)x, 1)); }
 
 // Both halves of a vector, saturating.
-inline Short packed(Int low, Int high) { return (Short)_mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)low, (__m256i)high), 0xd8); }
+inline Short packed(Int low, Int high) {
+    return (Short)_mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)low, (__m256i)high), 0xd8);
+}
 
 // a + b, saturating.
 inline Short add(Short a, Short b) { return (Short)_mm256_adds_epi16((__m256i)a, (__m256i)b); }
@@ -62,7 +64,8 @@ inline Int high(Short x) {
 }
 inline Short packed(Int low, Int high) {
     Short to;
-    for (int l = 0; l < NEURONS; l++) to[l] = static_cast<int16_t>(std::clamp(l < LANES ? low[l] : high[l - LANES], INT16_MIN, INT16_MAX));
+    for (int l = 0; l < NEURONS; l++)
+        to[l] = static_cast<int16_t>(std::clamp(l < LANES ? low[l] : high[l - LANES], INT16_MIN, INT16_MAX));
     return to;
 }
 inline Short add(Short a, Short b) { return packed(low(a) + low(b), high(a) + high(b)); }
@@ -74,7 +77,8 @@ inline unsigned bits(Short truth) {
 
 #endif
 
-// (x * factor + 2^(shift-1)) >> shift, exact: 64 bits until the shift; the result fits 32. factor: not negative.
+// (x * factor + 2^(shift-1)) >> shift, exact: 64 bits until the shift; the result fits 32. factor: not
+// negative.
 inline Int scaled(Int x, int32_t factor, int shift) {
     const int64_t half = int64_t{1} << (shift - 1);
 #if defined(__AVX2__)
@@ -94,7 +98,9 @@ inline Int scaled(Int x, int32_t factor, int shift) {
 inline Int scaled_narrow(Int x, int32_t factor, int shift) { return (x * factor + (1 << (shift - 1))) >> shift; }
 
 // Two numbers of 16 bits in a lane, and the sum of both products of such pairs. All are above -2^15.
-inline int32_t pair(int32_t low, int32_t high) { return static_cast<int32_t>((low & 0xffff) | static_cast<uint32_t>(high) << 16); }
+inline int32_t pair(int32_t low, int32_t high) {
+    return static_cast<int32_t>((low & 0xffff) | static_cast<uint32_t>(high) << 16);
+}
 inline Int pair_dot(Int a, Int b) {
 #if defined(__AVX2__)
     return (Int)_mm256_madd_epi16((__m256i)a, (__m256i)b);

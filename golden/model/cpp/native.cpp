@@ -1,9 +1,9 @@
 // golden.model.batch as one compiled loop: equal bits, a sample at a time on each thread.
 //
-// Few neurons spike in a step: 5 to 15 of 100 in the free phase, and one of 100 in nudged phases with fine spikes. So a
-// drive is the sum of the weight rows that the spikes select, not a matrix product. The channels of a position are
-// adjacent: they are the vectors of all loops. golden/model/native.py checks the bounds that make this exact, and
-// describes the arguments.
+// Few neurons spike in a step: 5 to 15 of 100 in the free phase, and one of 100 in nudged phases with fine
+// spikes. So a drive is the sum of the weight rows that the spikes select, not a matrix product. The channels
+// of a position are adjacent: they are the vectors of all loops. golden/model/native.py checks the bounds
+// that make this exact, and describes the arguments.
 
 #include <algorithm>
 #include <atomic>
@@ -27,45 +27,52 @@ namespace {
 template <typename T> Vector<T> working(const int64_t *masters, int64_t count, int shift, int32_t high) {
     Vector<T> to(count);
     for (int64_t i = 0; i < count; i++)
-        to[i] = static_cast<T>(std::min(static_cast<int32_t>((masters[i] + (int64_t{1} << (shift - 1))) >> shift), high));
+        to[i] =
+            static_cast<T>(std::min(static_cast<int32_t>((masters[i] + (int64_t{1} << (shift - 1))) >> shift), high));
     return to;
 }
 
-// Pairs of bundle 1's taps, in the order in which `Sample::drive_from_image` reads them: (tap, channel) of a convolution,
-// (position, channel) of a dense layer.
+// Pairs of bundle 1's taps, in the order in which `Sample::drive_from_image` reads them: (tap, channel) of a
+// convolution, (position, channel) of a dense layer.
 Vector<int32_t> image_pairs(const Bundle &b, const Layer &input, const Layer &post, const Vector<int8_t> &w) {
-    const int taps = b.full() ? input.positions() : b.taps(), inputs = input.channels * taps, wide = padded(post.channels, LANES);
+    const int taps = b.full() ? input.positions() : b.taps(), inputs = input.channels * taps,
+              wide = padded(post.channels, LANES);
     Vector<int32_t> to(static_cast<size_t>(inputs + 1) / 2 * wide, 0);
     for (int o = 0; o < post.channels; o++)
         for (int i = 0; i < inputs; i += 2) {
-            const auto weight = [&](int i) { return i < inputs ? w[o * inputs + i % input.channels * taps + i / input.channels] : 0; };
+            const auto weight = [&](int i) {
+                return i < inputs ? w[o * inputs + i % input.channels * taps + i / input.channels] : 0;
+            };
             to[static_cast<size_t>(i / 2) * wide + o] = pair(weight(i), weight(i + 1));
         }
     return to;
 }
 
 // Working copies of all bundles but for the rows of their synapses. copies: room for the bundles' weights.
-Weights working_copies(const Network &net, const int64_t *const *weights, const int64_t *const *biases, Vector<int8_t> *copies) {
+Weights working_copies(const Network &net, const int64_t *const *weights, const int64_t *const *biases,
+                       Vector<int8_t> *copies) {
     Weights to;
     to.synapses.reserve(net.bundles);
     for (int n = 0; n < net.bundles; n++) {
         const Bundle &b = net.bundle[n];
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
-        const int64_t count = static_cast<int64_t>(post.channels) * (b.full() ? pre.neurons() : pre.channels * b.taps());
+        const int64_t count =
+            static_cast<int64_t>(post.channels) * (b.full() ? pre.neurons() : pre.channels * b.taps());
         copies[n] = working<int8_t>(weights[n], count, net.weight_round, net.weight_high);
         const auto bias = working<int16_t>(biases[n], post.channels, net.bias_round, net.bias_high);
         const Map map(net, n + 1);
         to.biases[n + 1].assign(map.size(), 0);
         for (int y = 0; y < map.height; y++)
-            for (int x = 0; x < map.width; x++) std::copy(bias.begin(), bias.end(), to.biases[n + 1].begin() + map.neuron(y, x));
+            for (int x = 0; x < map.width; x++)
+                std::copy(bias.begin(), bias.end(), to.biases[n + 1].begin() + map.neuron(y, x));
         if (n) to.synapses.emplace_back(net, n);
         else to.image = image_pairs(b, pre, post, copies[n]);
     }
     return to;
 }
 
-// Call work(thread) for 0 .. most - 1, each on a thread of its own. Those that can't be started are left out, but for the
-// caller's, 0.
+// Call work(thread) for 0 .. most - 1, each on a thread of its own. Those that can't be started are left out,
+// but for the caller's, 0.
 template <typename Work> void in_parallel(int64_t most, const Work &work) {
     std::vector<std::thread> pool;
     pool.reserve(most);
@@ -113,9 +120,9 @@ struct Worker {
 // and so is `read`, one array per bundle, or null unless commits are centred. Returns the number of threads
 // that took part, or -1 if memory ran out; then the outputs are invalid.
 extern "C" int32_t nudge_run(const Network *net, const int64_t *const *weights, const int64_t *const *biases,
-                             const uint8_t *images, const int64_t *labels, int64_t count, int64_t threads, int64_t *predictions,
-                             int64_t *spikes, int64_t *const *weight_updates, int64_t *const *bias_updates,
-                             int64_t *const *read) try {
+                             const uint8_t *images, const int64_t *labels, int64_t count, int64_t threads,
+                             int64_t *predictions, int64_t *spikes, int64_t *const *weight_updates,
+                             int64_t *const *bias_updates, int64_t *const *read) try {
     Vector<int8_t> copies[16];
     Weights own = working_copies(*net, weights, biases, copies);
     const int64_t most = std::max<int64_t>(1, std::min(threads, count)), pixels = net->layers[0].neurons();

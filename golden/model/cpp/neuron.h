@@ -37,7 +37,8 @@ struct Rule {
 
     Int decoded(Int d, Int phi) const { return clip(d + (((phi << rest) - d) >> shift), low, high); }
 
-    // offset: bias + nudge + half of the rounding unit. The addition may saturate: xi would be clipped anyway.
+    // offset: bias + nudge + half of the rounding unit. The addition may saturate: xi would be clipped
+    // anyway.
     void neuron(State &s, Ints phi, Short offset) const {
         s.d = packed(decoded(::low(s.d), phi.low), decoded(::high(s.d), phi.high));
         s.xi = clip(add(s.d, offset) >> round_shift, Short{}, one);
@@ -62,6 +63,8 @@ struct Rule {
 };
 
 // golden.model.ops.nudge: (sign beta (target - xi)) >> nudge_shift.
-inline Int nudge(const Network &net, Int target, Int xi, int sign) { return (sign * net.beta * (target - xi)) >> net.nudge_shift; }
+inline Int nudge(const Network &net, Int target, Int xi, int sign) {
+    return (sign * net.beta * (target - xi)) >> net.nudge_shift;
+}
 
 } // namespace

@@ -34,8 +34,9 @@ struct Population {
     Neurons now, kept;
     Spikes next; // of the step in progress
     Vector<int16_t> sums[PHASES];
-    Vector<int32_t> free, still; // with fine spikes, of the free phase's end: shifted v, and xi in units of a fine spike
-    Vector<int16_t> free_xi;     // of the output layer
+    Vector<int32_t> free,
+        still;               // with fine spikes, of the free phase's end: shifted v, and xi in units of a fine spike
+    Vector<int16_t> free_xi; // of the output layer
 };
 
 struct Sample {
@@ -45,13 +46,14 @@ struct Sample {
     std::vector<Population> layers;
     Vector<int32_t> image, boxes; // pixels (position, channel) in their frame, and their box sums
     Vector<int32_t> static_drive, drives;
-    Vector<int32_t> window, sums; // under a pooled position
+    Vector<int32_t> window, sums;      // under a pooled position
     std::vector<uint16_t> fired, lost; // per vector of a block
     int label = -1;
     Selected up, down;           // by the neighbours' spikes of either sign
     std::vector<int64_t> spikes; // per layer
 
-    Sample(const Network &net, const Weights &weights) : net(net), weights(weights), layers(net.bundles + 1), spikes(net.bundles + 1) {
+    Sample(const Network &net, const Weights &weights)
+        : net(net), weights(weights), layers(net.bundles + 1), spikes(net.bundles + 1) {
         size_t most = 0, block = 0;
         for (const Synapses &each : weights.synapses) most = std::max<size_t>(most, each.most());
         for (Selected *x : {&up, &down}) x->rows.resize(most + SLACK);
@@ -100,7 +102,8 @@ struct Sample {
         for (size_t i = 0; i < image.size(); i++) totals[0][i % colours] += image[i];
         for (int n = 1; n < net.bundles; n++)
             for (int p = 0; p < maps[n].positions(); p++)
-                for (int c = 0, i = maps[n].neuron(p); c < maps[n].channels; c++, i++) totals[n][c] += layers[n].sums[0][i];
+                for (int c = 0, i = maps[n].neuron(p); c < maps[n].channels; c++, i++)
+                    totals[n][c] += layers[n].sums[0][i];
     }
 
   private:
@@ -109,7 +112,8 @@ struct Sample {
         const int frame = net.bundle[0].padding, wide = input.width + 2 * frame;
         for (int c = 0; c < input.channels; c++)
             for (int y = 0; y < input.height; y++)
-                for (int x = 0; x < input.width; x++) image[((y + frame) * wide + x + frame) * input.channels + c] = *pixels++;
+                for (int x = 0; x < input.width; x++)
+                    image[((y + frame) * wide + x + frame) * input.channels + c] = *pixels++;
         if (!net.bundle[0].full()) box_sums(input.height + 2 * frame, wide, input.channels, image.data(), boxes.data());
         drive_from_image();
         for (int n = 1; n <= net.bundles; n++) {
@@ -125,7 +129,8 @@ struct Sample {
         const Bundle &b = net.bundle[0];
         const Layer &input = net.layers[0];
         const Map &post = maps[1];
-        const int inputs = b.full() ? input.neurons() : input.channels * b.taps(), vectors = padded(post.channels, LANES) / LANES;
+        const int inputs = b.full() ? input.neurons() : input.channels * b.taps(),
+                  vectors = padded(post.channels, LANES) / LANES;
         const int row = (input.width + 2 * b.padding - 1) * input.channels, run = b.kernel * input.channels;
         window.assign(inputs + 1, 0);
         sums.resize(vectors * LANES);
@@ -134,7 +139,8 @@ struct Sample {
                 if (b.full()) std::copy_n(image.begin(), inputs, window.begin());
                 else
                     for (int dy = 0; dy < b.kernel; dy++)
-                        std::copy_n(boxes.begin() + (2 * y + dy) * row + 2 * x * input.channels, run, window.begin() + dy * run);
+                        std::copy_n(boxes.begin() + (2 * y + dy) * row + 2 * x * input.channels, run,
+                                    window.begin() + dy * run);
                 std::fill(sums.begin(), sums.end(), 1 << (net.static_shift - 1));
                 const Int *w = reinterpret_cast<const Int *>(weights.image.data());
                 for (int i = 0; i < inputs; i += 2, w += vectors) {
@@ -151,7 +157,8 @@ struct Sample {
 
     // k in step t of the free phase.
     int shift_at(int t) const {
-        return net.decay_shift + static_cast<int>(std::count_if(net.halving, net.halving + net.halvings, [t](int at) { return at <= t; }));
+        return net.decay_shift + static_cast<int>(std::count_if(net.halving, net.halving + net.halvings,
+                                                                [t](int at) { return at <= t; }));
     }
 
     void phase(int which, int steps, int sign) {
@@ -182,7 +189,8 @@ struct Sample {
         const Map &map = maps[n];
         const Shifts &shifts = net.shifts[deviating][n];
         const Int *const from = ints(static_drive) + (y * map.columns + x) * map.block / LANES;
-        for (int i = 0; i < map.block / LANES; i++) ints(drives)[i] = n == 1 && !deviating ? from[i] << shifts.below : Int{};
+        for (int i = 0; i < map.block / LANES; i++)
+            ints(drives)[i] = n == 1 && !deviating ? from[i] << shifts.below : Int{};
         if (n < net.bundles) {
             const Synapses &above = weights.synapses[n - 1];
             above.from_above(y, x, layers[n + 1].now.spikes, up, down);
@@ -193,7 +201,8 @@ struct Sample {
         for (int p = 0; p < map.inside; p++) {
             const int py = 2 * y + p / side - map.frame, px = 2 * x + p % side - map.frame;
             int32_t *const to = drives.data() + p * map.channels;
-            if (py < 0 || px < 0 || py >= map.height || px >= map.width) std::fill_n(to, map.channels, 0); // as in the frame
+            if (py < 0 || px < 0 || py >= map.height || px >= map.width)
+                std::fill_n(to, map.channels, 0); // as in the frame
             else if (n > 1) {
                 const Synapses &below = weights.synapses[n - 2];
                 below.from_below(py, px, layers[n - 1].now.spikes, up, down);
@@ -226,7 +235,8 @@ struct Sample {
                 Ints pull{};
                 if constexpr (OUTPUT) pull = nudges(layer, n, v, step);
                 if constexpr (DEVIATING) {
-                    const Ints start{free[2 * i] + (pull.low << rule.point), free[2 * i + 1] + (pull.high << rule.point)};
+                    const Ints start{free[2 * i] + (pull.low << rule.point),
+                                     free[2 * i + 1] + (pull.high << rule.point)};
                     rule.deviation(s, {phi[2 * v], phi[2 * v + 1]}, start, {still[2 * i], still[2 * i + 1]});
                     downs[v] = static_cast<uint16_t>(bits(s.lost));
                 } else rule.neuron(s, {phi[2 * v], phi[2 * v + 1]}, biases[i] + packed(pull.low, pull.high) + half);
