@@ -52,6 +52,7 @@ struct Sample {
     Selected up, down;           // by the neighbours' spikes of either sign
     std::vector<int64_t> spikes; // per layer
 
+    // Allocates all memory: a thread couldn't report later that there is none.
     Sample(const Network &net, const Weights &weights)
         : net(net), weights(weights), layers(net.bundles + 1), spikes(net.bundles + 1) {
         size_t most = 0, block = 0;
@@ -66,6 +67,7 @@ struct Sample {
             to.now.spikes = to.next = Spikes(map);
             if (net.fine) to.free.resize(map.size()), to.still.resize(map.size());
             if (n == net.bundles) to.now.xi.resize(map.size()), to.free_xi.resize(map.size());
+            to.kept = to.now;
             block = std::max<size_t>(block, map.block);
         }
         const Layer &input = net.layers[0];
@@ -74,6 +76,8 @@ struct Sample {
         static_drive.assign(maps[1].size(), 0);
         for (auto *x : {&fired, &lost}) x->resize(block / NEURONS);
         drives.resize(block + NEURONS); // rows are padded
+        window.assign(inputs() + 1, 0);
+        sums.resize(padded(maps[1].channels, LANES));
     }
 
     // Run the three phases; without a label (-1), only the free phase.
@@ -124,26 +128,29 @@ struct Sample {
         std::fill(spikes.begin(), spikes.end(), 0);
     }
 
+    // Inputs of a position of layer 1.
+    int inputs() const {
+        const Bundle &b = net.bundle[0];
+        return b.full() ? net.layers[0].neurons() : net.layers[0].channels * b.taps();
+    }
+
     // The first bundle's drive, once per sample, rounded to phi's LSB.
     void drive_from_image() {
         const Bundle &b = net.bundle[0];
         const Layer &input = net.layers[0];
         const Map &post = maps[1];
-        const int inputs = b.full() ? input.neurons() : input.channels * b.taps(),
-                  vectors = padded(post.channels, LANES) / LANES;
+        const int vectors = padded(post.channels, LANES) / LANES;
         const int row = (input.width + 2 * b.padding - 1) * input.channels, run = b.kernel * input.channels;
-        window.assign(inputs + 1, 0);
-        sums.resize(vectors * LANES);
         for (int y = 0; y < post.height; y++)
             for (int x = 0; x < post.width; x++) {
-                if (b.full()) std::copy_n(image.begin(), inputs, window.begin());
+                if (b.full()) std::copy_n(image.begin(), inputs(), window.begin());
                 else
                     for (int dy = 0; dy < b.kernel; dy++)
                         std::copy_n(boxes.begin() + (2 * y + dy) * row + 2 * x * input.channels, run,
                                     window.begin() + dy * run);
                 std::fill(sums.begin(), sums.end(), 1 << (net.static_shift - 1));
                 const Int *w = reinterpret_cast<const Int *>(weights.image.data());
-                for (int i = 0; i < inputs; i += 2, w += vectors) {
+                for (int i = 0; i < inputs(); i += 2, w += vectors) {
                     const Int two = Int{} + pair(window[i], window[i + 1]);
                     for (int j = 0; j < vectors; j++) ints(sums)[j] += pair_dot(two, w[j]);
                 }
