@@ -154,8 +154,8 @@ def image_cycles(config: Config, bundle: Bundle) -> int:
         return config.groups(bundle.post) * bundle.pre.neurons + PixelEngine.latency
     taps = bundle.kernel**2
     rounds = -(-taps // min(config.image_taps, taps))
-    pixels, waits = bundle.framed_height * bundle.framed_width, max(rounds - 2, 0) * bundle.post.positions
-    return config.groups(bundle.post) * bundle.pre.channels * (taps + pixels + waits + rounds + 10)
+    waits = max(rounds - 2, 0) * bundle.post.positions
+    return config.groups(bundle.post) * bundle.pre.channels * (taps + bundle.framed_positions + waits + rounds + 10)
 
 
 def update_cycles(config: Config, bundle: Bundle) -> int:
@@ -164,5 +164,4 @@ def update_cycles(config: Config, bundle: Bundle) -> int:
     if bundle.full:
         return cycles * layout.master_words(config, bundle) + 12
     products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
-    boxes = bundle.framed_height * bundle.framed_width
-    return config.groups(pre) * (boxes + cycles * products + 5) + cycles * config.words(post) + 14
+    return config.groups(pre) * (bundle.framed_positions + cycles * products + 5) + cycles * config.words(post) + 14

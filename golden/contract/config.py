@@ -99,9 +99,9 @@ class Config:
 
 
 #: Kinds of synapse engines; the first is the default, which the boards use. "event": convolutions of kernel 3
-#: without padding have event-driven engines, which spend cycles on spikes only; other convolutions have line engines. "line":
-#: the planes of a convolution stream past kernels in registers. Dense engines read every weight in each step
-#: whether neurons spike or not.
+#: without padding have event-driven engines, which spend cycles on spikes only; other convolutions have line
+#: engines. "line": the planes of a convolution stream past kernels in registers. Dense engines read every
+#: weight in each step whether neurons spike or not.
 ENGINES = ("event", "line")
 
 #: `Config.image_taps` for each kind: event engines are meant for parts with few multipliers.

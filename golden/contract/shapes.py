@@ -205,3 +205,7 @@ class Bundle:
     @property
     def framed_width(self) -> int:
         return self.pre.width + 2 * self.padding
+
+    @property
+    def framed_positions(self) -> int:
+        return self.framed_height * self.framed_width

@@ -161,6 +161,10 @@ def run(
     for n, rates in enumerate(zip(settings.weight_rates, settings.bias_rates, strict=True)):
         net.bundle[n].weight_rate, net.bundle[n].bias_rate = rates
 
+    if labels is not None and len(images) * spec.formats.update_bound >= 1 << 31:
+        most = ((1 << 31) - 1) // spec.formats.update_bound
+        raise NativeError(f"at most {most:,} images are learned at once (sums of updates have 32 bits), not {len(images):,}")
+
     masters = [tuple(x.contiguous() for x in group) for group in (parameters.weights, parameters.biases)]
     images = images.contiguous()
     targets = None if labels is None else labels.to(torch.int64).contiguous()

@@ -50,9 +50,9 @@ def step_bound(config: Config, bundle: Bundle) -> int:
 def static_bound(config: Config, bundle: Bundle) -> int:
     """Return the cycles of the image's drive, one pixel a cycle, once for each channel group; else 0.
 
-    dense: groups(post) * pre neurons. conv: groups(post) * pre channels * (H * W, of the framed image, +
-    max(rounds - 2, 0) * pooled positions), with rounds = ceil(k * k / image_taps) cycles for a pooled position, of which the
-    pixels wait for those beyond two.
+    dense: groups(post) * pre neurons. conv: groups(post) * pre channels * (H * W + max(rounds - 2, 0) *
+    pooled positions), with H and W of the image in its frame of zeros, and rounds = ceil(k * k / image_taps)
+    cycles for a pooled position, of which the pixels wait for those beyond two.
     """
     if not bundle.on_image:
         return 0
@@ -61,7 +61,7 @@ def static_bound(config: Config, bundle: Bundle) -> int:
         return groups * bundle.pre.neurons
     rounds = -(-(bundle.kernel**2) // config.image_taps)
     pooled = bundle.post.positions
-    return groups * bundle.pre.channels * (bundle.framed_height * bundle.framed_width + max(rounds - 2, 0) * pooled)
+    return groups * bundle.pre.channels * (bundle.framed_positions + max(rounds - 2, 0) * pooled)
 
 
 def update_bound(config: Config, bundle: Bundle) -> int:

@@ -109,8 +109,8 @@ def read_plane(m, lines: LineBuffer, reading, word, beside=(), frame=0):
 
 
 def framed_word(m, lines: LineBuffer, x, y, word, frame):
-    """Sends ``word`` to the line buffer, or 0 if (y, x) was in the frame in the cycle before; returns whether (y, x)
-    is inside of it."""
+    """Sends ``word`` to the line buffer, or 0 if (y, x) was in the frame in the cycle before; returns whether
+    (y, x) is inside of it."""
     if not frame:
         m.d.comb += lines.i.payload.eq(word)
         return Const(1)

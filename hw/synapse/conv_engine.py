@@ -28,7 +28,8 @@ class ConvEngine(wiring.Component):
       channels -> accumulator (integer model: `golden.model.ops.conv_backward`)
 
     Latency: k*k + (height + k - 1) * (width + k - 1) and about ten cycles a tile, with the pre layer's height
-    and width, also with padding; a half takes groups(post) * groups(pre) tiles, independent of the number of spikes.
+    and width, also with padding; a half takes groups(post) * groups(pre) tiles, independent of the number of
+    spikes.
     """
 
     def __init__(self, config: Config, bundle: Bundle):

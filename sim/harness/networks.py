@@ -79,9 +79,9 @@ def bundle_of(
 
     Maps may have any size, unlike in a `Spec`.
 
-    events: use the event engine, with this number of `passes`; `kernel_blocks`: its kernels are in block RAM.
-    index: number of the bundle; a bundle on the image always has 1. shared: the update engine shares
-    multipliers between the phases. fine: fine spikes. centred: centred commits.
+    padding: of a convolution. events: use the event engine, with this number of `passes`; `kernel_blocks`:
+    its kernels are in block RAM. index: number of the bundle; a bundle on the image always has 1. shared: the
+    update engine shares multipliers between the phases. fine: fine spikes. centred: centred commits.
     """
     full = kind in ("dense", "pixels")
     height, width = (1, 1) if full else ((n + 2 * padding - kernel + 1) // 2 for n in pre[1:])
@@ -92,7 +92,7 @@ def bundle_of(
     config = config_of(near, near_lanes, dense=full, index=max(index, 2), **schedule)
     if kind == "pixels":
         config = replace(config, spec=replace(config.spec, stages=(Dense(channels), *config.spec.stages[1:])))
-    if kind == "image" and padding:
+    if kind == "image" and padding:  # the model reads it from the spec
         stages = (Conv(channels, kernel, padding), *config.spec.stages[1:])
         config = replace(config, spec=replace(config.spec, stages=stages))
     if events:

@@ -42,5 +42,5 @@ async def check(dut, name, unit):
     pre, post, taps = bundle.pre, bundle.post, bundle.kernel**2
     rounds = -(-taps // config.image_taps)
     passes = config.groups(post) * pre.channels
-    least = passes * (taps + bundle.framed_height * bundle.framed_width + max(rounds - 2, 0) * (post.positions - 1)) + 1
+    least = passes * (taps + bundle.framed_positions + max(rounds - 2, 0) * (post.positions - 1)) + 1
     await static_check.check(dut, name, unit, least, least + passes * (rounds + OVERHEAD))

@@ -31,7 +31,7 @@ UNITS = {
     "image_update_padding_1": ConvUpdate(*bundle_of("image", (3, 6, 5), 4, kernel=3, padding=1, lanes=(1, 2))),
     "image_update_6x8": ConvUpdate(*bundle_of("image", (1, 6, 8), 2, kernel=2)),
 }
-#: Largest number of cycles of each pre group beyond its pre positions and products, and of cycles at the end
+#: Largest number of cycles of each pre group beyond its framed positions and products, and of cycles at the end
 #: beyond those of the biases and the correlator's latency.
 GROUP_OVERHEAD, END_OVERHEAD = 6, 5
 
@@ -47,5 +47,5 @@ async def check(dut, name, unit):
     cycles, end = config.item_cycles(bundle), END_OVERHEAD + Correlator(config, bundle).latency
     pre, post, groups = bundle.pre, bundle.post, config.groups(bundle.pre)
     products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
-    least = groups * (bundle.framed_height * bundle.framed_width + cycles * products) + cycles * config.words(post)
+    least = groups * (bundle.framed_positions + cycles * products) + cycles * config.words(post)
     await pass_check.check(dut, name, unit, least, least + groups * GROUP_OVERHEAD + end)

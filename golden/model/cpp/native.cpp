@@ -1,6 +1,6 @@
 // golden.model.batch as one compiled loop: equal bits, a sample at a time on each thread.
 //
-// Few neurons spike in a step: 5 to 15 of 100 in the free phase, and one of 100 in nudged phases with fine
+// Few neurons spike in a step: 5 to 15 of 100 in wide layers, and far fewer in nudged phases with fine
 // spikes. So a drive is the sum of the weight rows that the spikes select, not a matrix product. The channels
 // of a position are adjacent: they are the vectors of all loops. golden/model/native.py checks the bounds
 // that make this exact, and describes the arguments.

@@ -34,9 +34,9 @@ struct Population {
     Neurons now, kept;
     Spikes next; // of the step in progress
     Vector<int16_t> sums[PHASES];
-    Vector<int32_t> free,
-        still;               // with fine spikes, of the free phase's end: shifted v, and xi in units of a fine spike
-    Vector<int16_t> free_xi; // of the output layer
+    Vector<int32_t> free;    // with fine spikes: shifted v at the end of the free phase
+    Vector<int32_t> still;   // its xi, in units of a fine spike
+    Vector<int16_t> free_xi; // its xi in the output layer
 };
 
 struct Sample {
@@ -209,7 +209,7 @@ struct Sample {
             const int py = 2 * y + p / side - map.frame, px = 2 * x + p % side - map.frame;
             int32_t *const to = drives.data() + p * map.channels;
             if (py < 0 || px < 0 || py >= map.height || px >= map.width)
-                std::fill_n(to, map.channels, 0); // as in the frame
+                std::fill_n(to, map.channels, 0); // outside of the layer
             else if (n > 1) {
                 const Synapses &below = weights.synapses[n - 2];
                 below.from_below(py, px, layers[n - 1].now.spikes, up, down);

@@ -11,9 +11,9 @@ namespace {
 // With samples along vectors, a batch of 20 takes 32 lanes; here it takes 20 samples. Each sum is added in
 // the same order, so it has the same bits.
 struct Across {
-    static constexpr int SAMPLES = SUMS / 2;          // samples that share one load of a weight
-    static constexpr int VECS = 2;                    // vectors of outputs that share one load of an input;
-    static constexpr int OUTPUTS = VECS * LANES;      // the SAMPLES * VECS sums stay in registers
+    static constexpr int SAMPLES = LANES == 16 ? 10 : 5; // samples that share one load of a weight
+    static constexpr int VECS = 2;                       // vectors of outputs that share one load of an input;
+    static constexpr int OUTPUTS = VECS * LANES;         // the SAMPLES * VECS sums stay in registers
 
     static constexpr int AHEAD = 16; // inputs whose weights are prefetched, as all exceed the cache
 

@@ -10,7 +10,8 @@
 
 namespace {
 
-constexpr int BLOCK = SUMS / 5 * 2; // outputs that share one load of an input; their sums for a TEAM of 2 stay in registers
+// Outputs that share one load of an input; the BLOCK * TEAM sums stay in registers, of which AVX-512 has 32, others 16.
+constexpr int BLOCK = LANES == 16 ? 8 : 6;
 
 inline int blocks(int n) { return (n + BLOCK - 1) / BLOCK; }
 

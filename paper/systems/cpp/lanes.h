@@ -5,12 +5,11 @@
 
 namespace {
 
-// Of a vector, and of the vectors whose sums a processor's registers hold. GCC computes vectors of more than one register
-// element by element.
+// One register: GCC computes comparisons of longer vectors element by element.
 #if defined(__AVX512F__)
-constexpr int LANES = 16, SUMS = 20;
+constexpr int LANES = 16;
 #else
-constexpr int LANES = 8, SUMS = 12;
+constexpr int LANES = 8;
 #endif
 
 using Vec = float __attribute__((vector_size(4 * LANES)));

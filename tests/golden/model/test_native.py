@@ -231,6 +231,13 @@ def test_what_the_words_cannot_hold_is_refused():
         native.check(replace(small, stages=(Conv(2), *[Dense(2)] * 15, Dense(10)), learning=Learning((0.1,) * 17)))
 
 
+def test_more_images_than_sums_hold():
+    spec = PRESETS["tiny"]
+    images = torch.zeros((1, *spec.input.shape), dtype=torch.uint8).expand(1 << 21, -1, -1, -1)
+    with pytest.raises(NativeError, match=r"at most 1,398,101 images are learned at once .*, not 2,097,152"):
+        native.run(spec, Settings.of(spec), initial(spec, 0), images, torch.zeros(1 << 21, dtype=torch.int64))
+
+
 def test_no_images_are_no_update():
     spec = PRESETS["tiny"]
     images, labels = random_images(0, np.random.default_rng(0))
