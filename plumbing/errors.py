@@ -100,6 +100,15 @@ class StudyError(NudgeError):
     """A study that can't be carried out or continued."""
 
 
+# -- plumbing
+
+
+class ClusterError(NudgeError):
+    """Workers that can't be reached, or have another version of nudge."""
+
+    exit_code = ExitCode.LINK
+
+
 # -- host
 
 
