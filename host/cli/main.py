@@ -10,7 +10,7 @@ from nudge.golden.training.ranks import Ranks
 from nudge.plumbing import DISTRIBUTION
 from nudge.plumbing.errors import ExitCode, UsageError
 
-from . import bench, bitstream, board, estimate, inference, lists, network, repro, training, verilog, view
+from . import bench, bitstream, board, estimate, inference, lists, network, repro, sweep, training, verilog, view
 from .app import App
 from .run import run_together
 
@@ -52,6 +52,7 @@ def callback(
 
 app.command("train")(training.train)
 app.command("resume")(training.resume)
+app.command("sweep")(sweep.sweep)
 app.command("view")(view.view)
 app.command("eval")(inference.evaluate_weights)
 app.command("predict")(inference.predict)

@@ -41,12 +41,13 @@ def fit(
     twin: bool = False,
     recover: int = 0,
     stream: bool = False,
+    test: bool = True,
 ) -> Outcome:
     """Continue a run on a board, from its checkpoint again if the board is lost; then test once.
 
     board, engines: as for `host.boards.open.open_board`. twin: run the golden model in lockstep, and stop
     where the board differs from it. recover: largest number of returns to the checkpoint. stream: send every
-    image in each epoch, even if the board's memory could hold them.
+    image in each epoch, even if the board's memory could hold them. test: whether to ask the test set.
     """
     board = values.plain(str, board, "--board", UsageError)
     engines = values.plain(str | None, engines, "--engines", UsageError)
@@ -68,7 +69,7 @@ def fit(
             if isinstance(target, Twin):
                 outcome.twin = target.finish()
         outcome.core = device.core_rate()
-        if run.finished:
+        if run.finished and test:
             if held is not None:
                 device.hold(images, run.plan.samples, test=True)
             outcome.test = evaluate(device, images.test_images, images.test_labels, run.classes)

@@ -1,0 +1,72 @@
+"""`nudge sweep`: trains many runs, over a grid or by a search, on several processes or machines."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nudge.golden.training.options import OUTPUT
+from nudge.plumbing.errors import PlanError
+
+from .options import WHERE, JsonOption
+from .run import importing
+from .terminal import emit
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(help="Run N processes on this machine [default: one for each core].", rich_help_panel=WHERE),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(help="Give the work to the workers of this Dask scheduler, such as tcp://HOST:8786.", rich_help_panel=WHERE),
+]
+
+
+def sweep(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The sweep's file (docs/sweeps.md), or to resume its folder.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write table and runs to this folder [default: runs/NAME of the file].", rich_help_panel=OUTPUT),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the sweep in that folder.", rich_help_panel=OUTPUT)
+    ] = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train many runs: a grid of options and network keys, seeds, or a search.
+
+    Each run has the weights that `nudge train` alone gives it. With held-out images runs are compared by them,
+    and the test set isn't asked.
+    """
+    with importing():
+        from nudge.host.sweep import sweep_file
+        from nudge.host.sweep.progress import Bars
+        from nudge.host.sweep.sweep import Sweep, best
+        from nudge.host.sweep.table import COPY, State
+        from nudge.plumbing.cluster import opened
+    if file.is_dir():
+        file, out = file / COPY, out or file
+    asked = sweep_file.read(file)
+    sweep = Sweep(asked, out or Path("runs") / file.stem, resume=resume)
+    bars = Bars()
+    try:
+        with opened(workers, scheduler) as cluster:
+            rows = sweep.carry_out(cluster, bars)
+    finally:
+        bars.end()
+    failed = [row for row in rows if row.state is State.FAILED]
+    found = best(rows)
+    text = f"{len(rows) - len(failed)} of {len(rows)} runs are done; table and runs in {sweep.out}"
+    if found is not None:
+        values = ", ".join(f"{key} = {value}" for key, value in found.values.items())
+        text += f"\nbest held-out error {found.figures.held_out_percent:.2f} %: {found.run} ({values})"
+    plain = [asdict(row) for row in rows]
+    emit(as_json, {"runs": plain, "best": None if found is None else found.run, "folder": str(sweep.out)}, text)
+    if failed:
+        first = f"{failed[0].run}: {failed[0].error}"
+        raise PlanError(f"{len(failed)} of {len(rows)} runs failed ({first}); --resume tries them again")

@@ -1,0 +1,153 @@
+"""Carries out a sweep: gives its runs to workers, and keeps the table of those that have ended."""
+
+import tomllib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from nudge.golden.contract import network_file
+from nudge.golden.contract.presets import chosen
+from nudge.golden.contract.shapes import Input
+from nudge.golden.training import data as datasets
+from nudge.golden.training.data import Source
+from nudge.plumbing import files
+from nudge.plumbing.cluster import Cluster, Job
+from nudge.plumbing.errors import ClusterError, NudgeError, PlanError
+
+from . import job, table
+from .job import Task, Trial
+from .search import Tree
+from .sweep_file import Asked, SweepFile
+from .table import COPY, RUNS, TABLE, Figures, Row, State
+
+
+class Display(Protocol):
+    """Shows a sweep's progress."""
+
+    def begin(self, total: int, rows: list[Row], dashboard: str) -> None:
+        """Begin with the rows of earlier calls. dashboard: address of Dask's page."""
+
+    def told(self, name: str, said: dict[str, Any]) -> None:
+        """Show what a run in progress tells: `done` and `total` samples, and `percent`, its training error."""
+
+    def ended(self, row: Row) -> None:
+        """Show that a run has ended."""
+
+
+class Sweep:
+    """A sweep in its folder. Enter it to own the folder.
+
+    resume: whether a sweep that the folder has already is continued; otherwise it raises `PlanError`. Runs
+    that ended by an error are tried again.
+    """
+
+    def __init__(self, file: SweepFile, out: Path, *, resume: bool = False):
+        self.file, self.out = file, out.absolute()
+        self.rows: dict[str, Row] = {}
+        if not resume and any((out / name).exists() for name in (COPY, TABLE)):
+            raise PlanError(f"{out} has a sweep already: --resume continues it, or choose another --out")
+
+    def carry_out(self, cluster: Cluster, display: Display) -> list[Row]:
+        """Train all runs that haven't ended; return the rows of all.
+
+        The table is written after each run. Raises `PlanError` if the folder can't be written or is in use,
+        and `ClusterError` without workers; a run's own error becomes its row.
+        """
+        try:
+            (self.out / RUNS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PlanError(f"--out {self.out}: {error.strerror}") from None
+        with files.owned(self.out / files.LOCK, PlanError):
+            self.rows = {row.run: row for row in table.read(self.out / TABLE) if row.state is not State.FAILED}
+            if self.file.search is None:
+                self._grid(cluster, display)
+            else:
+                self._search(Tree(self.file, self.out), cluster, display)
+            return list(self.rows.values())
+
+    def _grid(self, cluster: Cluster, display: Display) -> None:
+        runs = [self.file.run(values) for values in self.file.grid()]
+        tasks = {task.out.name: (task, asked) for asked in runs for task in [self._task(asked)]}
+        if len(tasks) < len(runs):
+            raise PlanError(f"{len(runs) - len(tasks)} of {len(runs)} combinations are the same run as another one")
+        rows, self.rows = self.rows, {}
+        self.rows = {name: rows[name] for name in tasks if name in rows}
+        self._begin(display, cluster, len(tasks))
+        missing = [Job(name, job.carry_out, (task,)) for name, (task, _) in tasks.items() if name not in self.rows]
+        order = list(tasks)
+        for done, result in cluster.results(iter(missing), display.told):
+            self._end(display, row_of(done.name, tasks[done.name][1].values, result), order.index)
+
+    def _search(self, tree: Tree, cluster: Cluster, display: Display) -> None:
+        assert self.file.search is not None
+        self._begin(display, cluster, self.file.search.trials)
+        numbers: dict[str, int] = {}
+        drawn: dict[str, dict[str, Any]] = {}
+
+        def end(name: str, result: Any) -> None:
+            row = row_of(name, drawn[name], result)
+            tree.ended(numbers[name], row.state, row.figures.percent)
+            self._end(display, row, lambda each: int(each.rpartition("-")[2]))
+
+        def jobs() -> Iterator[Job]:
+            for number, trial, values in tree.trials():
+                name = f"trial-{number}"
+                numbers[name], drawn[name] = number, values
+                at = Trial(tree.storage, tree.name, trial, tree.prunes)
+                try:
+                    yield Job(name, job.carry_out, (self._task(self.file.run(values), name, at),))
+                except NudgeError as error:  # such as a kernel that is larger than its map
+                    end(name, error)
+
+        for done, result in cluster.results(jobs(), display.told):
+            end(done.name, result)
+
+    def _begin(self, display: Display, cluster: Cluster, total: int) -> None:
+        files.write(self.out / COPY, self.file.text)
+        display.begin(total, list(self.rows.values()), cluster.dashboard)
+
+    def _end(self, display: Display, row: Row, order: Callable[[str], int]) -> None:
+        self.rows[row.run] = row
+        self.rows = {name: self.rows[name] for name in sorted(self.rows, key=order)}
+        table.write(self.out / TABLE, list(self.rows.values()))
+        display.ended(row)
+
+    def _task(self, asked: Asked, name: str | None = None, trial: Trial | None = None) -> Task:
+        """Return a run for a worker. name: of its folder; None: its fingerprint."""
+        options = asked.options
+        if asked.network is None:
+            spec = chosen(options.preset, options.network)
+        else:
+            spec = network_file.network(tomllib.loads(asked.network), "sweep")
+        source, images = _data(options.data_name, options.data_dir, spec.input)
+        found = job.fingerprint(spec, options.plan(spec, source, images))
+        return Task(self.out / RUNS / (name or found), options, asked.network, asked.board, found, trial)
+
+
+def row_of(name: str, values: dict[str, Any], result: Any) -> Row:
+    """Return the row of a run from its result, or the exception that ended it; `ClusterError` passes through."""
+    if isinstance(result, ClusterError):
+        raise result
+    if isinstance(result, NudgeError | OSError):
+        return Row(name, State.FAILED, values, error=" ".join(str(result).split()))
+    if isinstance(result, BaseException):
+        return Row(name, State.FAILED, values, error=" ".join(f"{type(result).__name__}: {result}".split()))
+    state, figures = result
+    assert isinstance(figures, Figures)
+    return Row(name, state, values, figures)
+
+
+@lru_cache(maxsize=4)
+def _data(name: str, folder: Path | None, shown: Input) -> tuple[Source, int]:
+    """Return the data's source with its digest, and the number of training images."""
+    source = Source.asked(name)
+    images = datasets.load(source, folder, shown)
+    return source.of(images), len(images.train_images)
+
+
+def best(rows: list[Row]) -> Row | None:
+    """Return the row of the smallest held-out error; None if there is none. The test set chooses nothing."""
+    done = [(row.figures.held_out_percent, n) for n, row in enumerate(rows) if row.state is State.DONE]
+    compared = [(percent, n) for percent, n in done if percent is not None]
+    return rows[min(compared)[1]] if compared else None
