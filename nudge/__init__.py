@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .golden.training.data import load as data
     from .golden.training.evaluate import Evaluation
     from .golden.training.predict import Prediction
+    from .host.sweep.sweep import sweep
     from .network import Network
     from .plumbing.errors import NudgeError
     from .result import History, Result
@@ -42,6 +43,7 @@ __all__ = [
     "Trace",
     "data",
     "paper",
+    "sweep",
 ]
 
 #: Module of each public name, then its name in that module if it differs. A name is imported when it is first
@@ -59,6 +61,7 @@ _HOMES = {
     "Result": "result",
     "Trace": "trace",
     "data": "golden.training.data load",
+    "sweep": "host.sweep.sweep",
 }
 
 

@@ -74,6 +74,11 @@ def version() -> str:
     return f"{number} ({digest.hexdigest()[:8]})"
 
 
+def its_version() -> str:
+    """Return `version` where this is called: on a worker."""
+    return version()
+
+
 @contextmanager
 def opened(workers: int | None = None, scheduler: str | None = None) -> Iterator["Cluster"]:
     """Enter with a `Cluster` of local processes, or of the scheduler at this address, such as tcp://HOST:8786.
@@ -247,8 +252,8 @@ class Cluster:
         """Raise `ClusterError` if the scheduler or a worker has another version of nudge, or none."""
         try:
             self._client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-            found = {f"worker {name}": its for name, its in self._client.run(version, on_error="return").items()}
-            found["the scheduler"] = self._client.run_on_scheduler(version)
+            found = {f"worker {name}": its for name, its in self._client.run(its_version, on_error="return").items()}
+            found["the scheduler"] = self._client.run_on_scheduler(its_version)
         except (OSError, TimeoutError):
             raise ClusterError(f"no worker in {CONNECT_SECONDS} s: start some (`dask worker ADDRESS`)") from None
         except ImportError as error:

@@ -44,29 +44,23 @@ def sweep(
     and the test set isn't asked.
     """
     with importing():
-        from nudge.host.sweep import sweep_file
         from nudge.host.sweep.progress import Bars
-        from nudge.host.sweep.sweep import Sweep, best
-        from nudge.host.sweep.table import COPY, State
-        from nudge.plumbing.cluster import opened
-    if file.is_dir():
-        file, out = file / COPY, out or file
-    asked = sweep_file.read(file)
-    sweep = Sweep(asked, out or Path("runs") / file.stem, resume=resume)
-    bars = Bars()
-    try:
-        with opened(workers, scheduler) as cluster:
-            rows = sweep.carry_out(cluster, bars)
-    finally:
-        bars.end()
+        from nudge.host.sweep.sweep import best
+        from nudge.host.sweep.sweep import sweep as carry_out
+        from nudge.host.sweep.table import State
+    with Bars() as bars:
+        rows = carry_out(file, out, resume=resume, workers=workers, scheduler=scheduler, display=bars)
     failed = [row for row in rows if row.state is State.FAILED]
     found = best(rows)
-    text = f"{len(rows) - len(failed)} of {len(rows)} runs are done; table and runs in {sweep.out}"
+    text = f"{len(rows) - len(failed)} of {len(rows)} runs are done; table and runs in {bars.folder}"
     if found is not None:
         values = ", ".join(f"{key} = {value}" for key, value in found.values.items())
         text += f"\nbest held-out error {found.figures.held_out_percent:.2f} %: {found.run} ({values})"
-    plain = [asdict(row) for row in rows]
-    emit(as_json, {"runs": plain, "best": None if found is None else found.run, "folder": str(sweep.out)}, text)
+    emit(
+        as_json,
+        {"folder": str(bars.folder), "best": None if found is None else found.run, "runs": [asdict(row) for row in rows]},
+        text,
+    )
     if failed:
         first = f"{failed[0].run}: {failed[0].error}"
         raise PlanError(f"{len(failed)} of {len(rows)} runs failed ({first}); --resume tries them again")

@@ -1,6 +1,7 @@
 """Progress of a sweep on standard error: a bar for all runs and one for each in progress, or plain lines."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -24,9 +25,17 @@ class Bars:
         self._total = self._first = 0
         self._start = self._printed = time.monotonic()
 
-    def begin(self, total: int, rows: list[Row], dashboard: str) -> None:
+    def __enter__(self) -> "Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def begin(self, folder: Path, total: int, rows: list[Row], dashboard: str) -> None:
+        self.folder = folder
         self._total, self._rows, self._first = total, list(rows), len(rows)
-        note(f"{total} runs, {len(rows)} of them done before; workers: {dashboard}")
+        note(f"{total} runs in {folder}, {len(rows)} of them done before; workers: {dashboard}")
         if self._bars is not None:
             self._all = self._bars.add_task("all runs", total=total, completed=len(rows), status="")
             self._bars.start()
@@ -53,11 +62,6 @@ class Bars:
         else:
             self._printed = time.monotonic()
             note(f"{self._summary()}; {line}")
-
-    def end(self) -> None:
-        """Remove the bars."""
-        if self._bars is not None:
-            self._bars.stop()
 
     def _best(self) -> str:
         found = best(self._rows)

@@ -12,10 +12,10 @@ from nudge.golden.contract.shapes import Input
 from nudge.golden.training import data as datasets
 from nudge.golden.training.data import Source
 from nudge.plumbing import files
-from nudge.plumbing.cluster import Cluster, Job
+from nudge.plumbing.cluster import Cluster, Job, opened
 from nudge.plumbing.errors import ClusterError, NudgeError, PlanError
 
-from . import job, table
+from . import job, sweep_file, table
 from .job import Task, Trial
 from .search import Tree
 from .sweep_file import Asked, SweepFile
@@ -25,8 +25,8 @@ from .table import COPY, RUNS, TABLE, Figures, Row, State
 class Display(Protocol):
     """Shows a sweep's progress."""
 
-    def begin(self, total: int, rows: list[Row], dashboard: str) -> None:
-        """Begin with the rows of earlier calls. dashboard: address of Dask's page."""
+    def begin(self, folder: Path, total: int, rows: list[Row], dashboard: str) -> None:
+        """Begin with the rows of earlier calls. folder: of the sweep. dashboard: address of Dask's page."""
 
     def told(self, name: str, said: dict[str, Any]) -> None:
         """Show what a run in progress tells: `done` and `total` samples, and `percent`, its training error."""
@@ -35,8 +35,50 @@ class Display(Protocol):
         """Show that a run has ended."""
 
 
+class Silent:
+    """`Display` that shows nothing."""
+
+    def begin(self, folder: Path, total: int, rows: list[Row], dashboard: str) -> None:
+        pass
+
+    def told(self, name: str, said: dict[str, Any]) -> None:
+        pass
+
+    def ended(self, row: Row) -> None:
+        pass
+
+
+def sweep(
+    file: str | Path | dict[str, Any],
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    display: Display | None = None,
+) -> list[Row]:
+    """Train all runs of a sweep, as `nudge sweep`; return a row for each, in the order of the grid or the search.
+
+    file: a sweep's file (docs/sweeps.md), its content as a dictionary, or with `resume` the sweep's folder.
+    out: folder of table and runs; None: runs/NAME of the file. workers, scheduler: as for
+    `plumbing.cluster.opened`; a script that calls this needs `if __name__ == "__main__":`, since local workers
+    import it. Raises the errors of `Sweep.carry_out`.
+    """
+    if isinstance(file, dict):
+        if out is None:
+            raise PlanError("a sweep from a dictionary needs out, its folder")
+        asked, place = sweep_file.of(file), Path(out)
+    else:
+        path = Path(file)
+        asked = sweep_file.read(path / COPY if path.is_dir() else path)
+        place = Path(out) if out is not None else path if path.is_dir() else Path("runs") / path.stem
+    wanted = Sweep(asked, place, resume=resume)
+    with opened(workers, scheduler) as cluster:
+        return wanted.carry_out(cluster, display or Silent())
+
+
 class Sweep:
-    """A sweep in its folder. Enter it to own the folder.
+    """A sweep in its folder.
 
     resume: whether a sweep that the folder has already is continued; otherwise it raises `PlanError`. Runs
     that ended by an error are tried again.
@@ -105,7 +147,7 @@ class Sweep:
 
     def _begin(self, display: Display, cluster: Cluster, total: int) -> None:
         files.write(self.out / COPY, self.file.text)
-        display.begin(total, list(self.rows.values()), cluster.dashboard)
+        display.begin(self.out, total, list(self.rows.values()), cluster.dashboard)
 
     def _end(self, display: Display, row: Row, order: Callable[[str], int]) -> None:
         self.rows[row.run] = row
