@@ -146,6 +146,17 @@ def _weights(use: str, otherwise: str) -> Any:
 StartOption = Annotated[Path | None, _weights("Start from", "fresh weights")]
 SpikesOption = Annotated[Path | None, _weights("Count the spikes with", "initial ones, seed 0")]
 
+# -- nudge sweep, repro
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(help="Run N processes on this machine [default: one for each core; of `repro`, none].", rich_help_panel=WHERE),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(help="Give the work to the workers of this Dask scheduler, such as tcp://HOST:8786.", rich_help_panel=WHERE),
+]
+
 # -- nudge build, flash, report, estimate, verilog
 
 TargetArgument = Annotated[

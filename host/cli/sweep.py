@@ -9,18 +9,9 @@ import typer
 from nudge.golden.training.options import OUTPUT
 from nudge.plumbing.errors import PlanError
 
-from .options import WHERE, JsonOption
+from .options import JsonOption, SchedulerOption, WorkersOption
 from .run import importing
 from .terminal import emit
-
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(help="Run N processes on this machine [default: one for each core].", rich_help_panel=WHERE),
-]
-SchedulerOption = Annotated[
-    str | None,
-    typer.Option(help="Give the work to the workers of this Dask scheduler, such as tcp://HOST:8786.", rich_help_panel=WHERE),
-]
 
 
 def sweep(

@@ -1,14 +1,16 @@
-"""Carry out a study: measure the cells that its table lacks, one after the other, and write the report."""
+"""Carry out a study: measure the cells that its table lacks, here or on workers, and write the report."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from nudge.plumbing import files
+from nudge.plumbing import cluster, files
+from nudge.plumbing.cluster import Job
 from nudge.plumbing.errors import StudyError
 from nudge.plumbing.progress import Meter, note
 
@@ -26,24 +28,31 @@ def carry_out(
     force: bool = False,
     device: str = "cpu",
     only: str | None = None,
+    part: str | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> tuple[str, list[Path]]:
     """Measure the cells that the folder `out` lacks and write the report; return the table and all files.
 
     The CSV is rewritten atomically after each cell, so an interrupted study resumes there. Rows of other
     configurations raise `StudyError` before anything is written, unless `force`. only: measure only the cells
-    with these labels (`chosen`). Also raises `StudyError` if the budget needs more memory than is available.
+    with these labels (`chosen`). part: "K/N" measures each N-th cell, from the K-th on, without a report;
+    `merge` puts the tables together. workers, scheduler: as for `plumbing.cluster.opened`; both None: this
+    process measures. Also raises `StudyError` if the budget needs more memory than is available.
     """
     budget = on_device(study, study.budget(budget_name), device)
     if seeds is not None and seeds < 1:
         raise StudyError(f"--seeds must be at least 1, not {seeds}")
     free = available_memory() if device == "cpu" else torch.cuda.mem_get_info()[0]
-    if budget.memory > free:
+    needed = budget.memory * (workers or 1)
+    if needed > free and scheduler is None:
         raise StudyError(
-            f"--budget {budget.name} needs about {budget.memory / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free: "
+            f"--budget {budget.name} needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free: "
             f"choose a smaller one of {', '.join(b.name for b in study.budgets)}"
         )
     cells = study.cells(budget, budget.seeds if seeds is None else seeds, data_dir)
     wanted = cells if only is None else chosen(study, cells, only)
+    wanted = wanted if part is None else _part(wanted, part)
     path = out / f"{study.name}-{budget.name}.csv"
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -53,27 +62,132 @@ def carry_out(
         stem = re.escape(path.stem)
         files.remove_unfinished(out, rf"{stem}[.](csv|md|png)|[.]{stem}-[0-9a-f]{{8}}[.]checkpoint")
         rows = {} if force else table.read(path, cells)
-        text = _measured(study, budget, cells, wanted, rows, path)
+        missing = [cell for cell in wanted if cell.fingerprint not in rows]
+        if len(missing) < len(wanted):
+            note(f"{path} has {len(wanted) - len(missing)} of {len(wanted)} cells already: --force measures them again")
+        place = Place(study.name, budget.name, device, data_dir and data_dir.absolute(), path.absolute())
+        with Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
+            if workers is None and scheduler is None:
+                found = _here(budget, missing, path, meter)
+            else:
+                found = _on_workers(place, missing, workers, scheduler, meter)
+            for cell, figures in found:
+                rows[cell.fingerprint] = cell.labels | {"seed": str(cell.seed)} | figures | {"fingerprint": cell.fingerprint}
+                write(path, rows, cells)
+                checkpoint(path, cell).unlink(missing_ok=True)
+                if study.partial and part is None:
+                    _report(study, budget, cells, rows, path)
+                meter.advance(1, ", ".join((*cell.labels.values(), f"seed {cell.seed}", *list(figures.values())[:4])))
+        if part is not None:
+            return f"{len(wanted)} of {len(cells)} cells: `nudge repro merge` puts tables together", [path]
+        text = _report(study, budget, cells, rows, path)
     return text, [path, path.with_suffix(".md"), path.with_suffix(".png")]
 
 
-def _measured(study: Study, budget: Budget, cells: list[Cell], wanted: list[Cell], rows: dict[str, Row], path: Path) -> str:
-    """Measure the wanted cells that `rows` lacks, write each one, and report; return the table."""
-    missing = [cell for cell in wanted if cell.fingerprint not in rows]
-    if len(missing) < len(wanted):
-        note(f"{path} has {len(wanted) - len(missing)} of {len(wanted)} cells already: --force measures them again")
-    with threads(budget.threads), Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
-        for cell in missing:
-            checkpoint = path.with_name(f".{path.stem}-{cell.fingerprint}.checkpoint")
-            measured = cell.measure(checkpoint, meter.tell) if cell.long else cell.measure()
-            figures = {name: f"{value:.6g}" for name, value in measured.items()}
-            rows[cell.fingerprint] = cell.labels | {"seed": str(cell.seed)} | figures | {"fingerprint": cell.fingerprint}
-            table.write(path, list(rows.values()))
-            checkpoint.unlink(missing_ok=True)
-            if study.partial:
-                _report(study, budget, cells, rows, path)
-            meter.advance(1, ", ".join((*cell.labels.values(), f"seed {cell.seed}", *list(figures.values())[:4])))
-    return _report(study, budget, cells, rows, path)
+@dataclass(frozen=True)
+class Place:
+    """All that a worker needs to find a cell: study, budget, device, folder of the data, and the table's path."""
+
+    study: str
+    budget: str
+    device: str
+    data_dir: Path | None
+    path: Path
+
+
+#: Figures of a cell as they are written, by name.
+Figures = dict[str, str]
+
+
+def checkpoint(path: Path, cell: Cell) -> Path:
+    """Return the file from which a long cell of the table at `path` resumes."""
+    return path.with_name(f".{path.stem}-{cell.fingerprint}.checkpoint")
+
+
+def measured(cell: Cell, budget: Budget, path: Path, tell: Any) -> Figures:
+    """Measure a cell. tell: called with texts about the progress of a long one."""
+    with threads(budget.threads):
+        found = cell.measure(checkpoint(path, cell), tell) if cell.long else cell.measure()
+    return {name: f"{value:.6g}" for name, value in found.items()}
+
+
+def _here(budget: Budget, missing: list[Cell], path: Path, meter: Meter) -> Iterator[tuple[Cell, Figures]]:
+    for cell in missing:
+        yield cell, measured(cell, budget, path, meter.tell)
+
+
+def _on_workers(
+    place: Place, missing: list[Cell], workers: int | None, scheduler: str | None, meter: Meter
+) -> Iterator[tuple[Cell, Figures]]:
+    """Yield the missing cells as workers measure them; raise the first error of one, after which others end."""
+    cells = {cell.fingerprint: cell for cell in missing}
+    jobs = [Job(name, _on_a_worker, (place, cell.seed, name)) for name, cell in cells.items()]
+    with cluster.opened(workers, scheduler) as found:
+        for job, result in found.results(iter(jobs), lambda _, said: meter.tell(said["status"])):
+            if isinstance(result, BaseException):
+                raise result
+            yield cells[job.name], result
+
+
+def _on_a_worker(place: Place, seed: int, fingerprint: str) -> Figures:
+    """Measure the cell with this seed and fingerprint."""
+    from . import find  # late: it imports the studies, which import this package
+
+    if not place.path.parent.is_dir():
+        raise StudyError(f"{place.path.parent} doesn't exist here: --out must be on a disk that all workers share")
+    study = find(place.study)
+    budget = on_device(study, study.budget(place.budget), place.device)
+    (cell,) = (each for each in study.seed_cells(budget, seed, place.data_dir) if each.fingerprint == fingerprint)
+    return measured(cell, budget, place.path, lambda status: cluster.tell(fingerprint, status=status))
+
+
+def _part(cells: list[Cell], part: str) -> list[Cell]:
+    """Return each N-th cell from the K-th on, for a part "K/N"."""
+    first, _, of = part.partition("/")
+    if not (first.isdigit() and of.isdigit() and 1 <= int(first) <= int(of)):
+        raise StudyError(f"--cells must be K/N with 1 <= K <= N, such as 3/16, not {part!r}")
+    return cells[int(first) - 1 :: int(of)]
+
+
+def write(path: Path, rows: dict[str, Row], cells: list[Cell]) -> None:
+    """Write the rows in the order of the cells, rows of more seeds after them."""
+    order = {cell.fingerprint: n for n, cell in enumerate(cells)}
+    table.write(path, sorted(rows.values(), key=lambda row: order.get(row["fingerprint"], len(order))))
+
+
+def merge(parts: list[Path], out: Path, data_dir: Path | None = None) -> tuple[str, list[Path]]:
+    """Put the tables that parts of studies have left in these folders together in `out`, and report.
+
+    Raises `StudyError` for a folder without tables, for rows of another version, and for cells that are
+    missing, unless the study's report accepts that.
+    """
+    from . import NAMES, find
+
+    texts: list[str] = []
+    made: list[Path] = []
+    names = {path.name for folder in parts for path in folder.glob("*-*.csv")}
+    for name in sorted(names):
+        kind, _, size = name.removesuffix(".csv").rpartition("-")
+        if kind not in NAMES:
+            continue
+        study = find(kind)
+        budget = on_device(study, study.budget(size), "cpu")
+        tables = [folder / name for folder in parts]
+        most = max(table.seeds(path) for path in tables)
+        cells = study.cells(budget, max(most, 1), data_dir)
+        rows = {key: row for path in (out / name, *tables) for key, row in table.read(path, cells).items()}
+        missing = [cell for cell in cells if cell.fingerprint not in rows]
+        if missing and not study.partial:
+            raise StudyError(f"{name}: {len(missing)} of {len(cells)} cells are in no table")
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / name
+        with files.owned(path.with_name(f".{path.stem}.lock"), StudyError):
+            write(path, rows, cells)
+            texts.append(_report(study, budget, cells, rows, path))
+        made += [path, path.with_suffix(".md"), path.with_suffix(".png")]
+    if not made:
+        raise StudyError(f"no study's table in {', '.join(map(str, parts))}: such as precision-quick.csv")
+    return "\n\n".join(texts), made
 
 
 def _report(study: Study, budget: Budget, cells: list[Cell], rows: dict[str, Row], path: Path) -> str:

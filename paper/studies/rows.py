@@ -54,6 +54,15 @@ def read(path: Path, cells: list[Cell]) -> dict[str, Row]:
     return found
 
 
+def seeds(path: Path) -> int:
+    """Return the largest seed in a table's rows, 0 if there is no table."""
+    if not path.exists():
+        return 0
+    text = files.read_text(path, MAX_BYTES, StudyError)
+    found = [row.get("seed") or "" for row in csv.DictReader(io.StringIO(text, newline=""))]
+    return max((int(seed) for seed in found if NUMBER.fullmatch(seed)), default=0)
+
+
 def write(path: Path, rows: list[Row]) -> None:
     """Write the rows, atomically."""
     files.write(path, as_text(rows))
