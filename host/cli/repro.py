@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from nudge.plumbing.errors import UsageError, meant
+from nudge.plumbing.parts import HELP
 
 from .options import DirOption, JsonOption, SchedulerOption, WorkersOption
 from .run import importing
@@ -42,7 +43,7 @@ def repro(
         str | None, typer.Option(help="Measure only rows with LABEL, or with all of LABEL,LABEL.")
     ] = None,
     cells: Annotated[
-        str | None, typer.Option(help="Measure only each N-th cell from the K-th on: K/N, such as 3/16.")
+        str | None, typer.Option(help=HELP)
     ] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from nudge.plumbing import cluster, files
+from nudge.plumbing import cluster, files, parts
 from nudge.plumbing.cluster import Job
 from nudge.plumbing.errors import StudyError
 from nudge.plumbing.progress import Meter, note
@@ -52,7 +52,7 @@ def carry_out(
         )
     cells = study.cells(budget, budget.seeds if seeds is None else seeds, data_dir)
     wanted = cells if only is None else chosen(study, cells, only)
-    wanted = wanted if part is None else _part(wanted, part)
+    wanted = parts.part(wanted, part, "--cells")
     path = out / f"{study.name}-{budget.name}.csv"
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -141,21 +141,13 @@ def _on_a_worker(place: Place, seed: int, fingerprint: str) -> Figures:
     return measured(cell, budget, place.path, lambda status: cluster.tell(fingerprint, status=status))
 
 
-def _part(cells: list[Cell], part: str) -> list[Cell]:
-    """Return each N-th cell from the K-th on, for a part "K/N"."""
-    first, _, of = part.partition("/")
-    if not (first.isdigit() and of.isdigit() and 1 <= int(first) <= int(of)):
-        raise StudyError(f"--cells must be K/N with 1 <= K <= N, such as 3/16, not {part!r}")
-    return cells[int(first) - 1 :: int(of)]
-
-
 def write(path: Path, rows: dict[str, Row], cells: list[Cell]) -> None:
     """Write the rows in the order of the cells, rows of more seeds after them."""
     order = {cell.fingerprint: n for n, cell in enumerate(cells)}
     table.write(path, sorted(rows.values(), key=lambda row: order.get(row["fingerprint"], len(order))))
 
 
-def merge(parts: list[Path], out: Path, data_dir: Path | None = None) -> tuple[str, list[Path]]:
+def merge(folders: list[Path], out: Path, data_dir: Path | None = None) -> tuple[str, list[Path]]:
     """Put the tables that parts of studies have left in these folders together in `out`, and report.
 
     Raises `StudyError` for a folder without tables, for rows of another version, and for cells that are
@@ -165,14 +157,14 @@ def merge(parts: list[Path], out: Path, data_dir: Path | None = None) -> tuple[s
 
     texts: list[str] = []
     made: list[Path] = []
-    names = {path.name for folder in parts for path in folder.glob("*-*.csv")}
+    names = {path.name for folder in folders for path in folder.glob("*-*.csv")}
     for name in sorted(names):
         kind, _, size = name.removesuffix(".csv").rpartition("-")
         if kind not in NAMES:
             continue
         study = find(kind)
         budget = on_device(study, study.budget(size), "cpu")
-        tables = [folder / name for folder in parts]
+        tables = [folder / name for folder in folders]
         most = max(table.seeds(path) for path in tables)
         cells = study.cells(budget, max(most, 1), data_dir)
         rows = {key: row for path in (out / name, *tables) for key, row in table.read(path, cells).items()}
@@ -186,7 +178,7 @@ def merge(parts: list[Path], out: Path, data_dir: Path | None = None) -> tuple[s
             texts.append(_report(study, budget, cells, rows, path))
         made += [path, path.with_suffix(".md"), path.with_suffix(".png")]
     if not made:
-        raise StudyError(f"no study's table in {', '.join(map(str, parts))}: such as precision-quick.csv")
+        raise StudyError(f"no study's table in {', '.join(map(str, folders))}: such as precision-quick.csv")
     return "\n\n".join(texts), made
 
 

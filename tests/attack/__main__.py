@@ -14,6 +14,7 @@ import typer
 
 from nudge.host.cli.run import run
 from nudge.plumbing.errors import ExitCode
+from nudge.plumbing.parts import HELP, part
 from sim.rigs.link.commands import delays, flip, fuzz, soak, sweep
 from sim.rigs.mutants.commands import mutants
 from sim.rigs.upsets.commands import upsets
@@ -84,7 +85,7 @@ def cuts(every: Annotated[int, typer.Option(help="Try each N-th state only.")] =
 
 @app.command("list")
 def every_attack(
-    every: Annotated[int, typer.Option(help="Try each N-th attack only.")] = 1,
+    its: Annotated[str | None, typer.Option("--part", help=HELP)] = None,
     family: Annotated[str | None, typer.Option(help="Try attacks of this family alone.")] = None,
     seed: Annotated[int, typer.Option(help="Draw damages and moments from this seed.")] = 1,
     only: Annotated[str, typer.Option(help="Try attacks whose name contains this text.")] = "",
@@ -93,7 +94,7 @@ def every_attack(
     start = time.monotonic()
     with cells():
         known = attacks(seed)
-        chosen = [one for one in known if family in (None, one.family) and only in one.name][::every]
+        chosen = part([one for one in known if family in (None, one.family) and only in one.name], its, "--part")
         print(f"{len(chosen)} of {len(known)} attacks", flush=True)
         counts, wrong, slowest = attack(chosen)
     for name, count in counts.items():

@@ -5,7 +5,7 @@ import pytest
 from nudge.host.cli.start import main
 from nudge.paper.studies import find
 from nudge.paper.studies.carry_out import carry_out, merge
-from nudge.plumbing.errors import StudyError
+from nudge.plumbing.errors import StudyError, UsageError
 
 STUDY = find("settling")
 NAME = "settling-quick.csv"
@@ -39,6 +39,6 @@ def test_what_cannot_be_merged_is_named(tmp_path, whole):
     with pytest.raises(StudyError, match="no study's table"):
         merge([tmp_path], tmp_path / "out")
     for part in ("0/3", "4/3", "1", "a/b"):
-        with pytest.raises(StudyError, match="--cells must be K/N with 1 <= K <= N"):
+        with pytest.raises(UsageError, match="--cells must be K/N with 1 <= K <= N"):
             carry_out(STUDY, "quick", tmp_path, part=part)
     assert main(["repro", "settling", str(tmp_path)]) == 2

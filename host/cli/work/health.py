@@ -17,7 +17,7 @@ from nudge.plumbing.errors import NudgeError
 from nudge.plumbing.programs import LOADERS, SIMULATION
 
 #: Uses of the packages that each extra brings.
-EXTRAS = {"sim": "simulation", "build": "bitstreams", "nir": "optional", "tensorboard": "optional"}
+EXTRAS = {"sim": "simulation", "build": "bitstreams", "nir": "optional", "sweep": "optional", "tensorboard": "optional"}
 
 #: Packages that simulation doesn't need.
 PAGES = ("bokeh", "jinja2", "markupsafe", "tornado")

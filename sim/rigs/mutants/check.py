@@ -6,6 +6,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from nudge.plumbing import parts
 from nudge.plumbing.cache import build_root
 from nudge.plumbing.errors import ToolError
 from nudge.plumbing.progress import Meter
@@ -50,11 +51,13 @@ def try_mutants(bench: Bench, compiled: CompiledBench, mutants: list[Mutant], ch
             raise ToolError(healthy.read_text())
 
 
-def check(benches: list[Bench], count: int, seed: int, out: Path, jobs: int) -> dict[Mutant, str]:
+def check(
+    benches: list[Bench], count: int, seed: int, out: Path, jobs: int, its: str | None = None
+) -> dict[Mutant, str]:
     """Try `count` mutants drawn from a seed; return the test that noticed each one, or `trial.SURVIVED`.
 
     out: CSV file of unit, change and ending; a later run skips the mutants in it. jobs: number of parallel
-    simulators, which doesn't change any result.
+    simulators, which doesn't change any result. its: the part of each bench's mutants, as for `parts.part`.
     """
     drawn, known = draw(benches, count, seed), read(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -69,10 +72,11 @@ def check(benches: list[Bench], count: int, seed: int, out: Path, jobs: int) -> 
     def tried(bench: Bench) -> list[Mutant]:
         compiled, mutants = build(bench, drawn, seed)
         choosers = {mutant.input for mutant in mutants}
+        mutants = parts.part(mutants, its, "--part")
         left = [mutant for mutant in mutants if mutant.key not in known]
         with ThreadPoolExecutor(share) as pool:
-            parts = [left[first::share] for first in range(share) if left[first::share]]
-            for future in [pool.submit(try_mutants, bench, compiled, part, choosers, out) for part in parts]:
+            shares = [left[first::share] for first in range(share) if left[first::share]]
+            for future in [pool.submit(try_mutants, bench, compiled, each, choosers, out) for each in shares]:
                 future.result()
         return mutants
 

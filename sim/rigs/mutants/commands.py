@@ -13,6 +13,7 @@ import typer
 from amaranth.hdl import UnusedElaboratable
 
 from nudge.plumbing.cache import build_root
+from nudge.plumbing.parts import HELP
 
 from .check import check
 from .equivalent import identity, reason
@@ -27,13 +28,14 @@ def mutants(
         str, typer.Option(help="Take benches by prefix, such as link; quick: those of `make verify`.")
     ] = "",
     jobs: Annotated[int, typer.Option(help="Run N simulators at once.")] = os.cpu_count() or 1,
+    part: Annotated[str | None, typer.Option(help=f"{HELP} Their files together are that of all.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write or continue this CSV [default: in build/].")] = None,
 ) -> None:
     """Try mutants of every component; print the noticed share, and all survivors with known reasons."""
     # only some of the benches' units are elaborated
     warnings.simplefilter("ignore", UnusedElaboratable)
     chosen = [quick()] if only == "quick" else [bench for bench in benches() if bench.name.startswith(only)]
-    found = check(chosen, count, seed, out or build_root() / f"mutants{only and '-'}{only}-{count}-{seed}.csv", jobs)
+    found = check(chosen, count, seed, out or build_root() / f"mutants{only and '-'}{only}-{count}-{seed}.csv", jobs, part)
     survived = [mutant for mutant, ending in found.items() if ending == SURVIVED]
     with ThreadPoolExecutor(jobs) as pool:
         reasons = dict(zip(survived, pool.map(reason, survived), strict=True))

@@ -35,7 +35,8 @@ def test_board_is_where_it_runs_and_target_what_a_bitstream_is_for():
     assert {
         words for words, each in found if each.name == "target" and each.param_type_name == "argument"
     } == {*("build", "flash", "report", "estimate", "verilog")}
-    assert not [words for words, each in found if set(each.opts) & {"--board-file", "--golden", "--resume"}]
+    assert not [words for words, each in found if set(each.opts) & {"--board-file", "--golden"}]
+    assert {words for words, each in found if "--resume" in each.opts} == {"sweep"}
 
 
 def test_the_board_of_a_flash_is_a_word_of_board(capsys):
