@@ -29,6 +29,7 @@ VERIFY = (
     "tests/golden/training/test_processes.py",
     "tests/host/cli/test_start.py",
     "tests/host/boards/test_recover.py",
+    "tests/host/sweep/test_processes.py",
     # whole cores and boards; the SDRAM
     *(f"sim/core/whole/test_{name}.py" for name in ("annealed", "events", "fine", "odd", "small", "tiny")),
     "sim/core/whole/test_random_networks.py",
