@@ -20,7 +20,7 @@ from torch import Tensor
 from nudge.golden.contract import network_file
 from nudge.golden.contract.formats import Formats
 from nudge.golden.contract.shapes import Conv
-from nudge.golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
+from nudge.golden.contract.spec import Spec
 from nudge.golden.model.parameters import Parameters, working, zeros
 from nudge.golden.training.checkpoint import names
 from nudge.plumbing import install
@@ -84,23 +84,19 @@ def to_nir(spec: Spec, parameters: Parameters, strict: bool = False) -> "nir.NIR
 
     Nodes of layer n: `weight_n`, for a convolution `pool_n`, `decoder_n` (tau in sweeps), `encoder_n`.
     strict: raise `ExchangeError` for the parts that NIR can't represent, which otherwise are in the metadata
-    only. Also raises it for networks that don't begin with a convolution of 28x28 grey images in 10 classes.
+    only.
     """
     nir = library()
-    if not spec.begins_as_mnist:
-        raise ExchangeError(
-            f"{spec.name}: to_nir takes networks that begin with a convolution of 28x28 grey images in 10 classes"
-        )
     if strict:
         raise ExchangeError(f"NIR has no node for {'; '.join(UNSAID)}: strict=False leaves them to the graph's metadata")
     state = to_torch(spec, parameters, masters=True).state_dict
-    nodes: dict[str, Any] = {"input": nir.Input({"input": np.array([1, IMAGE_SIDE, IMAGE_SIDE])})}
+    nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(spec.input.shape)})}
     flat = False
     for bundle in spec.bundles:
         n = bundle.index
         shape: tuple[int, ...] = bundle.post.shape
         weight, bias = (state[name].numpy() for name in names(bundle))
-        if bundle.kind == "dense":
+        if bundle.full:
             if not flat:
                 nodes[f"flatten_{n}"] = nir.Flatten({"input": np.array(bundle.pre.shape)}, start_dim=0)
             flat, shape = True, shape[:1]
@@ -111,7 +107,7 @@ def to_nir(spec: Spec, parameters: Parameters, strict: bool = False) -> "nir.NIR
         ones = np.ones(shape, np.float32)
         nodes[f"decoder_{n}"] = nir.LI(ones * 2**spec.schedule.last_shift, ones, 0 * ones)
         nodes[f"encoder_{n}"] = nir.IF(ones, ones * _threshold(spec.formats), 0 * ones)
-    nodes["output"] = nir.Output({"output": np.array([CLASSES])})
+    nodes["output"] = nir.Output({"output": np.array([spec.classes])})
     edges = list(zip(nodes, list(nodes)[1:], strict=False))
     return nir.NIRGraph(nodes, edges, metadata={KEY: json.dumps(network_file.document(spec))})
 
@@ -124,8 +120,9 @@ def from_nir(graph: "nir.NIRGraph", name: str = "nir") -> tuple[Spec, Parameters
     """Return the network of a graph: a chain of the nodes of `to_nir`, from nudge or another library.
 
     Schedule and learning are those of the graph's metadata if nudge wrote it, else the defaults of a network
-    file. Weights are rounded to masters, half up. Raises `ExchangeError`, which names the node that nudge
-    can't represent, and the allowed ones.
+    file. The graph's input has the images' shape, (channels, height, width); without metadata, a vector of
+    784 is MNIST's. Each unit of the last layer is a class. Weights are rounded to masters, half up. Raises
+    `ExchangeError`, which names the node that nudge can't represent, and the allowed ones.
     """
     nir = library()
     try:
@@ -164,13 +161,13 @@ def _network(graph: "nir.NIRGraph", name: str, nir: ModuleType) -> tuple[Spec, P
             raise ExchangeError(f"node {key!r} leads to {type(after).__name__}: AvgPool2d follows each Conv2d, and no other")
     if len(decay) > 1:
         raise ExchangeError(f"decoders have tau {sorted(2**k for k in decay)}: nudge has one for all layers")
-    document = _document(graph, name, stages, decay)
+    key, start = chain[0]
+    shape = _values(key, "shape", start.input_type["input"], ordered=True)
+    document = _document(graph, name, stages, decay, shape)
     try:
         spec = network_file.network(document, f"NIR graph {name}")
     except SpecError as error:
         raise ExchangeError(str(error)) from None
-    key, start = chain[0]
-    shape = _values(key, "shape", start.input_type["input"], ordered=True)
     if isinstance(spec.stages[0], Conv) or shape != (spec.input.pixels,):
         _only(key, "shape", shape, spec.input.shape)
     return spec, _masters(spec, tensors)
@@ -263,12 +260,18 @@ def _decay(key: str, node: Any) -> int:
     return k
 
 
-def _document(graph: "nir.NIRGraph", name: str, stages: list[dict[str, Any]], decay: set[int]) -> dict[str, Any]:
+def _document(
+    graph: "nir.NIRGraph", name: str, stages: list[dict[str, Any]], decay: set[int], shape: tuple[float, ...]
+) -> dict[str, Any]:
     """Return the network as the contents of a network file: from the metadata, if any, whose stages and decay
-    must be those of the nodes."""
+    must be those of the nodes. shape: of the graph's input."""
     text = graph.metadata.get(KEY)
     if text is None:
-        return {"name": name, "stage": stages} | ({"schedule": {"decay_shift": min(decay)}} if decay else {})
+        sides = zip(("channels", "height", "width"), shape, strict=True) if len(shape) == 3 else ()
+        images = {side: int(n) if float(n).is_integer() else n for side, n in sides}
+        classes = {"classes": stages[-1]["dense"]} if stages and "dense" in stages[-1] else {}
+        found = {"name": name, "stage": stages, "input": images | classes}
+        return found | ({"schedule": {"decay_shift": min(decay)}} if decay else {})
     try:
         document = json.loads(text)
         said, schedule = document["stage"], document["schedule"]

@@ -38,6 +38,30 @@ def test_padding_goes_there_and_back():
     assert [getattr(stage, "padding", 0) for stage in net.spec.stages] == [2, 0, 1, 0]
 
 
+@pytest.mark.parametrize(
+    ("stages", "shown"),
+    [
+        ((nudge.Conv(2, 5, 2), nudge.Conv(3, 3), nudge.Dense(5)), {"channels": 3, "height": 16, "width": 20, "classes": 5}),
+        ((nudge.Conv(4, 2), nudge.Dense(64)), {"height": 9, "width": 8, "classes": 64}),
+        ((nudge.Dense(12), nudge.Dense(26)), {"channels": 3, "height": 8, "width": 9, "classes": 26}),
+    ],
+)
+def test_any_images_and_classes_go_there_and_back(tmp_path, stages, shown):
+    """Also without metadata: the graph's input has the images' shape, and its last layer a unit for each class."""
+    net = nudge.Network(stages, input=shown, seed=1)
+    nir.write(tmp_path / "net.nir", net.to_nir())
+    graph = nir.read(tmp_path / "net.nir")
+    assert tuple(graph.nodes["input"].input_type["input"]) == net.spec.input.shape
+    assert tuple(graph.nodes["output"].output_type["output"]) == (net.spec.classes,)
+    back = nudge.Network.from_nir(graph)
+    assert back.spec == net.spec
+    del graph.metadata["nudge"]
+    foreign = nudge.Network.from_nir(graph)
+    assert (foreign.spec.input, foreign.spec.stages) == (net.spec.input, net.spec.stages)
+    for other in (back, foreign):
+        assert all(np.array_equal(net.weights[name], other.weights[name]) for name in net.weights)
+
+
 def test_a_lambda_that_falls_is_said_as_it_ends(net):
     """A decoder's node has the last lambda; the metadata have all of them."""
     schedule = {"free": 16, "nudged": 8, "decay_shift": 0, "halvings": [1, 4]}
@@ -148,7 +172,7 @@ WEIGHT = np.zeros((4, 1, 3, 3))
             lambda: foreign(fc=nir.Linear(np.zeros((10, 600)))),
             r"layer 2: weight is \(10, 600\), this network needs \(10, 676\)",
         ),
-        (lambda: foreign(fc=nir.Linear(np.zeros((9, 676)))), "NIR graph nir: the last stage must have 10 units, .*not 9"),
+        (lambda: foreign(fc=nir.Linear(np.zeros((65, 676)))), r"NIR graph nir: input.classes must be .* 2\.\.64, not 65"),
         (lambda: with_edge(foreign(), "fc", "conv"), "node 'fc' leads to conv, output: nudge's layers are a chain"),
         (lambda: with_edge(foreign(), "output", "conv"), "node 'conv' is reached twice"),
         (lambda: nir.NIRGraph(foreign().nodes, foreign().edges[:-1], type_check=False), "node 'output' isn't on the way"),
@@ -247,7 +271,7 @@ def test_hostile_graphs_end_in_one_error_or_say_the_same(value):
         ("fc", "weight", None, "weight must be integers or floats, not object"),
         ("pool", "stride", (2.9, 2.9), r"stride must be \(2, 2\), not \(2.9, 2.9\)"),
         ("if", "r", np.ones(3) + 1j, "r must be integers or floats, not complex128"),
-        ("input", "input_type", {"input": np.array([1, 20, 20])}, r"shape must be \(1, 28, 28\), not \(1, 20, 20\)"),
+        ("input", "input_type", {"input": np.array([784])}, r"shape must be \(1, 28, 28\), not \(784,\)"),
     ],
 )
 def test_nothing_is_cut_to_what_nudge_has(node, attribute, value, says):
