@@ -14,16 +14,13 @@ from .compared import compared
 from .folder import DRAWN, Folder
 from .look import Look, histogram
 from .steps import stepped
-from .tiles import tiled
+from .tiles import weights_picture
 
 #: Most points of a curve; from more, an evenly spaced subset is shown.
 POINTS = 1500
 
 #: Number of parts of a run, over each of which the rate is averaged.
 RATES = 60
-
-#: Most weights in the picture of the first layer.
-FIELDS = 1 << 15
 
 
 @dataclass
@@ -112,7 +109,7 @@ def _rate(folder: Folder, samples: list[int]) -> dict[str, list[Any]]:
 def _weights(made: Content, number: int, spec: Spec, seen: Look) -> None:
     """Add pictures of the first layer's weights, and histograms of all layers' weights."""
     for name, weights in (("before", seen.before), ("now", seen.now)):
-        made.images[f"kernels-{name}-{number}"] = tiled(_looked_for(spec, weights[0]), np.nan)
+        made.images[f"kernels-{name}-{number}"] = np.round(weights_picture(spec.bundles[0], weights[0]), 4)
     for n, (before, now) in enumerate(zip(seen.before, seen.now, strict=True), start=1):
         edges, share = histogram(now)
         _, start = histogram(before)
@@ -122,15 +119,3 @@ def _weights(made: Content, number: int, spec: Spec, seen: Look) -> None:
             "now": share.tolist(),
             "before": start.tolist(),
         }
-
-
-def _looked_for(spec: Spec, weights: np.ndarray) -> np.ndarray:
-    """Return weights from the image as tiles (n, h, colours * w), one for each channel or unit of layer 1.
-
-    Only the first tiles, up to `FIELDS` weights. The parts of a tile for each colour lie side by side.
-    """
-    first = spec.bundles[0]
-    maps = weights.reshape(len(weights), *(first.pre.shape if first.full else first.weight_shape[1:]))
-    channels, height, width = maps.shape[1:]
-    maps = maps[: max(1, FIELDS // maps[0].size)].transpose(0, 2, 1, 3)
-    return np.round(maps.reshape(-1, height, channels * width), 4)

@@ -28,7 +28,7 @@ from .content import Content
 from .folder import Folder
 from .look import Look
 from .steps import PHASES
-from .tiles import matrix, tiled
+from .tiles import tiled, weights_picture
 
 #: Sizes of figures in pixels, on a page that is wide enough.
 WIDE, HIGH, SMALL = 620, 320, 300
@@ -254,10 +254,9 @@ def stepper(artist: Artist, number: int, seen: Look) -> list[dict[str, Panel]]:
         }
     )
     updates = {}
-    for n, update in enumerate(recording.updates, start=1):
-        shown = artist.picture(
-            f"step-update-{n}-{number}", np.zeros(matrix(update.weight).shape), WEIGHTS, -1, 1
-        )
+    for n, (bundle, update) in enumerate(zip(spec.bundles, recording.updates, strict=True), start=1):
+        blank = np.zeros(weights_picture(bundle, update.weight).shape)
+        shown = artist.picture(f"step-update-{n}-{number}", blank, WEIGHTS, -1, 1)
         updates[f"step-update-{n}-{number}"] = Panel(f"Update of layer {n}'s weights", "", shown)
     return [*rows, updates]
 

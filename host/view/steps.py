@@ -9,11 +9,14 @@ import numpy as np
 from nudge.golden.model.recording import Recording
 
 from .colours import COLOURS, GREY
-from .tiles import matrix, tiled
+from .tiles import tiled, weights_picture
 from .words import picture
 
 #: Value of the gaps between tiles in a stepper's pictures.
 GAP = 0xFFFF
+
+#: Most of the equally large outputs that are named.
+LEADING = 3
 
 PHASES = {"free": "free phase", "plus": "nudged phase, +beta", "minus": "nudged phase, -beta"}
 
@@ -30,13 +33,14 @@ def stepped(recording: Recording, names: list[str]) -> dict[str, Any]:
         for n, u in enumerate(recording.updates, start=1)
     )
     return {
-        "title": f"a {names[recording.label or 0]}, {said}",
+        "title": f"labelled {names[recording.label or 0]}, {said}",
         "image": picture(recording.image),
         "frames": _frames(recording),
         "lines": _lines(recording, names),
         "says": _sentences(recording, names),
         "updates": {
-            f"update-{n}": _strength(matrix(u.weight)) for n, u in enumerate(recording.updates, start=1)
+            f"update-{bundle.index}": _strength(weights_picture(bundle, update.weight))
+            for bundle, update in zip(recording.spec.bundles, recording.updates, strict=True)
         },
         "moved": "Weights that this image moves, red up and blue down, each picture by its own largest change. "
         f"{'; '.join(moved)}.",
@@ -90,13 +94,19 @@ def _sentences(recording: Recording, names: list[str]) -> list[str]:
         fired = np.stack([np.count_nonzero(layer.spikes, axis=(1, 2, 3)) for layer in layers], axis=1)
         for t, counts in enumerate(fired):
             values = outputs[len(found)]
-            first = " and ".join(names[i] for i in np.flatnonzero(values == values.max()))
-            leads = f"{first} at {values.max():.2f}" if values.max() else "none"
+            leads = f"{listed(values, names)} at {values.max():.2f}" if values.max() else "none"
             spikes = ", ".join(f"layer {n}: {count}" for n, count in enumerate(counts, start=1))
             found.append(
                 f"{PHASES[phase]}, sweep {t + 1} of {len(fired)}. Spikes in {spikes}. Largest output: {leads}."
             )
     return found
+
+
+def listed(values: np.ndarray, names: list[str]) -> str:
+    """Return the names of the largest outputs, `LEADING` at most, and the number of the others."""
+    first = [names[i] for i in np.flatnonzero(values == values.max())]
+    others = [f"{len(first) - LEADING} others"] if len(first) > LEADING else []
+    return " and ".join(first[:LEADING] + others)
 
 
 def _strength(update: np.ndarray) -> list[float | None]:

@@ -4,12 +4,17 @@ import math
 
 import numpy as np
 
+from nudge.golden.contract.shapes import Bundle
+
 #: Most units of a dense layer in a row of its picture.
 ROW = 32
 
 #: Most rows and columns of a matrix's picture; larger matrices show the value of largest magnitude in each
 #: block.
 MOST = 128
+
+#: Most weights in a picture of the first layer.
+FIELDS = 1 << 15
 
 
 def tiled(maps: np.ndarray, gap: float) -> np.ndarray:
@@ -32,6 +37,20 @@ def tiled(maps: np.ndarray, gap: float) -> np.ndarray:
         y, x = i // columns * (height + 1), i % columns * (width + 1)
         out[..., y : y + height, x : x + width] = maps[..., i, :, :]
     return out
+
+
+def weights_picture(bundle: Bundle, values: np.ndarray) -> np.ndarray:
+    """Return a value for each weight of a bundle as one picture, float64, with nan in gaps.
+
+    Weights from the image: a tile for each channel or unit of layer 1, (h, colours * w), the parts for red,
+    green and blue side by side; only the first tiles, up to `FIELDS` weights. Other weights: `matrix`.
+    """
+    if not bundle.on_image:
+        return matrix(values)
+    maps = values.reshape(len(values), *(bundle.pre.shape if bundle.full else bundle.weight_shape[1:]))
+    channels, height, width = maps.shape[1:]
+    maps = maps[: max(1, FIELDS // maps[0].size)].transpose(0, 2, 1, 3)
+    return tiled(maps.reshape(-1, height, channels * width).astype(np.float64), np.nan)
 
 
 def matrix(values: np.ndarray) -> np.ndarray:

@@ -13,6 +13,9 @@ from nudge.golden.contract.registers import MAX_BUNDLES, registers
 from .folder import Folder
 from .look import Look
 
+#: Most characters of a column's heading in the confusion matrix that isn't turned: those of a count.
+COUNT = 3
+
 
 def progress(folders: list[Folder]) -> str:
     """Return the progress of the runs and the time left; for several runs, the longest time."""
@@ -38,6 +41,7 @@ def facts(folder: Folder, seen: Look) -> str:
     error = "" if seen.evaluation is None else f"{seen.evaluation.error_percent:.2f} % of {seen.images}"
     found = {
         "network": f"{spec.name}: {', '.join(map(repr, spec.stages))}; {spec.parameters:,} parameters",
+        "input": f"images of {'x'.join(map(str, spec.input.shape))} (channels, height, width) in {spec.classes} classes",
         "progress": f"{folder.done:,} of {folder.total:,} training samples, at {folder.rate:,.0f}/s",
         "misread now": error or seen.images,
         "plan": ", ".join(f"{name} {value}" for name, value in vars(folder.plan).items() if name != "preset"),
@@ -48,25 +52,34 @@ def facts(folder: Folder, seen: Look) -> str:
 
 
 def confusion(folder: Folder, seen: Look) -> str:
-    """Return the confusion matrix as a table; a larger count gives a stronger colour of the cell."""
+    """Return the confusion matrix as a table; a larger count gives a stronger colour of the cell.
+
+    Headings of columns are turned by 90 degrees if a name is longer than a count.
+    """
     if seen.evaluation is None:
         return ""
     counts, names = seen.evaluation.confusion, list(map(escape, folder.class_names))
     most = max(int(counts.max()), 1)
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    turned = ' class="turned"' if max(map(len, folder.class_names)) > COUNT else ""
+    head = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names)
+
+    def cell(label: str, said: str, count: int) -> str:
+        title = f"{label} read as {said}: {count}"
+        return f'<td style="--share:{count / most:.2f}" title="{title}">{count}</td>' if count else "<td></td>"
+
     rows = (
-        f'<tr><th scope="row">{name}</th>'
-        + "".join(
-            f'<td style="--share:{value / most:.2f}">{value}</td>' if value else "<td></td>" for value in row
-        )
+        f'<tr><th scope="row"><span>{label}</span></th>'
+        + "".join(cell(label, said, count) for said, count in zip(names, row, strict=True))
         + "</tr>"
-        for name, row in zip(names, counts.tolist(), strict=True)
+        for label, row in zip(names, counts.tolist(), strict=True)
     )
-    return f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f"<thead{turned}><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
 
 
 def misread(folder: Folder, seen: Look) -> str:
     """Return the first misread images as items of a list."""
+    if seen.evaluation is not None and not seen.misread:
+        return "<li>none</li>"
     names = list(map(escape, folder.class_names))
     return "".join(
         f'<li><img src="{picture(image)}" alt="">{names[label]} read as {names[said]}</li>'

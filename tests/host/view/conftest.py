@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import nudge
+from nudge.golden.contract.shapes import Input
+from tests.sets import noise
 
 from . import browser
 
@@ -25,15 +29,23 @@ def runs(tmp_path_factory) -> list[Path]:
     return [folder / "one", folder / "two"]
 
 
+#: Names of as many classes as a network can have, long ones among them.
+NAMES = [f"class number {n}" + " of many things" * (n % 5 == 0) for n in range(64)]
+
+
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory) -> Path:
-    """A folder of runs: other images than MNIST's, other classes, a network that begins with a dense one."""
+    """A folder of runs: other images than MNIST's, few classes, 64 named ones, a network that begins with a dense one."""
     folder = tmp_path_factory.mktemp("shapes")
     colour = {"channels": 3, "height": 32, "width": 32}
     nudge.Network((nudge.Conv(4, kernel=5), nudge.Dense(10)), input=colour).fit(out=folder / "colour", **FEW)
     grey = {"height": 8, "width": 9, "classes": 3}
     nudge.Network((nudge.Conv(3), nudge.Dense(3)), input=grey).fit(out=folder / "grey", **FEW)
     nudge.Network((nudge.Dense(20), nudge.Dense(10))).fit(out=folder / "dense", **FEW)
+    many = Input(3, 16, 20, 64)
+    np.savez(folder / "many.npz", classes=NAMES, **noise(many, train=FEW["samples"], test=many.classes))
+    stages = (nudge.Conv(5, kernel=5, padding=2), nudge.Dense(many.classes))
+    nudge.Network(stages, input=asdict(many)).fit(folder / "many.npz", out=folder / "named", **FEW)
     return folder
 
 

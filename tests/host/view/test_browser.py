@@ -62,7 +62,7 @@ def test_any_images_and_classes_are_drawn(chromium, shapes, tmp_path):
     opened(chromium, save([shapes], tmp_path / "report.html").as_uri())
     check_drawn(chromium)
     sizes = "return [...document.querySelectorAll('.image, .misread img')].map((x) => `${x.naturalWidth}x${x.naturalHeight}`)"
-    assert set(chromium.execute_script(sizes)) == {"32x32", "9x8", "28x28"}
+    assert set(chromium.execute_script(sizes)) == {"32x32", "9x8", "28x28", "20x16"}
     for stepper in chromium.find_elements("css selector", ".stepper"):
         stepper.find_element("css selector", ".next").click()
         assert "sweep 2 of 6" in stepper.find_element("css selector", ".where").text
@@ -93,7 +93,7 @@ def test_the_stepper_shows_the_trace(page, runs):
     chosen = stepper.find_element("css selector", ".choice").text.splitlines()[0]
     evaluation = net.evaluate()
     which = int(np.flatnonzero(evaluation.labels == evaluation.predictions)[0])
-    assert chosen == f"1: a {evaluation.labels[which]}, read rightly"
+    assert chosen == f"1: labelled {evaluation.labels[which]}, read rightly"
     trace = net.trace(digits.test_images[which], int(digits.test_labels[which]))
     layer = trace.plus[1]
     spikes, xi = image(page, "step-spikes-1-0"), image(page, "step-xi-1-0")

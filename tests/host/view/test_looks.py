@@ -12,7 +12,7 @@ from nudge.host.view import colours, page
 from nudge.host.view.save import save
 
 from .browser import emulated, opened, until
-from .conftest import SEEDS
+from .conftest import NAMES, SEEDS
 
 #: Widths of a telephone's and of a desktop's window, in pixels.
 WIDTHS = (390, 1280)
@@ -28,6 +28,11 @@ def several(seeds, tmp_path_factory):
     return save([seeds], tmp_path_factory.mktemp("several") / "several.html").as_uri()
 
 
+@pytest.fixture(scope="module")
+def named(shapes, tmp_path_factory):
+    return save([shapes / "named"], tmp_path_factory.mktemp("named") / "named.html").as_uri()
+
+
 def shown_in(chromium, script, *arguments):
     """Run a script in which `all(selector)` lists elements, those in shadow roots too; return its result."""
     deep = """const all = (selector, root = document) => [...root.querySelectorAll(selector),
@@ -36,7 +41,7 @@ def shown_in(chromium, script, *arguments):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("pages", ["one", "several"])
+@pytest.mark.parametrize("pages", ["one", "several", "named"])
 def test_nothing_is_cut_off(chromium, request, pages, width):
     """Only tables scroll, each in its own box."""
     with emulated(chromium, width=width):
@@ -50,6 +55,30 @@ def test_nothing_is_cut_off(chromium, request, pages, width):
         assert shown_in(chromium, outside) == []
         widths = "return [...document.querySelectorAll('.plot')].map((e) => [e.clientWidth, e.firstChild.clientWidth])"
         assert all(drawn == place > 0 for place, drawn in chromium.execute_script(widths))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_64_named_classes_can_be_read(chromium, named, width):
+    """Each name lies within its heading, in two lines at most, and stays in view when the matrix is scrolled."""
+    names = """return [...document.querySelectorAll('.confusion th')].map((head) => {
+        const [box, text] = [head, head.firstChild].map((e) => e.getBoundingClientRect());
+        const within = text.left >= box.left && text.right <= box.right && text.top >= box.top && text.bottom <= box.bottom;
+        return [within && head.scrollWidth <= head.clientWidth, Math.min(text.width, text.height), box.width, box.height];
+    })"""
+    scrolled = """const [box, column, row] = ['.scroll:has(> .confusion)', '.confusion thead th', '.confusion tbody th'].map(
+        (selector) => document.querySelector(selector));
+        box.scrollTo(400, 500);
+        const [at, top, left] = [box, column, row].map((e) => e.getBoundingClientRect());
+        return [box.scrollLeft, box.scrollTop, top.top - at.top, left.left - at.left, left.right < at.right]"""
+    with emulated(chromium, width=width):
+        opened(chromium, named)
+        found = chromium.execute_script(names)
+        assert len(found) == 2 * len(NAMES)
+        for within, thin, wide, high in found:
+            assert within
+            assert 10 < thin < 32
+            assert min(wide, high) >= 20
+        assert chromium.execute_script(scrolled) == [400, 500, 0, 0, True]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import PIL.Image
 import pytest
 
 import nudge
+from nudge.golden.contract.shapes import Layer
 from nudge.golden.training.checkpoint import Checkpoint
 from nudge.golden.training.data import load
 from nudge.host.cli import main as cli
@@ -21,9 +23,11 @@ from nudge.host.view.content import content
 from nudge.host.view.folder import read
 from nudge.host.view.look import look
 from nudge.host.view.save import save
-from nudge.host.view.steps import GAP, packed
-from nudge.host.view.tiles import MOST, matrix, tiled
+from nudge.host.view.steps import GAP, listed, packed
+from nudge.host.view.tiles import FIELDS, MOST, matrix, tiled, weights_picture
 from nudge.plumbing.errors import ExitCode, MetricsError, ViewError, WeightsError
+
+from .conftest import NAMES
 
 #: A number larger than any of a run.
 MANY = "9" * 400
@@ -88,11 +92,11 @@ def check_steps(run, lengths):
     """Check that the first image of a run's stepper is the model's trace of it."""
     folder = read(run)
     image = content([(folder, look(folder))]).steps["steps-0"][0]
-    net, digits = nudge.Network.load(run), load("embedded", shown=folder.spec.input)
-    labels = digits.test_labels.numpy()
-    right = np.flatnonzero(net.evaluate(digits).predictions == labels)
+    net, images = nudge.Network.load(run), load(folder.plan.data, shown=folder.spec.input)
+    labels = images.test_labels.numpy()
+    right = np.flatnonzero(net.evaluate(images).predictions == labels)
     first = int(right[0])
-    trace = net.trace(digits.test_images[first], int(labels[first]))
+    trace = net.trace(images.test_images[first], int(labels[first]))
     phases = [trace.free, trace.plus, trace.minus]
     assert tuple(map(len, phases)) == lengths
     for n in range(1, len(folder.spec.layers)):
@@ -103,11 +107,11 @@ def check_steps(run, lengths):
     assert np.array_equal(np.array(image["lines"]["ys"]).T, outputs)
     assert len(image["says"]) == sum(lengths)
     assert image["says"][-1].startswith("nudged phase, -beta, sweep 4 of 4. Spikes in layer 1: ")
-    for n, update in enumerate(trace.updates, start=1):
+    for n, (bundle, update) in enumerate(zip(folder.spec.bundles, trace.updates, strict=True), start=1):
         assert f"layer {n}: {(update.weight != 0).sum()} of {update.weight.size}" in image["moved"]
-        assert len(image["updates"][f"update-{n}"]) == matrix(update.weight).size
+        assert len(image["updates"][f"update-{n}"]) == weights_picture(bundle, update.weight).size
     pixels = shown(image["image"])
-    given = digits.test_images[first].numpy()
+    given = images.test_images[first].numpy()
     assert np.array_equal(pixels, 255 - given if given.ndim == 2 else given.transpose(1, 2, 0))
 
 
@@ -119,7 +123,12 @@ def shown(address: str) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("name", "classes", "misread", "tile"),
-    [("colour", 10, (32, 32, 3), (3, 5, 5)), ("grey", 3, (8, 9), (1, 3, 3)), ("dense", 10, (28, 28), (1, 28, 28))],
+    [
+        ("colour", [*"0123456789"], (32, 32, 3), (3, 5, 5)),
+        ("grey", [*"012"], (8, 9), (1, 3, 3)),
+        ("dense", [*"0123456789"], (28, 28), (1, 28, 28)),
+        ("named", NAMES, (16, 20, 3), (3, 5, 5)),
+    ],
 )
 def test_any_images_and_classes_have_a_page(shapes, tmp_path, name, classes, misread, tile):
     run = shapes / name
@@ -128,11 +137,39 @@ def test_any_images_and_classes_have_a_page(shapes, tmp_path, name, classes, mis
     made = content([(folder, look(folder))])
     first = np.hstack(nudge.Network.load(run).weights["bundle1.weight"][0].reshape(tile)) / 2**15
     assert np.array_equal(made.images["kernels-now-0"][: tile[1], : tile[0] * tile[2]], np.round(first, 4))
-    assert re.findall(r'<th scope="col">(\d+)</th>', made.texts["confusion-0"]) == list(map(str, range(classes)))
+    for scope in ("col", "row"):
+        assert re.findall(rf'<th scope="{scope}"><span>([^<]*)</span></th>', made.texts["confusion-0"]) == classes
+    assert ('class="turned"' in made.texts["confusion-0"]) == (name == "named")
+    read_as = re.findall(r">([^<>]+) read as ([^<>]+)</li>", made.texts["misread-0"])
+    assert read_as
+    assert {name for pair in read_as for name in pair} <= set(classes)
     assert shown(re.findall(r'src="([^"]*)"', made.texts["misread-0"])[0]).shape == misread
     page = save([run], tmp_path / "r.html").read_text()
     assert "One image, sweep by sweep" in page
-    assert f"Layer 2, the {classes} outputs" in page
+    assert f"Layer 2, the {len(classes)} outputs" in page
+
+
+def test_pages_say_none_and_how_many(runs):
+    """No misread image is said to be none; of many equally large outputs three are named."""
+    folder = read(runs[0])
+    seen = look(folder)
+    made = content([(folder, replace(seen, misread=[]))])
+    assert made.texts["misread-0"] == "<li>none</li>"
+    values = np.array([5, 5, 3, 5, 5, 5])
+    assert listed(values, [*"abcdef"]) == "a and b and d and 2 others"
+    assert listed(values[:4], [*"abcd"]) == "a and b and d"
+
+
+def test_weights_from_the_image_are_tiles_of_its_shape(shapes):
+    """Colours lie side by side, in the update too; more weights than fit are left out, tile by tile."""
+    spec = read(shapes / "named").spec
+    weights = np.arange(5 * 3 * 5 * 5).reshape(5, 3, 5, 5)
+    picture = weights_picture(spec.bundles[0], weights)
+    assert np.array_equal(picture[:5, :15], np.hstack(weights[0]))
+    assert np.isnan(picture[5]).all()
+    wide = replace(read(shapes / "dense").spec.bundles[0], post=Layer(1, 1000, 1, 1))
+    shown = weights_picture(wide, np.ones((1000, 784)))
+    assert np.nansum(shown) == FIELDS // 784 * 784
 
 
 def test_tiles_lose_nothing():
@@ -240,7 +277,8 @@ def test_classes_have_their_names(runs, monkeypatch):
     folder = read(runs[0])
     assert folder.class_names == ["<none>", "one", *map(str, range(2, 10))]
     made = content([(folder, look(folder))])
-    assert '<th scope="col">&lt;none&gt;</th><th scope="col">one</th><th scope="col">2</th>' in made.texts["confusion-0"]
+    heads = "".join(f'<th scope="col"><span>{name}</span></th>' for name in ("&lt;none&gt;", "one", "2"))
+    assert heads in made.texts["confusion-0"]
     assert "<none>" not in "".join(made.texts.values())
     assert made.steps["steps-0"][0]["lines"]["name"][1].startswith("one")
 
