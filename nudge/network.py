@@ -235,7 +235,8 @@ class Network:
         The values are the board's, bit for bit. limit: maximum size of the trace in bytes, by default half of
         the free memory; a larger one raises `ModelError` before it is allocated.
         """
-        return Trace(record(self.spec, self.settings, self.parameters, image, label, limit=limit), self.settings)
+        recording = record(self.spec, self.settings, self.parameters, image, label, limit=limit)
+        return Trace(recording, self.settings, self.classes)
 
     @property
     def weights(self) -> dict[str, np.ndarray]:

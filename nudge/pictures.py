@@ -1,4 +1,4 @@
-"""The picture in README: the learning curve of a run, and the spikes of one digit.
+"""The picture in README: the learning curve of a run, and the spikes of one image.
 
 python -m nudge.pictures runs/demo docs/pictures/demo.png
 """
@@ -27,22 +27,22 @@ SHOWN = 5
 
 
 def drawn(run: Path) -> "Figure":
-    """Draw a run's learning curve, and for the first test digit the spikes of layer 1 and the outputs' xi."""
+    """Draw a run's learning curve, and for the first test image the spikes of layer 1 and the outputs' xi."""
     from matplotlib.figure import Figure  # imported here, since it takes half a second
 
     folder = read(run)
     net = Network.load(run)
-    digits = load(folder.plan.data)
-    image, label = digits.test_images[0].numpy(), int(digits.test_labels[0])
-    trace, test = net.trace(image, label), net.evaluate(digits)
+    data = load(folder.plan.data, folder.found.data_dir, folder.spec.input)
+    image, label = data.test_images[0].numpy(), int(data.test_labels[0])
+    trace, test = net.trace(image, label), net.evaluate(data)
 
     figure = Figure(figsize=(12, 5.4), layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.5))[0]
     window, samples, percent = sliding_error(folder.rows)
     axes = left.subplots()
-    axes.plot(samples, percent, label=f"training, last {window} digits")
-    axes.plot(samples[-1:], [test.error_percent], "s", label=f"{test.samples} other digits: {test.error_percent:.1f} %")
-    axes.set(xlabel="digits learned from", ylabel="misread (%)", title=f"{net.spec.name} learns", ylim=(0, None))
+    axes.plot(samples, percent, label=f"training, last {window} images")
+    axes.plot(samples[-1:], [test.error_percent], "s", label=f"{test.samples} other images: {test.error_percent:.1f} %")
+    axes.set(xlabel="training samples", ylabel="misread (%)", title=f"{net.spec.name} learns", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
 
@@ -52,7 +52,7 @@ def drawn(run: Path) -> "Figure":
     for (name, phase), row in zip(phases.items(), grid, strict=True):
         for panel in row[:-1]:
             panel.set(xticks=[], yticks=[])
-        row[0].imshow(image, cmap="Greys")
+        row[0].imshow(image if image.ndim == 2 else image.transpose(1, 2, 0), cmap="Greys")  # no map for colour
         row[0].set(ylabel=TITLES[name])
         for t, panel in zip(np.linspace(0, len(phase) - 1, SHOWN).astype(int), row[1:-1], strict=True):
             panel.imshow(tiled(abs(phase[1].spikes[t].astype(float)), 0.2), cmap="Greys", vmin=0, vmax=1)
@@ -61,7 +61,8 @@ def drawn(run: Path) -> "Figure":
         for each, line in enumerate(outputs.T):
             row[-1].plot(line, color="C0" if each == label else "0.8", lw=2 if each == label else 1)
         row[-1].set(ylim=(-0.05, 1.05), title="outputs" if name == "free" else "", yticks=[0, 1])
-    right.suptitle(f"A {label}: the spikes of layer 1's {net.spec.layers[1].channels} channels, and xi of the 10 outputs")
+    channels, classes = f"layer 1's {net.spec.layers[1].channels} channels", f"the {net.spec.classes} outputs"
+    right.suptitle(f"The spikes of {channels}, and xi of {classes};\nthe label is {net.classes[label]}")
     return figure
 
 

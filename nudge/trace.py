@@ -4,13 +4,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nudge.golden.contract.shapes import CLASS_COUNTS
 from nudge.golden.contract.spec import Spec
 from nudge.golden.model.recording import Layer, Recording, Update
 from nudge.golden.model.settings import Settings
+from nudge.golden.training.sets.class_names import Names
 from nudge.plumbing.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+#: Most outputs whose classes' names fit beside a raster.
+NAMED = 10
 
 #: Names of the phases in a picture.
 TITLES = {"free": "free", "plus": "+beta", "minus": "-beta"}
@@ -42,8 +47,8 @@ class Phase:
 class Trace:
     """All quantities of one sample: the phases `free`, `plus` and `minus`, and the `updates`."""
 
-    def __init__(self, recording: Recording, settings: Settings):
-        self._recording, self._settings = recording, settings
+    def __init__(self, recording: Recording, settings: Settings, names: Names):
+        self._recording, self._settings, self._names = recording, settings, names
         self._phases = {name: Phase(name, layers) for name, layers in recording.phases.items()}
 
     @property
@@ -95,9 +100,11 @@ class Trace:
         """Return xi of a layer by phase, 0..256, LSB 2^-8, in all networks alike: (sweeps, channels, height, width)."""
         return self._recording.levels(layer)
 
-    def plot(self, neurons: int = 60) -> "Figure":
-        """Draw a raster of the spikes of each layer's first `neurons` neurons, over the sweeps of all
-        phases."""
+    def plot(self, neurons: int = CLASS_COUNTS[-1]) -> "Figure":
+        """Draw a raster of the spikes of each layer's first `neurons` neurons, over the sweeps of all phases.
+
+        By default these include all outputs. Up to `NAMED` outputs have the names of their classes.
+        """
         from matplotlib.figure import Figure  # imported here, since it takes half a second
 
         layers = len(self.free.layers)
@@ -113,14 +120,17 @@ class Trace:
             for edge in edges[1:-1]:
                 axes.axvline(edge - 0.5, color="C1")
             kept = "" if flat.shape[1] == spikes[0].size else f", the first {flat.shape[1]} of {spikes[0].size} neurons"
-            axes.set(ylabel="neuron", ylim=(-0.7, flat.shape[1] - 0.3), title=f"layer {n}{kept}")
+            named = n == layers and flat.shape[1] <= NAMED
+            if named:
+                axes.set_yticks(range(flat.shape[1]), self._names[: flat.shape[1]], fontsize="xx-small")
+            axes.set(ylabel="class" if named else "neuron", ylim=(-0.7, flat.shape[1] - 0.3), title=f"layer {n}{kept}")
         for start, name in zip(edges, self._phases, strict=False):
             panels[-1].text(start, -0.35, TITLES[name], transform=panels[-1].get_xaxis_transform())
         panels[-1].set(xlabel="sweep", xlim=(-0.5, edges[-1] - 0.5))
-        right = "" if self.label is None else f", label {self.label}"
-        figure.suptitle(f"{self.spec.name}: spikes of one digit, read as {self.prediction}{right}")
+        right = "" if self.label is None else f", label {self._names[self.label]}"
+        figure.suptitle(f"{self.spec.name}: spikes of one image, read as {self._names[self.prediction]}{right}")
         return figure
 
     def __repr__(self) -> str:
         sweeps = ", ".join(f"{TITLES[name]} {len(phase)}" for name, phase in self._phases.items())
-        return f"<Trace {self.spec.name}: {sweeps} sweeps; read as {self.prediction}>"
+        return f"<Trace {self.spec.name}: {sweeps} sweeps; read as {self._names[self.prediction]}>"

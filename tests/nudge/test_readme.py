@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import nudge
 from nudge import pictures
 
@@ -35,8 +37,14 @@ def test_the_script_trains_on_the_virtual_board_and_leaves_its_pictures(tmp_path
     assert all((gateware[name] == values).all() for name, values in model.weights.items())
 
 
-def test_the_picture_of_a_run(tmp_path, capsys):
-    nudge.Network.preset("tiny").fit(samples=40, free_steps=6, nudged_steps=5, out=tmp_path / "run")
+COLOUR = nudge.Network(
+    (nudge.Conv(3, 5, 2), nudge.Dense(4)), input={"channels": 3, "height": 12, "width": 16, "classes": 4}
+)
+
+
+@pytest.mark.parametrize("net", [nudge.Network.preset("tiny"), COLOUR], ids=["tiny", "colour"])
+def test_the_picture_of_a_run(tmp_path, capsys, net):
+    net.fit(samples=40, free_steps=6, nudged_steps=5, out=tmp_path / "run")
     assert pictures.main([str(tmp_path / "run"), str(tmp_path / "demo.png")]) == 0
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert pictures.main([str(tmp_path)]) == 2

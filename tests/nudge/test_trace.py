@@ -8,6 +8,7 @@ import nudge
 from nudge.golden.model import recording
 from nudge.golden.model.batch import trace, train_batch
 from nudge.plumbing.errors import ModelError, UsageError
+from tests.sets import noise
 
 DATA = nudge.data("embedded")
 PHASES = ("free", "plus", "minus")
@@ -128,6 +129,24 @@ def test_a_raster_marks_each_spike(traced):
     for n, axes in enumerate(figure.axes, start=1):
         spikes = sum(np.count_nonzero(getattr(traced, phase)[n].spikes) for phase in PHASES)
         assert len(axes.collections[0].get_offsets()) == spikes
+
+
+@pytest.mark.parametrize(("classes", "named"), [(5, True), (64, False)])
+def test_any_images_and_classes_are_drawn_with_names(classes, named):
+    """Up to ten outputs have names beside them; of 64, all are drawn."""
+    names = [f"thing {n}" for n in range(classes)]
+    shown = {"channels": 3, "height": 16, "width": 12, "classes": classes}
+    net = nudge.Network((nudge.Conv(2, 5, 2), nudge.Dense(classes)), input=shown, seed=1)
+    arrays = noise(net.spec.input, 8, 4)
+    net.fit(nudge.Data(**arrays, classes=names), free_steps=4, nudged_steps=4)
+    trace = net.trace(arrays["test_images"][0], 1)
+    assert repr(trace).endswith(f"read as thing {trace.prediction}>")
+    figure = trace.plot()
+    assert figure.get_suptitle() == f"mine: spikes of one image, read as thing {trace.prediction}, label thing 1"
+    outputs = figure.axes[-1]
+    assert outputs.get_ylim() == (-0.7, classes - 0.3)
+    assert outputs.get_ylabel() == ("class" if named else "neuron")
+    assert ([each.get_text() for each in outputs.get_yticklabels()] == names) == named
 
 
 def test_torch_weights_reproduce_the_static_drive(net):
