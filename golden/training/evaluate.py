@@ -17,6 +17,12 @@ from .sets.class_names import Names, called
 #: Images between two steps of the progress bar; no result depends on it.
 CHUNK = 128
 
+#: Most classes whose confusion matrix is printed: with more, its columns don't fit into 80 characters.
+PRINTED = 20
+
+#: Most wrong classes that are printed for a label otherwise.
+MOST_WRONG = 3
+
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
@@ -54,16 +60,30 @@ class Evaluation:
         return f"<Evaluation: error {self.error_percent:.2f} % ({self.errors} of {self.samples})>"
 
     def table(self) -> str:
-        """Return the confusion matrix as text: a row per label (number and name), a column per prediction."""
-        confusion = self.confusion
-        width = max(len(str(confusion.max())), 2) + 1
-        named = enumerate(called(self.names, self.classes))
-        labels = [str(n) if name == str(n) else f"{name} {n}" for n, name in named]
-        heads = ["label\\prediction", *labels]
+        """Return the confusion matrix as text: a row per label (number and name), a column per prediction.
+
+        With more than `PRINTED` classes a row has the label, the number of its images that are read rightly,
+        and the `MOST_WRONG` most frequent other predictions.
+        """
+        confusion, names = self.confusion, called(self.names, self.classes)
+        if self.classes > PRINTED:
+            heads = list(names)
+            rows = [self._row(n, counts, names) for n, counts in enumerate(confusion)]
+        else:
+            heads = ["label\\prediction", *(str(n) if name == str(n) else f"{name} {n}" for n, name in enumerate(names))]
+            width = max(len(str(confusion.max())), 2) + 1
+            rows = ["".join(f"{n:{width}}" for n in row) for row in (range(self.classes), *confusion)]
         wide = max(map(cell_len, heads))
-        rows = [range(self.classes), *confusion]
-        cells = ("".join(f"{n:{width}}" for n in row) for row in rows)
-        return "\n".join(" " * (wide - cell_len(head)) + head + row for head, row in zip(heads, cells, strict=True))
+        return "\n".join(" " * (wide - cell_len(head)) + head + row for head, row in zip(heads, rows, strict=True))
+
+    @staticmethod
+    def _row(label: int, counts: np.ndarray, names: Names) -> str:
+        """Return the row of one of many labels. counts: of its predictions."""
+        order = [n for n in np.argsort(-counts, kind="stable") if n != label and counts[n]]
+        wrong = [f"{counts[n]} as {names[n]}" for n in order[:MOST_WRONG]]
+        if left := order[MOST_WRONG:]:
+            wrong.append(f"{counts[left].sum()} as {len(left)} others")
+        return ", ".join([f": {counts[label]} of {counts.sum()} read rightly", *wrong])
 
 
 def chunks(board: Board, images: Tensor, labels: Tensor) -> Iterator[np.ndarray]:

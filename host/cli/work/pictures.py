@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from nudge.golden.model.batch import output_fraction
 from nudge.golden.training import checkpoint
 from nudge.golden.training.predict import predict
 from nudge.golden.training.sets.class_names import called
 from nudge.host.cli.terminal import emit
+
+#: Most outputs that are printed for a picture: of more, the largest ones, from the largest on.
+PRINTED = 10
 
 
 def carry_out(weights: Path, pictures: list[Path], invert: bool, as_json: bool) -> None:
@@ -24,8 +29,10 @@ def carry_out(weights: Path, pictures: list[Path], invert: bool, as_json: bool) 
             {"path": str(each.path), "class": each.label, "name": each.name, "outputs": each.outputs.tolist()} for each in said
         ],
     }
-    lines = [f"outputs: {window}; {1 << fraction} is 1"]
+    few = len(names) <= PRINTED
+    lines = [f"outputs: {window}; {1 << fraction} is 1{'' if few else f'; the largest {PRINTED}'}"]
     for each in said:
-        values = ", ".join(f"{name}: {value}" for name, value in zip(names, each.outputs.tolist(), strict=True))
+        order = range(len(names)) if few else np.argsort(-each.outputs, kind="stable")[:PRINTED].tolist()
+        values = ", ".join(f"{names[n]}: {each.outputs[n]}" for n in order)
         lines += [f"{each.path}: {each.name}", f"  {values}"]
     emit(as_json, result, "\n".join(lines))

@@ -145,6 +145,21 @@ def test_a_table_has_numbers_and_names():
     assert named[1:] == ["           ant 0  1  0  0", "          ビー 1  0  1  0", "               2  1  0  1"]
 
 
+def test_a_table_of_many_classes_has_a_line_for_each():
+    """It names the three most frequent wrong classes, and counts the others."""
+    labels = np.array([0] * 10 + [1, 24])
+    predictions = np.array([0, 0, 3, 3, 3, 1, 1, 22, 23, 24, 0, 24])
+    names = ("ant", "a longer name", "bee", "ビー")
+    lines = Evaluation(labels, predictions, 25, names).table().splitlines()
+    assert len(lines) == 25
+    assert lines[:2] == [
+        "          ant: 2 of 10 read rightly, 3 as ビー, 2 as a longer name, 1 as 22, 2 as 2 others",
+        "a longer name: 0 of 1 read rightly, 1 as ant",
+    ]
+    assert lines[3] == "         ビー: 0 of 0 read rightly"
+    assert lines[24] == "           24: 1 of 1 read rightly"
+
+
 def test_names_change_no_digest(tmp_path):
     plain = nudge.Data(*OWN)
     assert plain.classes == ()

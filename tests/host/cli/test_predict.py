@@ -89,6 +89,24 @@ def test_names_take_the_place_of_numbers(capsys, tmp_path, digits):
     assert run_json(capsys, "eval", *options)[1]["classes"] == [r"T\x1b[31m", *"bcdefghij"]
 
 
+def test_of_many_outputs_the_largest_are_printed(capsys, tmp_path):
+    shown = {"channels": 3, "height": 8, "width": 12, "classes": 26}
+    net = nudge.Network([nudge.Dense(26)], input=shown, seed=1, learning={"gain": 8.0})
+    net.fit(samples=16, free_steps=4, nudged_steps=4, out=tmp_path / "run")
+    Image.new("RGB", (12, 8), (200, 100, 50)).save(tmp_path / "a.png")
+    code, text, _ = run(capsys, "predict", tmp_path / "run", tmp_path / "a.png")
+    head, said, values = text.splitlines()
+    found = net.predict_pictures(tmp_path / "a.png")[0]
+    assert code == ExitCode.OK
+    assert head.endswith("; 1024 is 1; the largest 10")
+    assert said.endswith(f"a.png: {found.name}")
+    printed = [tuple(map(int, value.split(": "))) for value in values.strip().split(", ")]
+    assert [value for _, value in printed] == sorted(found.outputs, reverse=True)[:10]
+    assert all(found.outputs[n] == value for n, value in printed)
+    assert printed[0][0] == found.label
+    assert len(set(found.outputs.tolist())) > 3
+
+
 def test_a_coloured_network_is_shown_colour(tmp_path):
     net = nudge.Network([nudge.Dense(3)], input={"channels": 3, "height": 8, "width": 12, "classes": 3}, seed=1)
     Image.new("RGB", (24, 32), (200, 100, 50)).save(tmp_path / "a.png")
