@@ -7,12 +7,13 @@ misses isn't due to spikes, fixed point or the learning rule.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nudge.golden.contract.spec import CLASSES, Spec
+from nudge.golden.contract.spec import Spec
 from nudge.golden.model.parameters import initial
 from nudge.golden.training.data import Data
 from nudge.golden.training.plan import Plan
@@ -45,9 +46,40 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
+class Scale(NamedTuple):
+    """Mean and standard deviation of each channel's pixels / 256, float32 (channels, 1, 1)."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    @classmethod
+    def of(cls, spec: Spec, images: Tensor) -> Self:
+        """Measure uint8 images. The deviation is 1/256 at least: a channel may have a single value."""
+        total = square = torch.zeros(spec.input.channels, dtype=torch.int64, device="cpu")
+        for part in images.split(CHUNK):
+            x = part.reshape(-1, *spec.input.shape).long()
+            total, square = total + x.sum((0, 2, 3)), square + x.square().sum((0, 2, 3))
+        count = len(images) * spec.layers[0].positions
+        mean = total.double() / count
+        deviation = (square.double() / count - mean.square()).clamp(min=1).sqrt()
+        return cls(*(x.float()[:, None, None] / 256 for x in (mean, deviation)))
+
+
+def pixels(spec: Spec, images: Tensor, scale: Scale | None = None) -> Tensor:
+    """Return uint8 images (n, h, w) or (n, 3, h, w) as float32 (n, channels, h, w): pixel / 256.
+
+    scale: subtract its mean, and divide by its deviation.
+    """
+    x = images.reshape(-1, *spec.input.shape).float() / 256
+    return x if scale is None else (x - scale.mean) / scale.deviation
+
+
 @dataclass(frozen=True)
 class Backprop:
-    """Forward pass and learning rule of the feed-forward network."""
+    """Forward pass and learning rule of the feed-forward network, for any `Spec`: its stages, images, classes.
+
+    Its formats, schedule and number of steps have no effect.
+    """
 
     #: Name in `OPTIMIZERS`.
     optimizer: str = "sgd"
@@ -65,16 +97,22 @@ class Backprop:
     by_layer: bool = False
     #: Centre the gradients (`paper.systems.centre`).
     centred: bool = False
+    #: Shift and scale each channel's pixels to mean 0 and variance 1 over the training images.
+    normalised: bool = False
 
-    def forward(self, weights: list[Tensor], biases: list[Tensor], images: Tensor, read: list[Tensor] | None = None) -> Tensor:
-        """Return outputs (n, 10) of uint8 images (n, 28, 28), and append each layer's input to `read`."""
-        x = images[:, None].float() / 256
+    def forward(
+        self, spec: Spec, weights: list[Tensor], biases: list[Tensor], x: Tensor, read: list[Tensor] | None = None
+    ) -> Tensor:
+        """Return outputs (n, classes) of `pixels`, and append each layer's input to `read`."""
         pool = functional.max_pool2d if self.max_pool else functional.avg_pool2d
-        for n, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
+        for bundle, w, b in zip(spec.bundles, weights, biases, strict=True):
             if read is not None:
                 read.append(x.detach())
-            x = pool(functional.conv2d(x, w, b), 2) if w.dim() == 4 else functional.linear(x.flatten(1), w, b)
-            last = n == len(weights)
+            if bundle.full:
+                x = functional.linear(x.flatten(1), w, b)
+            else:
+                x = pool(functional.conv2d(x, w, b, padding=bundle.padding), 2)
+            last = bundle is spec.bundles[-1]
             if self.clipped_output if last else self.clipped:
                 x = x.clamp(0, 1)
             elif not last:
@@ -90,6 +128,7 @@ class Backprop:
         groups = [{"params": pair, "lr": rate} for *pair, rate in zip(weights, biases, rates, strict=True)]
         optimizer = OPTIMIZERS[self.optimizer](groups, lr=self.rate)
         means: list[Tensor] = []
+        scale = Scale.of(spec, images.train_images[: plan.samples]) if self.normalised else None
         wrong = 0
         for epoch in range(plan.epochs):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -98,12 +137,13 @@ class Backprop:
             for numbers in plan.batches(epoch):
                 labels = images.train_labels[numbers]
                 read: list[Tensor] = []
-                output = self.forward(weights, biases, torch.from_numpy(plan.images(images, epoch, numbers)), read)
+                shown = pixels(spec, torch.from_numpy(plan.images(images, epoch, numbers)), scale)
+                output = self.forward(spec, weights, biases, shown, read)
                 wrong += int((output.argmax(1) != labels).sum())
                 if self.cross_entropy:
                     loss = functional.cross_entropy(output, labels)
                 else:
-                    loss = (output - functional.one_hot(labels, CLASSES)).square().sum(1).mean() / 2
+                    loss = (output - functional.one_hot(labels, spec.classes)).square().sum(1).mean() / 2
                 optimizer.zero_grad()
                 loss.backward()
                 if self.centred:
@@ -114,6 +154,7 @@ class Backprop:
                         w.grad, b.grad = centred(w.grad, b.grad, m)
                 optimizer.step()
         with torch.no_grad():
-            parts = [self.forward(weights, biases, part).argmax(1) for part in images.train_images[-held_out:].split(CHUNK)]
+            tried = (pixels(spec, part, scale) for part in images.train_images[-held_out:].split(CHUNK))
+            parts = [self.forward(spec, weights, biases, x).argmax(1) for x in tried]
         missed = torch.cat(parts) != images.train_labels[-held_out:]
         return {"error_percent": 100 * float(missed.double().mean()), "training_percent": 100 * wrong / plan.samples}

@@ -117,7 +117,7 @@ def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Da
 def measure(trial: Trial, plan: Plan, held_out: int, data: str, data_dir: Path | None) -> dict[str, float]:
     """Train a trial by its learning rule and return its figures."""
     train = trial.backprop.error if trial.backprop else by_equilibrium_propagation
-    return train(trial.spec, plan, held_out, images(data, data_dir))
+    return train(trial.spec, plan, held_out, images(data, data_dir, trial.spec.input))
 
 
 def study(

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from nudge.golden.contract.shapes import Input
 from nudge.golden.training import data as datasets
 from nudge.golden.training.data import Data
 from nudge.plumbing.errors import StudyError
@@ -57,10 +58,10 @@ Row = dict[str, str]
 
 def plain(settings: Any) -> dict[str, Any]:
     """Return a dataclass as plain data, without later options at their original values: the order "all",
-    fixed numbers of steps, one learning rate, no centred updates, full feedback, no fine spikes. So
-    fingerprints stay the same, and tables keep their rows, when an option is added."""
+    fixed numbers of steps, one learning rate, no centred updates, full feedback, no fine spikes, pixels as
+    they are. So fingerprints stay the same, and tables keep their rows, when an option is added."""
     before = {"order": "all", "still": None, "halvings": (), "by_layer": False, "centred": False, "feedback": 1.0}
-    before |= {"fine": None}
+    before |= {"fine": None, "normalised": False}
     return asdict(settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) not in before.items()})
 
 
@@ -93,6 +94,9 @@ class Study:
 
 
 @lru_cache(maxsize=2)
-def images(name: str, data_dir: Path | None) -> Data:
-    """Return a data set, read when the first cell is measured: a complete table needs none to be reported."""
-    return datasets.load(name, data_dir)
+def images(name: str, data_dir: Path | None, shown: Input = Input()) -> Data:  # noqa: B008 (frozen)
+    """Return a data set for networks of these images and classes.
+
+    It is read when the first cell is measured: a complete table needs none to be reported.
+    """
+    return datasets.load(name, data_dir, shown)
