@@ -204,10 +204,7 @@ class Network:
             raise UsageError(f"arithmetic must be fixed or float, not {arithmetic!r}")
         pixels = checked_images(images, self.spec)
         if arithmetic == "float":
-            if not self.spec.begins_as_mnist:
-                first = "networks that begin with a convolution of 28x28 grey images in 10 classes"
-                raise UsageError(f"arithmetic float takes {first}, not {self.spec.name}")
-            return floating.infer(self.spec, working(self.spec, self.parameters), pixels[:, 0]).numpy()
+            return floating.infer(self.spec, working(self.spec, self.parameters), pixels).numpy()
         with open_board(board, self.spec) as device:
             device.load(self.parameters)
             device.write_settings(self.settings)

@@ -17,10 +17,10 @@ from nudge.paper.systems.neuron import Dynamics
 def network(spec: Spec) -> Network:
     """Return the network of `spec`, without its number formats."""
     stages = (
-        Dense(b.post.channels) if b.kind == "dense" else PaddedConv(b.post.channels, b.kernel, b.padding)
+        Dense(b.post.channels) if b.full else PaddedConv(b.post.channels, b.kernel, b.padding)
         for b in spec.bundles
     )
-    return Network(tuple(stages), fold=False, feedback=2.0**-spec.schedule.feedback_shift)
+    return Network(tuple(stages), fold=False, feedback=2.0**-spec.schedule.feedback_shift, image=spec.input.shape)
 
 
 def parameters(spec: Spec, working: Working) -> Parameters:
@@ -33,11 +33,12 @@ def parameters(spec: Spec, working: Working) -> Parameters:
 
 
 def pixels(spec: Spec, images: Tensor) -> Tensor:
-    """Convert images (n, 28, 28) uint8 to float64 (n, 1, 28, 28) as the board reads them: value / 256."""
-    return images[:, None].double() / (1 << spec.formats.pixel_bits)
+    """Convert images (n, h, w) or (n, 3, h, w) uint8 to float64 (n, channels, h, w) as the board reads them:
+    value / 256."""
+    return images.reshape(-1, *spec.input.shape).double() / (1 << spec.formats.pixel_bits)
 
 
 def infer(spec: Spec, working: Working, images: Tensor) -> Tensor:
-    """Return predictions (n,) of images (n, 28, 28) with the board's constants: the output with the largest
-    average at the end of the free phase."""
+    """Return predictions (n,) of images (n, h, w) or (n, 3, h, w) with the board's constants: the output with
+    the largest average at the end of the free phase."""
     return phases.infer(network(spec), Dynamics.of(spec), parameters(spec, working), pixels(spec, images))

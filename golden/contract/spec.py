@@ -125,12 +125,6 @@ class Spec:
         return turns(self.schedule.order, len(self.layers) - 1)
 
     @property
-    def begins_as_mnist(self) -> bool:
-        """Whether the first stage is a convolution of MNIST-shaped images, as NIR and the floating-point
-        model need."""
-        return self.input == Input() and isinstance(self.stages[0], Conv)
-
-    @property
     def classes(self) -> int:
         return self.input.classes
 

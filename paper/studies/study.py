@@ -58,10 +58,10 @@ Row = dict[str, str]
 
 def plain(settings: Any) -> dict[str, Any]:
     """Return a dataclass as plain data, without later options at their original values: the order "all",
-    fixed numbers of steps, one learning rate, no centred updates, full feedback, no fine spikes, pixels as
-    they are. So fingerprints stay the same, and tables keep their rows, when an option is added."""
-    before = {"order": "all", "still": None, "halvings": (), "by_layer": False, "centred": False, "feedback": 1.0}
-    before |= {"fine": None, "normalised": False}
+    fixed numbers of steps, one learning rate, no centred updates, full feedback, no fine spikes, MNIST's
+    images, pixels as they are. So fingerprints stay the same, and tables keep their rows, when an option is added."""
+    before: dict[str, Any] = {"order": "all", "still": None, "halvings": (), "by_layer": False, "centred": False}
+    before |= {"feedback": 1.0, "fine": None, "normalised": False, "image": Input().shape}
     return asdict(settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) not in before.items()})
 
 

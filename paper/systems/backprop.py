@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional, grad
 
-from nudge.golden.contract.spec import CLASSES
-
 from . import compiled
 from .equilibrium import Update
 from .network import Link, Network, Parameters, readout
@@ -26,7 +24,7 @@ def loss(network: Network, parameters: Parameters, last: Tensor, labels: Tensor)
     if network.softmax:
         scores = functional.linear(last.flatten(1), parameters.weights[-1], parameters.biases[-1])
         return functional.cross_entropy(scores, labels)
-    return 0.5 * (functional.one_hot(labels, CLASSES) - last.flatten(1)).square().sum(1).mean()
+    return 0.5 * (functional.one_hot(labels, network.classes) - last.flatten(1)).square().sum(1).mean()
 
 
 def update(network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor) -> Update:
@@ -56,7 +54,7 @@ def compiled_update(network: Network, dynamics: Dynamics, parameters: Parameters
     biases = [share * x.sum((0, 2, 3)) for x in found.biases]
     if network.softmax:
         states = found.last.flatten(1)
-        wrong = readout(network, parameters, found.last) - functional.one_hot(labels, CLASSES)
+        wrong = readout(network, parameters, found.last) - functional.one_hot(labels, network.classes)
         weights.append(share * (wrong.T @ states))
         biases.append(share * wrong.sum(0))
     return Update(Parameters(tuple(weights), tuple(biases)), output(network, parameters, found.last).argmax(1))

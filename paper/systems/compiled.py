@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nudge.golden.contract.spec import CLASSES
 from nudge.plumbing import compiler
 from nudge.plumbing.errors import NativeError
 
@@ -116,7 +115,7 @@ def _task(network: Network, dynamics: Dynamics, pixels: Tensor, phases: int) -> 
         image_spikes=dynamics.image_spikes,
         clip_nudge=dynamics.clip_nudge,
         softmax=network.softmax,
-        classes=CLASSES,
+        classes=network.classes,
         halves=dynamics.order == "odd-even",
         free=dynamics.free,
         nudged=dynamics.nudged,

@@ -19,8 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nudge.golden.contract.spec import CLASSES
-
 from .equilibrium import Update
 from .network import Network, Parameters, backward, forward
 
@@ -115,7 +113,7 @@ def update(network: Network, constants: Leaky, parameters: Parameters, pixels: T
     """
     static, layers = _settled(network, constants, parameters, pixels)
     predictions = layers[-1].r.flatten(1).argmax(1)
-    target = functional.one_hot(labels, CLASSES).to(pixels.dtype)[:, :, None, None]
+    target = functional.one_hot(labels, network.classes).to(pixels.dtype)[:, :, None, None]
     weights = [torch.zeros_like(w) for w in parameters.weights]
     start = [layer.r for layer in layers]
     for _ in range(constants.nudged):

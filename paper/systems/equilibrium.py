@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nudge.golden.contract.spec import CLASSES
-
 from .network import Network, Parameters, products
 from .neuron import Dynamics
 from .phases import Averages, averages, output
@@ -61,7 +59,7 @@ def update(
         weights.append(size * (products(link, pre[0], first[n], w) - products(link, pre[1], second[n], w)))
         biases.append(size * (first[n] - second[n]).sum((0, 2, 3)))
     if network.softmax:  # the readout: gradient of the loss at the nudged states
-        target = functional.one_hot(labels, CLASSES).to(pixels.dtype)
+        target = functional.one_hot(labels, network.classes).to(pixels.dtype)
         states = [xi[name][-1].flatten(1) for name in names]
         errors = [target - output(network, parameters, state) for state in states]
         share = 1 / (len(names) * len(pixels))

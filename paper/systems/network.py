@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional, grad
 
-from nudge.golden.contract.shapes import Dense
-from nudge.golden.contract.spec import CLASSES, IMAGE_SIDE
+from nudge.golden.contract.shapes import Dense, Input
 
 from . import pooling
 from .pooling import ADJOINT, F
@@ -101,11 +100,13 @@ class Network:
     #: `feedback` times as much as the layer below it (Xie and Seung 2003); near 0 they are those of a
     #: feed-forward network.
     feedback: float = 1.0
+    #: (channels, height, width) of the image.
+    image: Shape = Input().shape
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
         """All links, input to output, the readout included."""
-        pre: Shape = (1, IMAGE_SIDE, IMAGE_SIDE)
+        pre = self.image
         links = []
         for stage in self.stages:
             if isinstance(stage, Dense):
@@ -116,8 +117,12 @@ class Network:
                 link = Link(self.pooling, pre, post, stage.kernel, stage.padding, self.alpha, self.fold, self.feedback)
             links.append(link)
             pre = link.post
-        assert pre == (CLASSES, 1, 1), f"the last stage has {pre}, not {CLASSES} units"
+        assert pre[1:] == (1, 1), f"the last stage has {pre}; it must be dense, with a unit for each class"
         return tuple(links)
+
+    @property
+    def classes(self) -> int:
+        return self.links[-1].post[0]
 
     @property
     def dynamic(self) -> tuple[Link, ...]:
@@ -214,6 +219,6 @@ def products(link: Link, pre: Tensor, post: Tensor, w: Tensor) -> Tensor:
 
 
 def readout(network: Network, parameters: Parameters, xi: Tensor) -> Tensor:
-    """Return the class probabilities softmax(W xi + b), (batch, 10), of a network with `softmax`."""
+    """Return the class probabilities softmax(W xi + b), (batch, classes), of a network with `softmax`."""
     assert network.softmax, "the output is a layer"
     return functional.softmax(functional.linear(xi.flatten(1), parameters.weights[-1], parameters.biases[-1]), 1)

@@ -15,8 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nudge.golden.contract.spec import CLASSES
-
 from . import deviation
 from .network import Network, Parameters, backward, forward, kernels, readout
 from .neuron import Dynamics, State, image, neuron
@@ -64,7 +62,7 @@ def kept_where(kept: Tensor, before: State, after: State) -> State:
 def nudge(network: Network, parameters: Parameters, last: State, target: Tensor) -> Tensor:
     """Return -dL/dxi of the last layer: y - xi, or W^T (y - softmax(W xi + b)) with a readout.
 
-    target: y, one-hot (batch, 10).
+    target: y, one-hot (batch, classes).
     """
     if not network.softmax:
         return target[:, :, None, None] - last.xi
@@ -79,14 +77,14 @@ def steps(
     labels: Tensor | None,
     signs: tuple[int, ...] | None = None,
 ) -> Iterator[Step]:
-    """Yield every step of all phases on pixels (batch, 1, 28, 28) in [0, 1]; no labels: the free phase only.
+    """Yield every step of all phases on pixels (batch, channels, height, width) in [0, 1]; no labels: the free phase only.
 
     signs: sign of beta in each nudged phase; the default is (1, -1), or (1,) without `three_phases`.
     """
     w = kernels(network.dynamic, parameters.weights)
     static = None if dynamics.image_spikes else forward(network.dynamic[0], pixels, w[0])[0]
     turns = dynamics.turns(len(network.dynamic))
-    target = None if labels is None else functional.one_hot(labels, CLASSES).to(pixels.dtype)
+    target = None if labels is None else functional.one_hot(labels, network.classes).to(pixels.dtype)
 
     def phase(
         layers: list[State], start: int, count: int, strength: float, base: list[State] | None = None

@@ -79,8 +79,8 @@ class Trained(NamedTuple):
 
 
 def pixels(images: Tensor, device: str = "cpu") -> Tensor:
-    """Convert images (n, 28, 28) uint8 to float32 (n, 1, 28, 28) in [0, 1]: value / 255."""
-    return images[:, None].to(device).float() / 255
+    """Convert images (n, h, w) or (n, 3, h, w) uint8 to float32 (n, channels, h, w) in [0, 1]: value / 255."""
+    return (images if images.ndim == 4 else images[:, None]).to(device).float() / 255
 
 
 #: Implementations of `phases.averages`, by the name of the engine.

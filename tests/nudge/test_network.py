@@ -53,6 +53,22 @@ def test_what_is_wrong_is_one_line(make, error, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("stages", [(nudge.Conv(4, 5, 2), nudge.Dense(3)), (nudge.Dense(3),)], ids=str)
+def test_floating_point_predicts_colour_alike(stages):
+    """A network that has learnt three colours predicts nearly all images alike in both arithmetics."""
+    random = np.random.default_rng(1)
+    labels = np.arange(300) % 3
+    images = random.integers(0, 60, (300, 3, 12, 16)).astype(np.uint8)
+    images[np.arange(300), labels] += 100
+    net = nudge.Network(stages, input={"channels": 3, "height": 12, "width": 16, "classes": 3})
+    parts: list[Any] = [images[:200], labels[:200], images[200:], labels[200:]]
+    result = net.fit(nudge.Data(*parts), epochs=3, seed=1)
+    fixed, floating = (net.predict(images[200:], arithmetic=name) for name in ("fixed", "float"))
+    assert result.error_percent is not None
+    assert result.error_percent < 10
+    assert (fixed == floating).mean() > 0.95
+
+
 def test_fit_is_the_command(tmp_path, capsys):
     options = [part for name, value in FEW.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     command = ["train", "--preset", "tiny", "--board", "golden", "--epochs", "2", "--seed", "3", *options]

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from nudge.golden.contract.schedule import ORDERS, Schedule
-from nudge.golden.contract.shapes import Conv, Dense
+from nudge.golden.contract.shapes import Conv, Dense, Input
 from nudge.golden.contract.spec import Learning, Spec
 from nudge.golden.model import ops
 from nudge.golden.model.batch import trace, train_batch
@@ -20,6 +20,7 @@ from nudge.paper.systems import equilibrium, phases
 from nudge.paper.systems.network import backward, forward
 from nudge.paper.systems.neuron import Dynamics, State, encode, neuron
 from tests.golden.model.random_nets import MINUSCULE, random_images, random_parameters
+from tests.sets import noise
 
 
 def test_spikes_average_to_the_state():
@@ -97,15 +98,31 @@ def test_fixed_point_rounds_each_step_by_little(decay_shift, halvings):
 def test_fixed_point_averages_are_close(order):
     """With initial weights, averages of xi over 128 free steps differ by about a sigma-delta step / 128."""
     spec = Spec("x", (Conv(4), Dense(10)), Schedule(256, 128, 7, order=order), Learning((0.1, 0.1)))
-    parameters = initial(spec, 3)
-    images = data.load("embedded").train_images[:8]
+    check_averages(spec, data.load("embedded").train_images[:8])
+
+
+@pytest.mark.parametrize(
+    ("stages", "shown"),
+    [
+        ((Conv(4, 5, 2), Dense(5)), Input(3, 16, 20, 5)),
+        ((Conv(4, 2), Conv(3, 3, 1), Dense(64)), Input(1, 9, 12, 64)),
+        ((Dense(12), Dense(26)), Input(3, 8, 9, 26)),
+    ],
+)
+def test_averages_of_any_images_and_classes_are_close(stages, shown):
+    spec = Spec("x", stages, Schedule(256, 128, 7), Learning((0.1,) * len(stages), gain=2.0), input=shown)
+    check_averages(spec, torch.from_numpy(noise(shown, 4)["train_images"]))
+
+
+def check_averages(spec, images):
+    parameters, layers = initial(spec, 3), range(len(spec.stages))
     weights, x = floating.parameters(spec, working(spec, parameters)), floating.pixels(spec, images)
     expected = phases.averages(floating.network(spec), Dynamics.of(spec), weights, x, None)["free"]
     sums: list[list[torch.Tensor]] = []
     for image in images:
         states = [x.layers for x in trace(spec, Settings.of(spec), parameters, image, None) if x.t >= 128]
-        sums.append([sum((layers[n].xi for layers in states), torch.zeros(())) / 128 / 256 for n in range(2)])
-    for n in range(2):
+        sums.append([sum((each[n].xi for each in states), torch.zeros(())) / 128 / 256 for n in layers])
+    for n in layers:
         actual = torch.stack([each[n] for each in sums])
         difference = (actual - expected[n]).abs()
         assert float(expected[n].std()) > 0.02
