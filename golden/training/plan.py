@@ -117,7 +117,7 @@ class Plan:
         return self.batch_of(data, epoch, numbers).images
 
 
-#: Largest shift in pixels; beyond it digits leave the image.
+#: Largest shift in pixels; beyond it MNIST's digits leave the image.
 MAX_SHIFT = 4
 
 #: Largest number of epochs: the register values of all are computed in advance.

@@ -123,9 +123,9 @@ def report(
                 f"{what} samples/s of the core", f"{values[f'{what}_samples_per_second']:.0f}", at
             )
     table.add_row(
-        "digits/s of the serial line",
+        "samples/s of the serial line",
         f"{values['link_samples_per_second']:.0f}",
-        f"{values['baud']:.0f} baud",
+        f"{values['baud']:.0f} baud, embedded digits",
     )
     notes = ["; ".join(values["tools"].values()), *worse]
     if power:

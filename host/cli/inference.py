@@ -54,7 +54,7 @@ def predict(
         list[Path], typer.Argument(metavar="PICTURE", help="PNG, JPEG or another format that Pillow reads.")
     ],
     invert: Annotated[
-        bool, typer.Option("--invert", help="Invert the brightness: for black digits on white paper.")
+        bool, typer.Option("--invert", help="Invert the brightness: for black ink on white paper.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -91,6 +91,7 @@ def facts(spec: Spec, parameters: "Parameters", samples: int) -> dict[str, Any]:
             "layer": bundle.index,
             "kind": bundle.kind,
             "kernel": bundle.kernel,
+            "padding": bundle.padding,
             "shape": list(bundle.post.shape),
             "weights": bundle.weights,
             "phi_bits": bundle.post.phi_bits,
@@ -123,9 +124,11 @@ def text(spec: Spec, found: dict[str, Any]) -> str:
     table = Table("layer", title=f"{spec.name}, identity {found['identity']}")
     for column in ("what", "shape", "weights", "phi, bits", "update, bits", "rate", "spikes"):
         table.add_column(column, justify="right" if column != "what" else "left")
+    table.add_row("0", "image", "x".join(map(str, spec.input.shape)))
     for layer, rate in zip(found["layers"], learning.rates, strict=True):
-        kind, kernel = layer["kind"], layer["kernel"]
+        kind, kernel, padding = layer["kind"], layer["kernel"], layer["padding"]
         what = "dense" if kind in ("dense", "pixels") else f"conv {kernel}x{kernel}"
+        what += f", padding {padding}" if padding else ""
         table.add_row(
             str(layer["layer"]),
             what,

@@ -196,7 +196,7 @@ def link_bits(shown: Input) -> float:
 
 
 def link_rate(baud: float, shown: Input) -> float:
-    """Return the digits a second that the serial line carries, the upper bound of streamed training."""
+    """Return how many embedded digits a second the serial line carries, the upper bound of streamed training."""
     return float(round(baud / link_bits(shown), 1))
 
 

@@ -280,7 +280,7 @@ def test_report_without_build(capsys, monkeypatch, tmp_path):
     assert "committed, ulx3s-small-yowasp.json" in out
     assert "of an earlier network" in out, "it has no spec"
     assert "50.0 % of 2" in out
-    digits = [line for line in out.splitlines() if "digits/s" in line]
+    digits = [line for line in out.splitlines() if "of the serial line" in line]
     assert re.search(r" 1[34]\d\d ", digits[0]), "about 215 bytes a digit at 3 Mbaud"
 
 

@@ -1,5 +1,6 @@
 """A network file is needed to train, but not to resume or evaluate; the board is the golden model."""
 
+import re
 import shutil
 
 import pytest
@@ -116,6 +117,11 @@ def test_show_says_what_a_network_is(capsys, file):
     assert code == ExitCode.OK
     for expected in ("from above comes 1/4 of each drive", "worth 2^-4, 2^-2, 2^-1", "commits centred"):
         assert expected in out
+    file.write_text(MINE.replace("kernel = 5", "kernel = 5, padding = 2") + "[input]\nchannels = 3\nheight = 20\n")
+    code, out, _ = run(capsys, "network", "show", file)
+    assert code == ExitCode.OK
+    assert re.search(r"0 +│ image +│ 3x20x28 ", out)
+    assert "padding 2" in out
     code, found = run_json(capsys, "network", "show", "small", "--samples", 4, "--weights", "small-mnist")
     assert code == ExitCode.OK
     assert found["parameters"] == PRESETS["small"].parameters == sum(x["weights"] for x in found["layers"]) + 8 + 16 + 32 + 10
