@@ -122,7 +122,7 @@ class Trace:
             kept = "" if flat.shape[1] == spikes[0].size else f", the first {flat.shape[1]} of {spikes[0].size} neurons"
             named = n == layers and flat.shape[1] <= NAMED
             if named:
-                axes.set_yticks(range(flat.shape[1]), self._names[: flat.shape[1]], fontsize="xx-small")
+                axes.set_yticks(range(flat.shape[1]), self._names[: flat.shape[1]], fontsize="x-small")
             axes.set(ylabel="class" if named else "neuron", ylim=(-0.7, flat.shape[1] - 0.3), title=f"layer {n}{kept}")
         for start, name in zip(edges, self._phases, strict=False):
             panels[-1].text(start, -0.35, TITLES[name], transform=panels[-1].get_xaxis_transform())
