@@ -24,6 +24,7 @@ NETWORKS = {
     "dense": Network((Dense(20), Dense(10))),
     "weak feedback": Network((PaddedConv(5), Dense(12), Dense(10)), feedback=0.25),
     "alpha 2": Network((PaddedConv(3), PaddedConv(4), Dense(10)), alpha=2.0),
+    "colour in 23 classes": Network((PaddedConv(3), Dense(9), Dense(23)), feedback=0.25, image=(3, 12, 16)),
 }
 #: Constants that are powers of two: with weights, pixels and states of few bits, float32 rounds nothing.
 EXACT = Dynamics(6, 4, 2, 0.5, 1.0, 0.5)
@@ -58,7 +59,8 @@ def sample(network: Network, seed: int, bits: int | None) -> tuple[Parameters, t
 
     weights = tuple(draw(link.weight_shape, -1, 1) for link in network.links)
     biases = tuple(draw((link.post[0],), -0.5, 0.5) for link in network.links)
-    return Parameters(weights, biases), draw((BATCH, 1, 28, 28), 0, 1), torch.randint(10, (BATCH,), generator=random)
+    pixels = draw((BATCH, *network.image), 0, 1)
+    return Parameters(weights, biases), pixels, torch.randint(network.classes, (BATCH,), generator=random)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 6])
