@@ -94,7 +94,8 @@ def opened(workers: int | None = None, scheduler: str | None = None) -> Iterator
         import distributed
     except ImportError as error:
         raise ToolError(f"several workers need the package {error.name}: {install('sweep')}") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised or noted here
+    for name in ("client", "comm", "core"):  # all that matters is raised or noted here
+        logging.getLogger(f"distributed.{name}").setLevel(logging.CRITICAL)
     if scheduler is not None:
         with Cluster(connected(scheduler), scheduler) as cluster:
             yield cluster
@@ -260,12 +261,12 @@ class Cluster:
             found["the scheduler"] = error
         for place, its in found.items():
             if its != version():
-                raise ClusterError(another(place, its))
+                raise ClusterError(another(place, its, version()))
 
 
-def another(place: str, its: object) -> str:
+def another(place: str, its: object, asked: str) -> str:
     """Return the message about a worker or scheduler of another version."""
-    return f"{place} has nudge {its}, not {version()}: install the same version there, and restart it"
+    return f"{place} has nudge {its}, not {asked}: install the same version there, and restart it"
 
 
 def _carried_out(job: Job, asked: str) -> Any:
@@ -273,7 +274,7 @@ def _carried_out(job: Job, asked: str) -> Any:
     import distributed
 
     if version() != asked:
-        raise ClusterError(another(f"worker {distributed.get_worker().address}", version()))
+        raise ClusterError(another(f"worker {distributed.get_worker().address}", version(), asked))
     progress.silence()
     return job.function(*job.arguments)
 

@@ -128,7 +128,9 @@ def test_a_scheduler_that_is_started_again(tmp_path, file, expected):
         wait_for_rows(tmp_path / "s" / TABLE, 2)
         end(first)
     with process(*scheduler(port)), process(*worker(port)):
-        output(running, ExitCode.OK)
+        text = output(running, ExitCode.OK)
+    assert f"tcp://127.0.0.1:{port} is lost: waiting for it" in text
+    assert "Traceback" not in text
     assert all_weights(tmp_path / "s") == expected
 
 
