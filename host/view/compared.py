@@ -13,6 +13,9 @@ from .look import Look
 #: Columns of measured values, with their number of decimals.
 DECIMALS = {"training error (%)": 2, "held out (%)": 2, "test error (%)": 2, "samples/s": 0}
 
+#: Letters of a cell that are kept on one line.
+LONG = 40
+
 
 @dataclass(frozen=True)
 class Table:
@@ -21,13 +24,15 @@ class Table:
     title: str
     columns: list[str]
     rows: list[list[str]]
+    #: Column by which an open page sorts the rows at first; "": their order stays.
+    order: str = ""
 
     @property
     def body(self) -> str:
-        """The rows as HTML; the first cell of each is its heading."""
+        """The rows as HTML; the first cell of each is its heading, and long cells may be wrapped."""
         return "".join(
             f'<tr><th scope="row">{escape(first)}</th>'
-            + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            + "".join(f"<td{' class=long' * (len(cell) > LONG)}>{escape(cell)}</td>" for cell in cells)
             + "</tr>"
             for first, *cells in self.rows
         )
@@ -49,7 +54,7 @@ def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
     known = [name for name in DECIMALS if any(each[name] is not None for each in measured)]
     rows = [
         [folder.name, *(each[name] for name in differing), f"{folder.done / folder.total:.0%}",
-         *(_mean([m[name]], name) for name in known)]
+         *(mean([m[name]], DECIMALS[name]) for name in known)]
         for (folder, _), each, m in zip(runs, options, measured, strict=True)
     ]  # fmt: skip
     tables = [Table("All runs", ["run", *differing, "trained", *known], rows)]
@@ -61,7 +66,7 @@ def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
             groups.setdefault(alike, {}).setdefault(folder.plan.seed, number)
     means = [
         [", ".join(runs[i][0].name for i in group), *(options[group[0]][name] for name in kept), str(len(group)),
-         *(_mean([measured[i][name] for i in group], name) for name in known)]
+         *(mean([measured[i][name] for i in group], DECIMALS[name]) for name in known)]
         for group in (list(each.values()) for each in groups.values()) if len(group) > 1
     ]  # fmt: skip
     if means:
@@ -93,9 +98,9 @@ def _measured(folder: Folder, seen: Look) -> dict[str, float | None]:
     return dict(zip(DECIMALS, values, strict=True))
 
 
-def _mean(values: list[float | None], name: str) -> str:
+def mean(values: Sequence[float | None], digits: int) -> str:
     """Return the mean of the known values as text and, for several, their sample standard deviation."""
-    known, digits = [value for value in values if value is not None], DECIMALS[name]
+    known = [value for value in values if value is not None]
     if not known:
         return ""
     deviation = f" ± {statistics.stdev(known):.{digits}f}" if len(known) > 1 else ""

@@ -61,7 +61,7 @@ def content(runs: list[tuple[Folder, Look]]) -> Content:
 def _learning(made: Content, number: int, folder: Folder, seen: Look) -> None:
     """Add errors, rate and firing of a run: curves over the training samples, firing by layer."""
     window, samples, percent = sliding_error(folder.rows)
-    at = _evenly(len(samples), POINTS)
+    at = evenly(len(samples), POINTS)
     made.tables[f"error-{number}"] = {
         "samples": [samples[i] for i in at],
         "percent": drawable((percent[i] for i in at), window),
@@ -89,14 +89,14 @@ def _learning(made: Content, number: int, folder: Folder, seen: Look) -> None:
     }
 
 
-def _evenly(count: int, most: int) -> list[int]:
+def evenly(count: int, most: int) -> list[int]:
     """Return at most `most` of 0..count-1, evenly spaced, with the first and the last."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist() if count else []
 
 
 def _rate(folder: Folder, samples: list[int]) -> dict[str, list[Any]]:
     """Return the samples a second over equal parts of the run."""
-    marks = _evenly(len(samples), RATES + 1)
+    marks = evenly(len(samples), RATES + 1)
     found: dict[str, list[Any]] = {"samples": [], "rate": []}
     for first, last in pairwise(marks):
         seconds = folder.rows[last].seconds - folder.rows[first].seconds

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from bokeh.core.properties import value
 from bokeh.models import (
+    BasicTickFormatter,
     ColumnDataSource,
     Label,
     Legend,
@@ -82,7 +83,10 @@ class Artist:
         """Return a figure of lines, as wide as the page allows."""
         asked = {"width": WIDE, "height": 240, "toolbar_location": None, "tools": "hover"}
         shown = figure(sizing_mode="stretch_width", **asked | options)
-        shown.xaxis.formatter.use_scientific = False
+        shown.toolbar.logo = None  # a link to Bokeh's site
+        for formatter in (axis.formatter for axis in shown.xaxis):
+            if isinstance(formatter, BasicTickFormatter):  # not of a logarithmic axis, nor of categories
+                formatter.use_scientific = False
         return shown
 
 

@@ -1,5 +1,6 @@
 """Reads a run's directory in its present state: finished, interrupted, or being written by `nudge train`."""
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,6 +78,20 @@ class Folder:
     def seconds_left(self) -> float | None:
         """Seconds until the end at that rate; None if it isn't known yet."""
         return (self.total - self.done) / self.rate if self.rate else None
+
+
+def state(path: Path) -> str:
+    """Return text that changes when a file does: inode, size and time of change; "" without the file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
+
+def fingerprint(plain: Any) -> str:
+    """Return a short hash of plain data."""
+    return hashlib.sha256(repr(plain).encode(errors="backslashreplace")).hexdigest()[:16]
 
 
 def chosen(paths: Sequence[Path]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Serves a page beside a training, in a separate process that reads the run's files."""
+"""Serves a page beside a training or a sweep, in a separate process that reads its files."""
 
 import contextlib
 import os
@@ -41,7 +41,7 @@ class Served:
 
 @contextlib.contextmanager
 def live(out: Path) -> Iterator[Served]:
-    """Context in which a page of the run in `out` is served. `ViewError` if the server can't start.
+    """Context in which a page of the run or sweep in `out` is served. `ViewError` if the server can't start.
 
     If the server fails later, the training continues.
     """

@@ -85,7 +85,9 @@
     const sign = head.ariaSort === "ascending" ? 1 : -1;
     const text = (row) => row.cells[head.cellIndex].textContent;
     const order = (a, b) => parseFloat(a) - parseFloat(b) || a.localeCompare(b, undefined, { numeric: true });
-    table.tBodies[0].append(...[...table.tBodies[0].rows].sort((a, b) => sign * order(text(a), text(b))));
+    // empty cells last, in both directions
+    const either = (a, b) => (a === "") - (b === "") || sign * order(a, b);
+    table.tBodies[0].append(...[...table.tBodies[0].rows].sort((a, b) => either(text(a), text(b))));
   };
 
   const sortBy = ({ currentTarget }) => {
@@ -143,6 +145,7 @@
     page.steppers = [...document.querySelectorAll(".stepper")].map((root) => new Stepper(root));
     for (const stepper of page.steppers) await stepper.load();
     for (const button of document.querySelectorAll(".sorted button")) button.addEventListener("click", sortBy);
+    document.querySelectorAll(".sorted").forEach(sort);
     // reload, as Bokeh reads the page's colours only when it draws
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
     document.body.dataset.ready = "yes";

@@ -1,8 +1,7 @@
 """The page: one HTML file with figures, texts, data and scripts; it needs no server and no network."""
 
-import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from markupsafe import Markup
 
 from nudge.plumbing import DISTRIBUTION
 
-from .compared import compared
+from .compared import Table, compared
 from .content import Content, content
 from .figures import Artist, Panel, alone, stepper, together
-from .folder import DRAWN, Folder
+from .folder import DRAWN, Folder, fingerprint
 from .look import Look
 from .steps import GAP
 
@@ -25,6 +24,11 @@ HERE = Path(__file__).parent
 
 #: Components of Bokeh that the figures need.
 COMPONENTS = ["bokeh"]
+
+FOOTER = (
+    "Everything on this page but the curves is computed from the saved weights by the model, which every board equals "
+    "bit for bit."
+)
 
 
 @dataclass(frozen=True)
@@ -37,52 +41,96 @@ class Live:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Section:
+    """Figures below a heading."""
+
+    #: Id of the heading.
+    name: str
+    title: str
+    #: Figures by name.
+    panels: dict[str, Panel]
+    #: What all figures have in common; "" for nothing.
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Own:
+    """The part of a page about one run."""
+
+    number: int
+    name: str
+    #: Figures of its weights, by name.
+    alone: dict[str, Panel]
+    #: Rows of the stepper's figures, by name.
+    stepper: list[dict[str, Panel]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All parts of a page."""
+
+    title: str
+    subtitle: str
+    content: Content
+    tables: list[Table]
+    sections: list[Section]
+    #: Hash of the figures' and tables' structure: an open page reloads if it changes.
+    structure: str
+    footer: str = FOOTER
+    runs: list[Own] = field(default_factory=list)
+
+    def html(self, live: Live | None = None, version_of_data: str = "") -> str:
+        """Return the page as HTML. live: the page polls for changes since `version_of_data`.
+
+        Invalid Unicode, such as in a file's name, is escaped.
+        """
+        groups = [section.panels for section in self.sections]
+        groups += [group for run in self.runs for group in (run.alone, *run.stepper)]
+        data = {
+            "items": {key: json_item(panel.figure) for group in groups for key, panel in group.items()},
+            "steps": self.content.steps,
+            "gap": GAP,
+            "version": version_of_data,
+            "structure": self.structure,
+            "live": None if live is None else {"url": live.url, "seconds": live.seconds},
+        }
+        environment = Environment(loader=FileSystemLoader(HERE), undefined=StrictUndefined, autoescape=True)
+        text = environment.get_template("page.html").render(
+            title=f"nudge: {self.title}",
+            subtitle=self.subtitle,
+            tables=self.tables,
+            sections=self.sections,
+            runs=self.runs,
+            texts={name: Markup(text) for name, text in self.content.texts.items()},
+            style=Markup((HERE / "page.css").read_text()),
+            script=Markup((HERE / "page.js").read_text()),
+            library=Markup("\n".join(INLINE.clone(components=COMPONENTS).js_raw)),
+            data=Markup(_inside(data)),
+            version=version(DISTRIBUTION),
+            footer=self.footer,
+        )
+        return text.encode(errors="backslashreplace").decode()
+
+
 def structure(runs: list[tuple[Folder, Look]]) -> str:
-    """Return a hash of the figures' and tables' structure; if it changes, the page must be built anew."""
+    """Return a hash of the figures' and tables' structure of the page of some runs."""
     shapes = [(folder.name, folder.spec.identity, len(seen.firing), len(seen.steps) > 0) for folder, seen in runs]
-    tables = [(table.columns, len(table.rows)) for table in compared(runs)]
-    return hashlib.sha256(repr((shapes, tables)).encode()).hexdigest()[:16]
+    return fingerprint((shapes, [(table.columns, len(table.rows)) for table in compared(runs)]))
 
 
-def page(runs: list[tuple[Folder, Look]], live: Live | None = None, version_of_data: str = "") -> str:
-    """Return the page of some runs as HTML. live: the page polls for changes since `version_of_data`.
-
-    Invalid Unicode, such as in a file's name, is escaped.
-    """
+def page(runs: list[tuple[Folder, Look]]) -> Page:
+    """Return the page of some runs."""
     made = content(runs)
     artist = Artist(made)
     drawn = runs[:DRAWN]
-    shared = together(artist, drawn)
-    panels: dict[str, Panel] = dict(shared)
-    parts = []
-    for number, (folder, seen) in enumerate(drawn):
-        own, steps = alone(artist, number, folder.spec, seen), stepper(artist, number, seen) if seen.steps else []
-        for group in (own, *steps):
-            panels |= group
-        parts.append({"number": number, "name": folder.name, "alone": own, "stepper": steps})
-    data = {
-        "items": {key: json_item(panel.figure) for key, panel in panels.items()},
-        "steps": made.steps,
-        "gap": GAP,
-        "version": version_of_data,
-        "structure": structure(runs),
-        "live": None if live is None else {"url": live.url, "seconds": live.seconds},
-    }
-    environment = Environment(loader=FileSystemLoader(HERE), undefined=StrictUndefined, autoescape=True)
-    text = environment.get_template("page.html").render(
-        title=f"nudge: {runs[0][0].name if len(runs) == 1 else f'{len(runs)} training runs'}",
-        subtitle=_subtitle(runs),
-        tables=compared(runs),
-        together=shared,
-        runs=parts,
-        texts={name: Markup(text) for name, text in made.texts.items()},
-        style=Markup((HERE / "page.css").read_text()),
-        script=Markup((HERE / "page.js").read_text()),
-        library=Markup("\n".join(INLINE.clone(components=COMPONENTS).js_raw)),
-        data=Markup(_inside(data)),
-        version=version(DISTRIBUTION),
-    )
-    return text.encode(errors="backslashreplace").decode()
+    parts = [
+        Own(n, folder.name, alone(artist, n, folder.spec, seen), stepper(artist, n, seen) if seen.steps else [])
+        for n, (folder, seen) in enumerate(drawn)
+    ]
+    title = runs[0][0].name if len(runs) == 1 else f"{len(runs)} training runs"
+    sections = [Section("learning", "Learning", together(artist, drawn))]
+    return Page(title, _subtitle(runs), made, compared(runs), sections, structure(runs), runs=parts)
 
 
 def _subtitle(runs: list[tuple[Folder, Look]]) -> str:

@@ -1,9 +1,9 @@
-"""Serves a page of runs on 127.0.0.1 only, to requests with its token.
+"""Serves a page of runs, or of a sweep, on 127.0.0.1 only, to requests with its token.
 
 Number and duration of connections are limited, so that requests without a token can't block it.
 
-`nudge train --live` starts `python -m nudge.host.view.serve RUN` as a separate process, so that training never
-waits for a page. It ends when its standard input does.
+`nudge train --live` and `nudge sweep --live` start `python -m nudge.host.view.serve FOLDER` as a separate process,
+so that training never waits for a page. It ends when its standard input does.
 """
 
 import asyncio
@@ -113,7 +113,7 @@ class News(Handler):
 
 
 async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, until_input_ends: bool = False) -> None:
-    """Serve a page of some runs until a signal of `plumbing.signals`.
+    """Serve a page of some runs, or of a sweep, until a signal of `plumbing.signals`.
 
     port: 0 for any free one. tell: called with the address. until_input_ends: end with standard input
     instead. Raises `ViewError` for a port that is in use.
@@ -153,7 +153,7 @@ async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, unt
 
 
 def main() -> int:
-    """Serve the runs of the command line, print the address, and return the exit code."""
+    """Serve the folders of the command line, print the address, and return the exit code."""
     # Ctrl-C in the terminal is meant for the training, which ends this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)

@@ -1,0 +1,122 @@
+"""The figures of a sweep's page, drawn by Bokeh in a browser from the tables of its content."""
+
+from typing import Any
+
+from bokeh.models import FactorRange, FixedTicker, HoverTool, LinearScale, Range1d
+
+from nudge.host.view.content import Content
+from nudge.host.view.figures import HIGH, Artist, Panel
+from nudge.host.view.page import Section
+
+from .content import BAD
+from .folder import CURVES, POINTS, Sweep
+from .settings import Axis, axes, mantissas, powers, settings
+
+#: Width in pixels of the curves, and width and height of a figure of one varied key.
+FULL, WIDTH, HEIGHT = 1180, 380, 300
+
+#: Letters of all categories that fit side by side below such a figure; more are turned.
+LETTERS = 30
+
+#: Pixels of a letter.
+LETTER = 7
+
+#: Errors in percent between which round ones are labelled.
+ERRORS = 0.001, 100
+
+#: Most runs that a hover names.
+NAMED = 3
+
+#: What marks, zeros and means are.
+MARKS = "A triangle is a run that was pruned, a cross one that failed"
+ZERO = "The axis is logarithmic: no error at all is drawn as half of the smallest other."
+EDGE = "one that has no error lies at the upper edge."
+MEANS = "Diamonds are means over the seeds of a setting, with bars of a standard deviation."
+
+
+def learning(artist: Artist, sweep: Sweep) -> list[Section]:
+    """Return the section of all learning curves; none if there is none yet."""
+    if not any(trial.curve for trial in sweep.trials):
+        return []
+    shown = artist.curves(
+        width=FULL, height=HIGH + 100, y_axis_type="log", x_axis_label="training samples",
+        y_axis_label=sweep.measured if sweep.held_out else "training error (%)",
+        toolbar_location="above", tools="pan,box_zoom,wheel_zoom,reset,save",
+    )  # fmt: skip
+    _label(shown.yaxis, powers(round_errors(artist.content), *ERRORS))
+    lines = shown.multi_line(
+        "xs", "ys", source=artist.table("curves"), line_color="colour", line_alpha="alpha", line_width="width",
+        hover_line_color=BAD, hover_line_alpha=1,
+    )  # fmt: skip
+    ends = shown.scatter(
+        "samples", "percent", source=artist.table("ends"), marker="marker", size=9, line_color="colour", fill_color="colour",
+        line_width=2,
+    )  # fmt: skip
+    tips = [("run", "@run"), ("", "@setting"), ("error", "$snap_y{0.00} % at $snap_x{0,0} samples")]
+    shown.add_tools(
+        HoverTool(renderers=[lines], tooltips=tips, line_policy="nearest", limit=NAMED),
+        HoverTool(renderers=[ends], tooltips=[("run", "@run"), ("", "@state")], limit=NAMED),
+    )
+    what = (
+        "Error of the held-out images after each epoch"
+        if sweep.held_out
+        else f"Training error over the last samples, each predicted before it was learned, at {POINTS} points at most"
+    )
+    most = f" Of more than {CURVES} runs, those with the smallest errors have curves." if len(sweep.trials) > CURVES else ""
+    caption = f"{what}; the best runs are coloured, and the pointer names the others. {MARKS}.{most} {ZERO}"
+    return [Section("learning", "Learning", {"curves": Panel("All runs", caption, shown)})]
+
+
+def against(artist: Artist, sweep: Sweep) -> list[Section]:
+    """Return the section of the error against each varied key; none if no run has a value."""
+    panels = {f"against-{n}": _panel(artist, n, axis, sweep) for n, axis in enumerate(axes(sweep))}
+    caption = " ".join((*([MEANS] if settings(sweep) else []), f"{MARKS}; {EDGE}"))
+    return [Section("against", "Error against each varied key", panels, caption)] if panels else []
+
+
+def round_errors(content: Content) -> tuple[float, ...]:
+    """Return the mantissas of labelled errors."""
+    curves = [percent for ys in content.tables["curves"]["ys"] for percent in ys]
+    points = [percent for name, table in content.tables.items() if name.startswith("points-") for percent in table["percent"]]
+    return mantissas(curves + points)
+
+
+def _label(axis: Any, ticks: tuple[float, ...]) -> None:
+    """Label these numbers alone."""
+    axis.ticker = FixedTicker(ticks=list(ticks))
+    axis.major_label_overrides = {tick: f"{tick:g}" for tick in ticks}
+
+
+def _panel(artist: Artist, number: int, axis: Axis, sweep: Sweep) -> Panel:
+    options: dict[str, Any] = {}
+    if axis.categories is not None:
+        options["x_range"] = FactorRange(*axis.categories)
+    elif axis.logarithmic:
+        options["x_axis_type"] = "log"
+    shown = artist.curves(
+        width=WIDTH, height=HEIGHT, y_axis_type="log", x_axis_label=axis.key, y_axis_label=sweep.measured, tools="", **options
+    )
+    _label(shown.yaxis, powers(round_errors(artist.content), *ERRORS))
+    if axis.ticks:
+        _label(shown.xaxis, axis.ticks)
+    elif axis.categories is not None and sum(map(len, axis.categories)) > LETTERS:
+        shown.xaxis.major_label_orientation = "vertical"
+        shown.height += LETTER * max(map(len, axis.categories))
+    means = artist.table(f"means-{number}")
+    averaged = bool(means.data["value"])
+    points = shown.scatter(
+        "value", "percent", source=artist.table(f"points-{number}"), marker="marker", size=6, line_color="colour",
+        fill_color="colour", alpha=0.5 if averaged else 0.8,
+    )  # fmt: skip
+    bars = shown.segment("value", "low", "value", "high", source=means, line_color=BAD, line_width=2)
+    middles = shown.scatter("value", "percent", source=means, marker="diamond", size=13, color=BAD)
+    # the axis of errors doesn't count these: they lie along the upper edge of the figure
+    shown.y_range.renderers = [points, bars, middles]
+    shown.extra_y_ranges, shown.extra_y_scales = {"edge": Range1d(0, 1)}, {"edge": LinearScale()}
+    unknown = shown.scatter(
+        "value", 0.96, source=artist.table(f"unknown-{number}"), marker="marker", size=9, line_color="colour",
+        fill_color="colour", line_width=2, y_range_name="edge",
+    )  # fmt: skip
+    tips = [("run", "@run"), ("", "@state"), ("error", "@error")]
+    shown.add_tools(HoverTool(renderers=[points, middles, unknown], tooltips=tips, limit=NAMED))
+    return Panel(f"Error against {axis.key}", "", shown)
