@@ -54,6 +54,7 @@ VERIFY = (
     "tests/boards/toolchain/test_verilog.py",
     "tests/host/cli/test_builds.py",
     *(f"tests/host/view/test_{name}.py" for name in ("browser", "compared", "looks", "save", "serve", "watch")),
+    "tests/host/view/sweep",
     "tests/nudge/test_notebooks.py",
     "tests/nudge/test_readme.py",
     "tests/nudge/test_values.py",

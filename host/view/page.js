@@ -84,7 +84,8 @@
     if (!head) return;
     const sign = head.ariaSort === "ascending" ? 1 : -1;
     const text = (row) => row.cells[head.cellIndex].textContent;
-    const order = (a, b) => parseFloat(a) - parseFloat(b) || a.localeCompare(b, undefined, { numeric: true });
+    const number = (text) => Number(text.split(/[ %]/)[0]); // NaN for a name, even if it begins with digits
+    const order = (a, b) => number(a) - number(b) || a.localeCompare(b, undefined, { numeric: true });
     // empty cells last, in both directions
     const either = (a, b) => (a === "") - (b === "") || sign * order(a, b);
     table.tBodies[0].append(...[...table.tBodies[0].rows].sort((a, b) => either(text(a), text(b))));

@@ -31,7 +31,7 @@ MARKERS = {State.DONE: "circle", State.PRUNED: "triangle", State.FAILED: "x", IN
 def content(sweep: Sweep) -> Content:
     """Return the content of a sweep's page."""
     made = Content()
-    made.texts["progress"] = escape(summary(sweep))
+    made.texts["progress"] = _progress(sweep) + escape(summary(sweep))
     made.texts["legend-curves"] = legend(sweep)
     made.texts |= {f"rows-{number}": table.body for number, table in enumerate(tables(sweep))}
     _curves(made, sweep)
@@ -39,17 +39,25 @@ def content(sweep: Sweep) -> Content:
     return made
 
 
+def _progress(sweep: Sweep) -> str:
+    """Return the progress bar of a sweep whose number of runs is known."""
+    if not sweep.total:
+        return ""
+    return f'<progress value="{sweep.ended}" max="{sweep.total}" aria-label="progress"></progress> '
+
+
 def summary(sweep: Sweep) -> str:
-    """Return the number of runs by state, and the best one, in words."""
+    """Return the number of runs by state, and the one with the smallest error, in words."""
     if not sweep.trials:
         return "no run has begun yet"
     counts = Counter(trial.state for trial in sweep.trials)
     found = ", ".join(f"{counts[state]} {state}" for state in (*State, IN_PROGRESS) if counts[state] or state == State.DONE)
-    text = f"{len(sweep.trials)} run{'s' * (len(sweep.trials) != 1)}: {found}"
+    total = max(sweep.total or 0, len(sweep.trials))
+    text = f"{sweep.ended} of {total} run{'s' * (total != 1)} have ended: {found}"
     if not sweep.ranked:
         return text
-    best = sweep.ranked[0]
-    return f"{text}. Best: {best.name} with {_error(sweep, best)}" + (f" ({best.setting})" if best.setting else "")
+    first = sweep.ranked[0]
+    return f"{text}. Smallest: {_error(sweep, first)} of {first.name}" + (f" ({first.setting})" if first.setting else "")
 
 
 def _error(sweep: Sweep, trial: Trial) -> str:

@@ -63,7 +63,7 @@ def learning(artist: Artist, sweep: Sweep) -> list[Section]:
         else f"Training error over the last samples, each predicted before it was learned, at {POINTS} points at most"
     )
     most = f" Of more than {CURVES} runs, those with the smallest errors have curves." if len(sweep.trials) > CURVES else ""
-    caption = f"{what}; the best runs are coloured, and the pointer names the others. {MARKS}.{most} {ZERO}"
+    caption = f"{what}; runs with the smallest errors are coloured, and the pointer names each. {MARKS}.{most} {ZERO}"
     return [Section("learning", "Learning", {"curves": Panel("All runs", caption, shown)})]
 
 

@@ -12,7 +12,7 @@ from nudge.host.sweep import table
 from nudge.host.sweep.table import COPY, RUNS, TABLE, Figures, Row, State
 from nudge.host.view.content import evenly
 from nudge.host.view.folder import ALL, fingerprint, state
-from nudge.plumbing.errors import MetricsError
+from nudge.plumbing.errors import NudgeError
 
 #: State of a run without a row. A sweep that was interrupted leaves such runs too.
 IN_PROGRESS = "in progress"
@@ -79,11 +79,18 @@ class Sweep:
     trials: list[Trial]
     #: Whether curves are of held-out images.
     held_out: bool
+    #: Number of runs that the sweep's file asks for; None if it can't be read.
+    total: int | None
 
     @property
     def keys(self) -> list[str]:
         """The varied keys."""
         return list(dict.fromkeys(key for trial in self.trials if trial.row for key in trial.row.values))
+
+    @property
+    def ended(self) -> int:
+        """Number of runs that have a row."""
+        return sum(trial.row is not None for trial in self.trials)
 
     @property
     def ranked(self) -> list[Trial]:
@@ -125,13 +132,16 @@ class Reader:
     def __init__(self, path: Path):
         self.path = path
         self._kept: dict[Path, tuple[str, object]] = {}
-        #: Files of a run that the last call of `read` needed.
-        self._needed: tuple[str, ...] = (EPOCHS, METRICS)
+        #: Files of a run that the last call of `read` needed; () before the first.
+        self._needed: tuple[str, ...] = ()
 
     def version(self) -> str:
         """Return a hash of the state of all files that are read."""
-        files = [self.path / TABLE, *(self.path / RUNS / run / name for run in self._runs() for name in self._needed)]
-        return fingerprint([(str(file), state(file)) for file in files])
+        if not self._needed:
+            self.read()
+        own = [self.path / TABLE, self.path / COPY]
+        others = [self.path / RUNS / run / name for run in sorted(self._runs()) for name in self._needed]
+        return fingerprint([(str(file), state(file)) for file in own + others])
 
     def read(self) -> Sweep:
         """Read the sweep; `PlanError` for a damaged table.
@@ -156,7 +166,8 @@ class Reader:
                 curve, why = self._training(name)
                 problem = problem or why
             trials.append(Trial(name, row, row.figures if row else _so_far(found), curve, problem))
-        return Sweep(self.path.resolve().name, trials, held_out)
+        total, _ = self._read(self.path / COPY, _asked, None)
+        return Sweep(self.path.resolve().name, trials, held_out, total)
 
     def _runs(self) -> set[str]:
         """Return the names of the runs' folders."""
@@ -175,7 +186,7 @@ class Reader:
         if path not in self._kept or self._kept[path][0] != now:
             try:
                 self._kept[path] = now, (load(path), "")
-            except MetricsError as error:
+            except NudgeError as error:
                 self._kept[path] = now, (none, str(error))
         return self._kept[path][1]  # type: ignore[return-value]
 
@@ -190,6 +201,16 @@ def _so_far(epochs: list[Epoch]) -> Figures:
         return Figures()
     end = epochs[-1]
     return Figures(end.epoch, end.training_error_percent, end.held_out_error_percent, seconds=end.seconds)
+
+
+def _asked(path: Path) -> int | None:
+    """Return the number of runs that a sweep's file asks for."""
+    try:
+        from nudge.host.sweep import sweep_file
+    except ImportError:  # a page needs no extra
+        return None
+    file = sweep_file.read(path)
+    return sum(1 for _ in file.grid()) if file.search is None else file.search.trials
 
 
 def _training(path: Path) -> Curve:

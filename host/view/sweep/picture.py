@@ -115,7 +115,8 @@ def _against(panel: "Axes", sweep: Sweep, axis: Axis, tables: dict[str, dict[str
     if axis.logarithmic:
         panel.set(xscale="log")
     if axis.ticks:
-        panel.set_xticks(axis.ticks, [f"{tick:g}" for tick in axis.ticks])
+        ticks = [tick for tick in axis.ticks if axis.ends[0] <= tick <= axis.ends[1]]
+        panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         panel.xaxis.minorticks_off()
     panel.set(xlabel=axis.key, ylabel=sweep.measured)
 

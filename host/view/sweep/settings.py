@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from .folder import Sweep, setting
@@ -17,6 +17,9 @@ RATIO = 10
 #: Most ticks of an axis, and their smallest distance as a share of its length.
 TICKS, APART = 8, 0.1
 
+#: Most letters of a category's label.
+LETTERS = 24
+
 #: Mantissas of the round numbers of logarithmic axes: of many ticks to few.
 MANTISSAS: tuple[tuple[float, ...], ...] = ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1, 3), (1,))
 
@@ -29,19 +32,19 @@ class Axis:
     """How the values of a varied key are drawn."""
 
     key: str
-    #: Values that aren't numbers, such as words and lists, in order; None: all are numbers.
+    #: Labels of values that aren't numbers, such as words and lists, in order; None: all are numbers.
     categories: tuple[str, ...] | None
     logarithmic: bool = False
     #: Labelled numbers; (): evenly spaced ones.
     ticks: tuple[float, ...] = ()
 
-    #: The smallest and the largest number.
-    ends: tuple[float, float] = (0.0, 0.0)
+    #: The smallest and the largest number, which aren't part of a page's structure.
+    ends: tuple[float, float] = field(default=(0.0, 0.0), repr=False)
 
     def place(self, value: str, aside: float = 0.0) -> float | str | tuple[str, float]:
         """Return where a value is drawn. aside: by how much beside, -1 to 1, to tell several apart."""
         if self.categories is not None:
-            return (value, BESIDE_CATEGORY * aside) if aside else value
+            return (shown(value), BESIDE_CATEGORY * aside) if aside else shown(value)
         low, high = self.ends
         if self.logarithmic:
             return float(value) * (high / low) ** (BESIDE * aside)
@@ -74,6 +77,11 @@ class Setting:
         return ", ".join(filter(None, (setting(self.values), count)))
 
 
+def shown(value: str) -> str:
+    """Return the label of a category, the end of a long one such as a path."""
+    return value if len(value) <= LETTERS else f"…{value[1 - LETTERS :]}"
+
+
 def axes(sweep: Sweep) -> list[Axis]:
     """Return an axis for each varied key that has a value."""
     found = {key: {t.values[key] for t in sweep.trials if key in t.values} for key in sweep.keys}
@@ -84,36 +92,33 @@ def _axis(key: str, values: set[str]) -> Axis:
     try:
         numbers = sorted(map(float, values))
     except ValueError:
-        return Axis(key, tuple(sorted(values)))
+        return Axis(key, tuple(sorted(set(map(shown, values)))))
     if not all(map(math.isfinite, numbers)):
-        return Axis(key, tuple(sorted(values)))
+        return Axis(key, tuple(sorted(set(map(shown, values)))))
     logarithmic = key != SEED and numbers[0] > 0 and numbers[-1] > RATIO * numbers[0]
     return Axis(key, None, logarithmic, _ticks(numbers, logarithmic), (numbers[0], numbers[-1]))
 
 
 def _ticks(numbers: list[float], logarithmic: bool) -> tuple[float, ...]:
-    """Return the numbers themselves if their labels have room; else, on a logarithmic axis, round ones."""
+    """Return the numbers themselves if their labels have room; else round ones over the decades of a logarithmic axis."""
     places = [math.log(number) if logarithmic else number for number in numbers]
     nearest = min((after - before for before, after in pairwise(places)), default=0.0)
     if len(numbers) <= TICKS and nearest >= APART * (places[-1] - places[0]):
         return tuple(numbers)
-    return _inside(mantissas(numbers), numbers) if logarithmic else ()
+    return powers(mantissas(numbers), numbers[0], numbers[-1]) if logarithmic else ()
 
 
 def mantissas(numbers: Sequence[float]) -> tuple[float, ...]:
     """Return the densest of `MANTISSAS` that gives a logarithmic axis of these numbers `TICKS` ticks at most."""
-    return next((each for each in MANTISSAS if len(_inside(each, numbers)) <= TICKS), MANTISSAS[-1])
+    low, high = min(numbers, default=1.0), max(numbers, default=1.0)
+    inside = [sum(low <= tick <= high for tick in powers(each, low, high)) for each in MANTISSAS]
+    return next((each for each, count in zip(MANTISSAS, inside, strict=True) if count <= TICKS), MANTISSAS[-1])
 
 
 def powers(mantissas: Sequence[float], low: float, high: float) -> tuple[float, ...]:
     """Return the mantissas times powers of ten, over the decades from `low` to `high`."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return tuple(float(f"{mantissa}e{decade}") for decade in decades for mantissa in mantissas)
-
-
-def _inside(mantissas: Sequence[float], numbers: Sequence[float]) -> tuple[float, ...]:
-    low, high = min(numbers, default=1.0), max(numbers, default=1.0)
-    return tuple(tick for tick in powers(mantissas, low, high) if low <= tick <= high)
 
 
 def settings(sweep: Sweep) -> list[Setting]:
