@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bokeh.models import FactorRange, FixedTicker, HoverTool, LinearScale, Range1d
+from bokeh.models import FactorRange, FixedTicker, HoverTool, LinearScale, PrintfTickFormatter, Range1d
 
 from nudge.host.view.content import Content
 from nudge.host.view.figures import HIGH, Artist, Panel
@@ -43,7 +43,7 @@ def learning(artist: Artist, sweep: Sweep) -> list[Section]:
         y_axis_label=sweep.measured if sweep.held_out else "training error (%)",
         toolbar_location="above", tools="pan,box_zoom,wheel_zoom,reset,save",
     )  # fmt: skip
-    _label(shown.yaxis, powers(round_errors(artist.content), *ERRORS))
+    _label_errors(shown.yaxis, round_errors(artist.content)[0])
     lines = shown.multi_line(
         "xs", "ys", source=artist.table("curves"), line_color="colour", line_alpha="alpha", line_width="width",
         hover_line_color=BAD, hover_line_alpha=1,
@@ -74,11 +74,19 @@ def against(artist: Artist, sweep: Sweep) -> list[Section]:
     return [Section("against", "Error against each varied key", panels, caption)] if panels else []
 
 
-def round_errors(content: Content) -> tuple[float, ...]:
-    """Return the mantissas of labelled errors."""
+def round_errors(content: Content) -> list[tuple[float, ...]]:
+    """Return the mantissas of labelled errors, of curves and of points; () where the axis chooses its labels."""
     curves = [percent for ys in content.tables["curves"]["ys"] for percent in ys]
     points = [percent for name, table in content.tables.items() if name.startswith("points-") for percent in table["percent"]]
-    return mantissas(curves + points)
+    return [mantissas(curves), mantissas(points)]
+
+
+def _label_errors(axis: Any, round_ones: tuple[float, ...]) -> None:
+    """Label errors with these mantissas."""
+    if round_ones:
+        _label(axis, powers(round_ones, *ERRORS))
+    else:
+        axis.formatter = PrintfTickFormatter(format="%.4g")
 
 
 def _label(axis: Any, ticks: tuple[float, ...]) -> None:
@@ -96,7 +104,7 @@ def _panel(artist: Artist, number: int, axis: Axis, sweep: Sweep) -> Panel:
     shown = artist.curves(
         width=WIDTH, height=HEIGHT, y_axis_type="log", x_axis_label=axis.key, y_axis_label=sweep.measured, tools="", **options
     )
-    _label(shown.yaxis, powers(round_errors(artist.content), *ERRORS))
+    _label_errors(shown.yaxis, round_errors(artist.content)[1])
     if axis.ticks:
         _label(shown.xaxis, axis.ticks)
     elif axis.categories is not None and sum(map(len, axis.categories)) > LETTERS:

@@ -14,8 +14,8 @@ SEED = "seed"
 #: Numbers of a larger ratio have a logarithmic axis.
 RATIO = 10
 
-#: Most ticks of an axis, and their smallest distance as a share of its length.
-TICKS, APART = 8, 0.1
+#: Fewest and most round ticks of an axis, and their smallest distance as a share of its length.
+FEWEST, TICKS, APART = 3, 8, 0.1
 
 #: Most letters of a category's label.
 LETTERS = 24
@@ -109,9 +109,14 @@ def _ticks(numbers: list[float], logarithmic: bool) -> tuple[float, ...]:
 
 
 def mantissas(numbers: Sequence[float]) -> tuple[float, ...]:
-    """Return the densest of `MANTISSAS` that gives a logarithmic axis of these numbers `TICKS` ticks at most."""
+    """Return the densest of `MANTISSAS` that gives a logarithmic axis of these numbers `TICKS` ticks at most.
+
+    Return () for fewer than `FEWEST` ticks: numbers so close need others.
+    """
     low, high = min(numbers, default=1.0), max(numbers, default=1.0)
     inside = [sum(low <= tick <= high for tick in powers(each, low, high)) for each in MANTISSAS]
+    if inside[0] < FEWEST:
+        return ()
     return next((each for each, count in zip(MANTISSAS, inside, strict=True) if count <= TICKS), MANTISSAS[-1])
 
 

@@ -177,6 +177,7 @@ def test_numbers_and_labels_are_short():
     path = "/a/path/to/some/network/file.toml"
     assert (shown(path), shown(path[:24])) == (f"…{path[-23:]}", path[:24])
     assert [mantissas(ends) for ends in ([2, 4], [1, 90], [0.01, 90], [1e-9, 1e3])] == list(MANTISSAS)
+    assert mantissas([77, 98]) == (), "no round number lies between them"
 
 
 def test_the_page_follows_the_sweep(growing):
