@@ -27,6 +27,12 @@ def sweep(
     ] = False,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Serve a page that follows the sweep, at a terminal until Ctrl-C.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train many runs: a grid of options and network keys, seeds, or a search.
@@ -35,23 +41,27 @@ def sweep(
     and the test set isn't asked.
     """
     with importing():
-        from nudge.host.sweep.progress import Bars
         from nudge.host.sweep.sweep import best
         from nudge.host.sweep.sweep import sweep as carry_out
         from nudge.host.sweep.table import State
-    with Bars() as bars:
-        rows = carry_out(file, out, resume=resume, workers=workers, scheduler=scheduler, display=bars)
-    failed = [row for row in rows if row.state is State.FAILED]
-    found = best(rows)
-    text = f"{len(rows) - len(failed)} of {len(rows)} runs are done; table and runs in {bars.folder}"
-    if found is not None:
-        values = ", ".join(f"{key} = {value}" for key, value in found.values.items())
-        text += f"\nbest held-out error {found.figures.held_out_percent:.2f} %: {found.run} ({values})"
-    emit(
-        as_json,
-        {"folder": str(bars.folder), "best": None if found is None else found.run, "runs": [asdict(row) for row in rows]},
-        text,
-    )
+        from nudge.host.view.sweep import picture
+
+        from .work.sweeping import Shown
+    with Shown(live) as shown:
+        rows = carry_out(file, out, resume=resume, workers=workers, scheduler=scheduler, display=shown)
+        picture.write(shown.folder)
+        failed = [row for row in rows if row.state is State.FAILED]
+        found = best(rows)
+        text = f"{len(rows) - len(failed)} of {len(rows)} runs are done; table and runs in {shown.folder}"
+        if found is not None:
+            values = ", ".join(f"{key} = {value}" for key, value in found.values.items())
+            text += f"\nbest held-out error {found.figures.held_out_percent:.2f} %: {found.run} ({values})"
+        emit(
+            as_json,
+            {"folder": str(shown.folder), "best": None if found is None else found.run, "runs": [asdict(row) for row in rows]},
+            text,
+        )
+        shown.stay(as_json)
     if failed:
         first = f"{failed[0].run}: {failed[0].error}"
         raise PlanError(f"{len(failed)} of {len(rows)} runs failed ({first}); --resume tries them again")

@@ -25,10 +25,8 @@ class Bars:
         self._total = self._first = 0
         self._start = self._printed = time.monotonic()
 
-    def __enter__(self) -> "Bars":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Remove the bars."""
         if self._bars is not None:
             self._bars.stop()
 
