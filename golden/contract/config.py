@@ -34,8 +34,10 @@ class Config:
     #: Neurons that the layer's array processes in a cycle, for layers 0..N: divisors of `lanes`. Empty: whole
     #: words.
     arrays: tuple[int, ...] = ()
-    #: Conv bundles with an event-driven synapse engine; the others have line buffers.
+    #: Conv bundles with an event-driven synapse engine; those in neither set have line buffers.
     events: frozenset[int] = frozenset()
+    #: Conv bundles with a scatter engine, whose cells grow with the lanes and whose cycles with the spikes.
+    scatters: frozenset[int] = frozenset()
     #: Whether the core is `hw.compact.compact_core`, which has one lane per layer, for the smallest parts.
     compact: bool = False
     #: Largest number of taps of the image's kernel that each lane multiplies in the same cycle.
@@ -77,8 +79,18 @@ class Config:
             rows = (self.groups(bundle.post), 2 * self.groups(bundle.pre))
             if any(passes < 1 or many % passes for passes, many in zip(self.passes, rows, strict=True)):
                 raise ConfigError(f"passes must divide {rows} rows of drives of bundle {index}, not {self.passes}")
+        for index in self.scatters:
+            if kinds.get(index) != "conv" or index in self.events:
+                which = "it is in events" if index in self.events else kinds.get(index, "there is none")
+                raise ConfigError(f"scatters must name conv bundles, not bundle {index} ({which})")
         for index in self.shared - set(kinds):
             raise ConfigError(f"shared must name bundles 1..{len(kinds)}, not {index}")
+
+    def engine(self, bundle: Bundle) -> str:
+        """Kind of a bundle's synapse engine: "event" or "scatter", else `Bundle.kind`; "conv" is the line engine."""
+        if bundle.index in self.scatters:
+            return "scatter"
+        return "event" if bundle.index in self.events else bundle.kind
 
     def groups(self, layer: Layer) -> int:
         """Channel groups of a layer: channels / lanes."""
@@ -100,12 +112,13 @@ class Config:
 
 #: Kinds of synapse engines; the first is the default, which the boards use. "event": convolutions of kernel 3
 #: without padding have event-driven engines, which spend cycles on spikes only; other convolutions have line
-#: engines. "line": the planes of a convolution stream past kernels in registers. Dense engines read every
+#: engines; those that a table of lanes names in `scatters` have scatter engines. "line": the planes of a
+#: convolution stream past kernels in registers. "scatter": adders work spike by spike. Dense engines read every
 #: weight in each step whether neurons spike or not.
-ENGINES = ("event", "line")
+ENGINES = ("event", "line", "scatter")
 
-#: `Config.image_taps` for each kind: event engines are meant for parts with few multipliers.
-IMAGE_TAPS = {"line": 9, "event": 3}
+#: `Config.image_taps` for each kind: event and scatter engines are meant for parts with few multipliers.
+IMAGE_TAPS = {"line": 9, "event": 3, "scatter": 3}
 
 
 def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Config:
@@ -114,18 +127,22 @@ def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Con
     Lanes are those of `[lanes.BOARD]` in its file, else of `[lanes.ENGINES]`, else one per layer.
     """
     if engines not in ENGINES:
-        raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
-    convs = {bundle.index for bundle in spec.bundles if event_units.takes(bundle)}
-    events = convs if engines == "event" else ()
-    config = Config(spec, (1,) * len(spec.layers), events=frozenset(events), image_taps=IMAGE_TAPS[engines])
+        raise ConfigError(f"engines must be {' or '.join(ENGINES)}, not {engines!r}")
+    convs = [bundle for bundle in spec.bundles if bundle.kind == "conv"]
+    events = frozenset(bundle.index for bundle in convs if engines == "event" and event_units.takes(bundle))
+    scatters = frozenset(bundle.index for bundle in convs if engines == "scatter")
+    lanes, taps = (1,) * len(spec.layers), IMAGE_TAPS[engines]
+    config = Config(spec, lanes, events=events, scatters=scatters, image_taps=taps)
     known = dict(spec.lanes)
     found = known.get(board) or known.get(engines)
     if found is None:
         return config
     said = {entry.name: getattr(found, entry.name) for entry in fields(found) if entry.name != "clock"}
     given = {key: value for key, value in said.items() if value is not None}
-    if "shared" in given:
-        given["shared"] = frozenset(given["shared"])
+    for name in {"shared", "scatters"} & set(given):
+        given[name] = frozenset(given[name])
+    if "scatters" in given:
+        given["events"] = events - given["scatters"]
     return replace(config, **given)
 
 

@@ -13,5 +13,6 @@ class Lanes:
     shared: tuple[int, ...] | None = None
     passes: tuple[int, int] | None = None
     kernel_blocks: bool | None = None
+    scatters: tuple[int, ...] | None = None
     #: Clock of a board's core, in Hz.
     clock: int | None = None

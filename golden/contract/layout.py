@@ -13,7 +13,8 @@ tap):
   bits 0 to 15, then the bits above. After a commit, lanes without a channel hold 0.
 
 The working memory has one word per tile, lane (pre lane) * lanes[n] + post lane. An event-driven conv engine
-reads it only once per commit; there it has one word per master word of weights.
+reads it only once per commit, a scatter engine for a single pre channel; there it has one word per master word
+of weights.
 """
 
 from .config import Config
@@ -23,7 +24,7 @@ from .shapes import Bundle
 
 def tile_rows(config: Config, bundle: Bundle) -> int:
     """Return the number of master words in one word of the working memory."""
-    return 1 if bundle.kind == "conv" and bundle.index in config.events else config.lanes[bundle.index - 1]
+    return 1 if config.engine(bundle) in ("event", "scatter") else config.lanes[bundle.index - 1]
 
 
 def tiles(config: Config, bundle: Bundle) -> int:

@@ -15,6 +15,7 @@ from nudge.hw.synapse.event_conv_engine import EventConvEngine
 from nudge.hw.synapse.image_engine import ImageEngine
 from nudge.hw.synapse.interface import Halves
 from nudge.hw.synapse.pixel_engine import PixelEngine
+from nudge.hw.synapse.scatter.engine import ScatterEngine
 from nudge.hw.update.conv_update import ConvUpdate
 from nudge.hw.update.dense_update import DenseUpdate
 
@@ -28,6 +29,7 @@ from .weight_memory import WeightMemory
 
 SYNAPSE_ENGINES = {
     "event": EventConvEngine,
+    "scatter": ScatterEngine,
     "image": ImageEngine,
     "conv": ConvEngine,
     "dense": DenseEngine,
@@ -76,14 +78,13 @@ class Core(wiring.Component):
 
     def _parts(self, m):
         config, spec = self.config, self.config.spec
-        kinds = {b.index: "event" if b.index in config.events else b.kind for b in spec.bundles}
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.images = images = ImageBuffer(config)
         parts = Parts(
             sequencer,
             images,
             arrays={layer.index: array_of(config, layer) for layer in spec.layers[1:]},
-            engines={b.index: SYNAPSE_ENGINES[kinds[b.index]](config, b) for b in spec.bundles},
+            engines={b.index: SYNAPSE_ENGINES[config.engine(b)](config, b) for b in spec.bundles},
             updates={b.index: UPDATE_ENGINES[b.kind](config, b) for b in spec.bundles},
             memories={b.index: memory_of(config, b) for b in spec.bundles},
             totals={b.index: Totals(config, b) for b in spec.bundles if spec.schedule.centred},

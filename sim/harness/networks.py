@@ -68,6 +68,7 @@ def bundle_of(
     lanes: tuple[int, int] = (1, 1),
     window_log2: int = 3,
     events: bool = False,
+    scatters: bool = False,
     shared: bool = False,
     passes: tuple[int, int] = (1, 1),
     kernel_blocks: bool = False,
@@ -80,8 +81,9 @@ def bundle_of(
     Maps may have any size, unlike in a `Spec`.
 
     padding: of a convolution. events: use the event engine, with this number of `passes`; `kernel_blocks`:
-    its kernels are in block RAM. index: number of the bundle; a bundle on the image always has 1. shared: the
-    update engine shares multipliers between the phases. fine: fine spikes. centred: centred commits.
+    its kernels are in block RAM. scatters: use the scatter engine. index: number of the bundle; a bundle on the
+    image always has 1. shared: the update engine shares multipliers between the phases. fine: fine spikes.
+    centred: centred commits.
     """
     full = kind in ("dense", "pixels")
     height, width = (1, 1) if full else ((n + 2 * padding - kernel + 1) // 2 for n in pre[1:])
@@ -95,6 +97,8 @@ def bundle_of(
     if kind == "image" and padding:  # the model reads it from the spec
         stages = (Conv(channels, kernel, padding), *config.spec.stages[1:])
         config = replace(config, spec=replace(config.spec, stages=stages))
+    if scatters:
+        config = replace(config, scatters=frozenset({index}))
     if events:
         config = replace(config, events=frozenset({index}), passes=passes, kernel_blocks=kernel_blocks)
     if shared:

@@ -17,7 +17,7 @@ SIDE = 9
 def core_case(seed: int, padded: bool = False) -> tuple[Config, Case]:
     """Draw a configuration, and a network's parameters, settings and samples.
 
-    padded: convolutions may have padding, and all have line engines. One network in four of the others comes
+    padded: convolutions may have padding, and all have line or scatter engines. One network in four of the others comes
     from `deep_spec`. The configuration has random lanes, array widths, image taps,
     passes, shared multipliers and kernel memories.
     """
@@ -26,7 +26,8 @@ def core_case(seed: int, padded: bool = False) -> tuple[Config, Case]:
     def choose(low: int, high: int) -> int:
         return int(random.integers(low, high, endpoint=True))
 
-    engines = "line" if padded else ENGINES[choose(0, len(ENGINES) - 1)]
+    kinds = [kind for kind in ENGINES if not (padded and kind == "event")]
+    engines = kinds[choose(0, len(kinds) - 1)]
     if not padded and choose(0, 3) == 0:
         spec = deep_spec(choose)
         case = random_case(random, spec, DEEP)
@@ -43,7 +44,7 @@ def core_case(seed: int, padded: bool = False) -> tuple[Config, Case]:
         return int(random.choice([n for n in range(1, max(numbers) + 1) if not any(number % n for number in numbers)]))
 
     lanes = (1, *(divisor(layer.channels) for layer in spec.layers[1:]))
-    config = Config(spec, lanes, events=known.events, image_taps=choose(1, 9))
+    config = Config(spec, lanes, events=known.events, scatters=known.scatters, image_taps=choose(1, 9))
     arrays = tuple(divisor(of_layer) for of_layer in lanes)
     shared = frozenset(bundle.index for bundle in spec.bundles if choose(0, 1))
     # passes must divide these counts of rows of drives: forward and backward rows of each event-driven engine

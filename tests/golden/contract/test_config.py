@@ -7,6 +7,7 @@ import pytest
 
 from nudge.boards.catalog import BOARDS
 from nudge.golden.contract.config import ENGINES, Config, buildable, configuration
+from nudge.golden.contract.lanes import Lanes
 from nudge.golden.contract.presets import PRESETS, preset
 from nudge.golden.contract.shapes import Conv, Dense, Input
 from nudge.golden.contract.spec import Learning, Spec
@@ -20,7 +21,9 @@ SMALL = configuration(preset("small"), "event")
 def test_presets(name, engines):
     config = configuration(preset(name), engines)
     assert config.spec is PRESETS[name]
-    assert config.events == (frozenset(b.index for b in config.spec.bundles if b.kind == "conv" and engines == "event"))
+    convs = frozenset(bundle.index for bundle in config.spec.bundles if bundle.kind == "conv")
+    assert config.events == (convs if engines == "event" else frozenset())
+    assert config.scatters == (convs if engines == "scatter" else frozenset())
 
 
 def test_without_a_choice_a_preset_has_the_engines_of_the_boards():
@@ -54,6 +57,8 @@ def test_an_order_that_no_gateware_has():
         ({"events": frozenset({9})}, "events must name conv bundles, not bundle 9 (there is none)"),
         ({"lanes": (1, 8, 8, 8, 1), "passes": (4, 1)}, "passes must divide (2, 2) rows of drives of bundle 2, not (4, 1)"),
         ({"lanes": (1, 8, 8, 8, 1), "passes": (1, 0)}, "passes must divide (2, 2) rows of drives of bundle 2, not (1, 0)"),
+        ({"scatters": frozenset({3})}, "scatters must name conv bundles, not bundle 3 (dense)"),
+        ({"scatters": frozenset({2})}, "scatters must name conv bundles, not bundle 2 (it is in events)"),
         ({"shared": frozenset({5})}, "shared must name bundles 1..4, not 5"),
     ],
 )
@@ -63,7 +68,7 @@ def test_what_is_refused(changed, message):
 
 
 def test_unknown_engines():
-    with pytest.raises(ConfigError, match="engines must be event or line, not 'fast'"):
+    with pytest.raises(ConfigError, match="engines must be event or line or scatter, not 'fast'"):
         configuration(preset("small"), "fast")
 
 
@@ -79,6 +84,14 @@ def test_event_engines_are_for_kernels_of_three():
     assert configuration(spec, "event").events == {2}
     with pytest.raises(ConfigError, match=re.escape("kernel 3 without padding, not bundle 3 (kernel 2, padding 0)")):
         replace(configuration(spec, "event"), events=frozenset({3}))
+
+
+def test_a_table_of_lanes_names_scatter_engines():
+    stages = (Conv(2, 5), Conv(2, 3), Conv(2, 3, 1), Dense(10))
+    lanes = (("event", Lanes((1, 1, 1, 1, 1), scatters=(2,))),)
+    config = configuration(Spec("mixed", stages, preset("tiny").schedule, Learning((0.1,) * 4), lanes=lanes), "event")
+    assert (config.events, config.scatters) == (frozenset(), frozenset({2}))
+    assert [config.engine(bundle) for bundle in config.spec.bundles] == ["image", "scatter", "conv", "dense"]
 
 
 def test_an_image_is_read_a_byte_at_a_time():
