@@ -31,6 +31,8 @@ MODEL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
                      ("unit", "registers", "forward", "backward", "address")),
     "event engine": (("unit", "units", "held", "window", "multiplexed"),
                      ("unit", "registers", "units", "held")),
+    "scatter engine": (("unit", "spikes", "address", "multiplexed"),
+                       ("unit", "registers", "spikes", "address")),
     "line engine": (("unit", "kernel", "sums", "multiplexed"), ("unit", "registers", "window", "sums")),
     "conv update": (("unit", "lanes", "shared", "scalers", "turns", "boxes", "loops", "multiplexed"),
                     ("unit", "lanes", "products", "scalers", "turns", "boxes", "loops")),

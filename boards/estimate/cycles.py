@@ -6,6 +6,7 @@ import numpy as np
 
 from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
+from nudge.golden.contract.shapes import Bundle
 from nudge.hw.core.centred_memory import commit_cycles
 
 from . import compact, timing
@@ -37,7 +38,7 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
     update = max(timing.update_cycles(config, bundle) for bundle in bundles)
     centred = config.spec.schedule.centred
     commit = max(commit_cycles(config, b) if centred else layout.master_words(config, b) for b in bundles) + 6
-    prepare = max((timing.event_engine(config, b)[1].cycles + 2 for b in bundles if b.index in config.events), default=0)
+    prepare = max(timing.prepare_cycles(config, bundle) for bundle in bundles)
 
     def of_batch(half: float, steps: int, learns: bool) -> tuple[float, str]:
         """Return the cycles of a batch without commit, and the name of its limit."""
@@ -65,22 +66,19 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
 def half_cycles(config: Config, activity: Activity) -> np.ndarray:
     """Return the cycles of each half in which two samples step in antiphase: (pairs of samples, 2 * sweeps).
 
-    In half h the sample in slot h % 2 steps its odd layers, the other one its even layers. An event-driven
-    engine that is still processing the spikes of the last half begins the next half late, and delays the
+    In half h the sample in slot h % 2 steps its odd layers, the other one its even layers. An event or
+    scatter engine that is still processing the spikes of the last half begins the next half late, and delays the
     layers that wait for its drives.
     """
     layers, bundles = config.spec.layers[1:], config.spec.bundles
     drives = {bundle.index: timing.drives(config, bundle) for bundle in bundles}
     windows = {
         bundle.index: [
-            (source, timing.Windows(config, bundle, name, in_halves(counted[bundle.index], source)))
-            for name, source, counted in (
-                ("forward", bundle.pre.index, activity.forward),
-                ("backward", bundle.index, activity.backward),
-            )
+            (source, of(config, bundle, name, in_halves(counted, source)))
+            for name, source, of, counted in _sides(config, bundle, activity)
         ]
         for bundle in bundles
-        if bundle.index in config.events
+        if config.engine(bundle) in ("event", "scatter")
     }
     pairs, sweeps = (max(n // d, 1) for n, d in zip(activity.spikes[1].shape[:2], (2, 1), strict=True))
     late = {bundle.index: np.zeros((pairs, 1), np.int64) for bundle in bundles}
@@ -101,6 +99,16 @@ def half_cycles(config: Config, activity: Activity) -> np.ndarray:
             begins = lengths[:, half] + timing.engine_start(bundle)
             late[bundle.index] = np.maximum(np.max(ends, 0) - begins, 0)[:, None]
     return lengths
+
+
+def _sides(config: Config, bundle: Bundle, activity: Activity) -> list[tuple[str, int, type, np.ndarray]]:
+    """Return for each direction: name, index of the source, timing, and the counts that it needs."""
+    n, pre = bundle.index, bundle.pre.index
+    if config.engine(bundle) == "scatter":
+        spikes = activity.spikes
+        return [("forward", pre, timing.Scattered, spikes[pre]), ("backward", n, timing.Scattered, spikes[n])]
+    windows = timing.Windows
+    return [("forward", pre, windows, activity.forward[n]), ("backward", n, windows, activity.backward[n])]
 
 
 def in_halves(counted: np.ndarray, source: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Search for the lanes of a network on a part: the smallest design among the fastest that fit.
 
-The search enumerates all choices of lanes, passes and places of kernels. A choice is discarded if it doesn't
+The search enumerates all choices of engines, lanes, passes and places of kernels. A choice is discarded if it doesn't
 fit even with the smallest arrays, fewest taps and shared multipliers. The others are tried in the order of a
 lower bound of their cycles. Each starts with a whole word per cycle; then arrays, taps and multipliers are
 reduced as long as that costs hardly a cycle, or until the design fits.
@@ -10,7 +10,7 @@ The search is deterministic: the same network has the same lanes everywhere. Lan
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 from nudge.golden.contract import layout
@@ -23,10 +23,14 @@ from .activity import Activity
 from .cells import WHOLE
 from .cycles import mean_halves, of_halves
 from .part import Part
+from .timing import spike_cycles
 from .units import Unit, units
 
 #: Maximum number of choices of lanes and passes; beyond it, layers keep only divisors that are farther apart.
 CHOICES = 6000
+
+#: Largest number of convolutions whose engines are chosen one by one.
+MIXED = 3
 
 #: Relative number of cycles by which a smaller design may exceed the fastest one.
 SLOWER = 0.02
@@ -71,8 +75,12 @@ class Search:
         self, spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0], stores: bool = False
     ):
         self.spec, self.part, self.activity, self.window, self.stores = spec, part, activity, window, stores
-        #: The network with one lane for each layer.
+        #: Whether engines may differ from those of the kind, as on boards.
+        self.boards = engines == ENGINES[0]
+        #: The network with one lane for each layer, and the engines that the kind has by default.
         self.plain = configuration(replace(spec, lanes=()), engines)
+        #: Mean number of spikes of a sample in each layer.
+        self._spikes = {n: float(each.sum(1).mean()) for n, each in activity.spikes.items()}
         self._sizes: dict[tuple[Any, ...], Size] = {}
         self._halves: dict[tuple[Any, ...], tuple[float, float]] = {}
 
@@ -97,12 +105,16 @@ class Search:
     def _key(config: Config, n: int) -> tuple[Any, ...]:
         """Return the cache key of a bundle: every choice that the size of its units depends on."""
         turns = config.turns(config.spec.layers[n])
-        engine = (*config.passes, config.kernel_blocks) if n in config.events else config.image_taps if n == 1 else ()
+        engine: Any = config.engine(config.spec.bundles[n - 1])
+        if engine == "event":
+            engine = (*config.passes, config.kernel_blocks)
+        elif n == 1:
+            engine = config.image_taps
         return n, config.lanes[n - 1], config.lanes[n], turns, engine, n in config.shared
 
     def cycles(self, config: Config) -> float:
         """Return the cycles of a training sample."""
-        key = (config.lanes, config.arrays, config.passes)
+        key = (config.lanes, config.arrays, config.passes, config.scatters)
         if key not in self._halves:
             self._halves[key] = mean_halves(config, self.activity)
         return of_halves(config, self.activity, self.spec.learning.batch, 0.0, *self._halves[key]).training
@@ -112,16 +124,39 @@ class Search:
         reduce.
 
         A half of a sweep takes at least a cycle for each word of a layer, and for each tile of a dense
-        bundle.
+        bundle. A scatter engine takes its cycles for each spike of the sample.
         """
         words = [config.words(layer) for layer in self.spec.layers[1:]]
         tiles = [layout.tiles(config, bundle) for bundle in self.spec.bundles if bundle.kind == "dense"]
-        return float((self.activity.free + 2 * self.activity.nudged) * max(words + tiles))
+        spikes = [
+            self._spikes[source] * spike_cycles(config, bundle, name)
+            for bundle in self.spec.bundles
+            if bundle.index in config.scatters
+            for name, source in (("forward", bundle.pre.index), ("backward", bundle.index))
+        ]
+        return max((self.activity.free + 2 * self.activity.nudged) * max(words + tiles), *spikes, 0.0)
 
     def choices(self) -> Iterator[Config]:
-        """Yield each choice of lanes, passes and kernel places, with minimal arrays, taps and multipliers."""
+        """Yield each choice of engines, lanes, passes and kernel places, with minimal arrays, taps and
+        multipliers."""
+        for plain in self.plains():
+            yield from self._choices_with(plain)
+
+    def plains(self) -> Iterator[Config]:
+        """Yield the network with each choice of engines: event or line engines where a board has them by default,
+        or scatter engines instead in some convolutions, in all of them if they are many."""
+        yield self.plain
+        convs = [bundle.index for bundle in self.spec.bundles if bundle.kind == "conv"]
+        if not self.boards or not convs:
+            return
+        sizes = range(1, len(convs) + 1) if len(convs) <= MIXED else [len(convs)]
+        for some in (frozenset(each) for size in sizes for each in combinations(convs, size)):
+            yield replace(self.plain, scatters=some, events=self.plain.events - some)
+
+    def _choices_with(self, plain: Config) -> Iterator[Config]:
+        """Yield the choices with the engines of ``plain``."""
         each = [divisors(layer.channels) for layer in self.spec.layers[1:]]
-        passes, places = (list(product(PASSES, repeat=2)), KERNEL_BLOCKS) if self.plain.events else ([(1, 1)], (False,))
+        passes, places = (list(product(PASSES, repeat=2)), KERNEL_BLOCKS) if plain.events else ([(1, 1)], (False,))
         while _product(map(len, each)) * len(passes) > CHOICES:
             longest = max(each, key=len)
             if len(longest) <= 2:
@@ -131,7 +166,7 @@ class Search:
             del longest[1 + gaps.index(min(gaps))]
         for lanes in product(*each):
             for (forward, backward), blocks in product(passes, places):
-                config = replace(self.plain, lanes=(1, *lanes), arrays=(1,) * (1 + len(lanes)), image_taps=1)
+                config = replace(plain, lanes=(1, *lanes), arrays=(1,) * (1 + len(lanes)), image_taps=1)
                 shared = frozenset(bundle.index for bundle in self.spec.bundles)
                 if all(
                     config.groups(bundle.post) % forward == 0 and 2 * config.groups(bundle.pre) % backward == 0
@@ -256,9 +291,9 @@ def lanes_of(config: Config) -> Lanes:
     """Return the lanes of a design."""
     if config.compact:
         return Lanes(config.lanes)
-    shared = tuple(sorted(config.shared)) or None
+    shared, scatters = (tuple(sorted(bundles)) or None for bundles in (config.shared, config.scatters))
     passes, blocks = (config.passes, config.kernel_blocks or None) if config.events else (None, None)
-    return Lanes(config.lanes, config.arrays or config.lanes, config.image_taps, shared, passes, blocks)
+    return Lanes(config.lanes, config.arrays or config.lanes, config.image_taps, shared, passes, blocks, scatters)
 
 
 def as_table(lanes: Lanes) -> dict[str, Any]:

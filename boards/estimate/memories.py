@@ -19,6 +19,7 @@ from nudge.hw.link.registers import counter_names
 from nudge.hw.memory.image_fetcher import BANKS
 from nudge.hw.synapse.event_layout import PAIR, weight_bits
 from nudge.hw.synapse.interface import STATIC_BANKS, banks_of
+from nudge.hw.synapse.scatter.engine import largest_drive
 from nudge.hw.update.correlator import pre_bits
 
 from .mapping import Shape
@@ -143,6 +144,18 @@ def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
         out.append(replace(kernels, forced=blocks, combinational=not blocks))
         bits = signed_bits(-largest, largest)
         out.append(drive_memory(target, config.lanes[target.index], bits, banks_of(source, config), wide))
+    return out
+
+
+def scatter_engine(config: Config, bundle: Bundle) -> list[Shape]:
+    """Memories of `hw.synapse.scatter.engine`: queues of spikes, transposed weights, drives of both directions."""
+    pre, post, lanes, bits = bundle.pre, bundle.post, config.lanes, config.spec.formats.weight_bits
+    out = [Shape(bits * lanes[pre.index], bundle.weights // lanes[pre.index], parts=lanes[pre.index])]
+    for source, target in ((pre, post), (post, pre)):
+        place = sum(bits_for(size - 1) for size in source.shape)
+        out.append(Shape(place + lanes[source.index] * config.spec.spike_bits, config.words(source)))
+        most = largest_drive(config, bundle, target is post)
+        out.append(drive_memory(target, lanes[target.index], signed_bits(-most, most), banks_of(source.index, config)))
     return out
 
 

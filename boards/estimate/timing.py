@@ -19,9 +19,13 @@ from nudge.hw.synapse.event_conv_engine import EventConvEngine
 from nudge.hw.synapse.event_side import Side
 from nudge.hw.synapse.folded_kernels import FoldedKernels
 from nudge.hw.synapse.pixel_engine import PixelEngine
+from nudge.hw.synapse.scatter.backward import side as scatter_side
+from nudge.hw.synapse.scatter.forward import slots
+from nudge.hw.synapse.scatter.weights import copy_cycles
 
-#: Latency in cycles: from a drive memory's start to its first word; of a dense engine's FIFO.
-DRIVES_START, QUEUE = 2, 2
+#: Latency in cycles: from the start of a drive memory, and of a scatter engine's sums, to its first word; of a
+#: dense engine's FIFO.
+DRIVES_START, SUMS_START, QUEUE = 2, 3, 2
 
 
 def array_words(config: Config, layer: Layer, ready: np.ndarray) -> np.ndarray:
@@ -50,7 +54,7 @@ def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarra
     """Return the cycles from which a bundle's drives are available: backward per word of the pre layer (None
     for the image), forward per word of the post layer.
 
-    For an event-driven engine they hold if it begins at its start signal, without delay from the last half.
+    For event and scatter engines they hold if they begin at their start signal, without delay from the last half.
     """
     start = engine_start(bundle)
     post = np.arange(config.words(bundle.post))
@@ -58,8 +62,10 @@ def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarra
         # the replay of the static drive starts with the half of layer 1
         return None, 1 + DRIVES_START + post
     pre = np.arange(config.words(bundle.pre))
-    if bundle.index in config.events:
+    if config.engine(bundle) == "event":
         return start + DRIVES_START + pre, start + DRIVES_START + post
+    if config.engine(bundle) == "scatter":
+        return start + SUMS_START + 2 * pre, start + SUMS_START + 2 * post
     if bundle.kind == "conv":
         end = start + line_engine(config, bundle)
         return end + pre, end + post
@@ -102,6 +108,15 @@ def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, Folde
     return _engines[key]
 
 
+def prepare_cycles(config: Config, bundle: Bundle) -> int:
+    """Return the cycles that a bundle's engine takes after a commit to recompute what it derives from weights."""
+    if config.engine(bundle) == "event":
+        return event_engine(config, bundle)[1].cycles + 2
+    if config.engine(bundle) == "scatter":
+        return copy_cycles(config, bundle) + 2
+    return 0
+
+
 class Windows:
     """Timing of the windows in one direction of `hw.synapse.event_conv_engine`, in all halves."""
 
@@ -130,6 +145,44 @@ class Windows:
         # 2 cycles: a counter of words and a skid buffer
         waits = np.max(spikes[:, self._word] + 2 - begin, 1)
         return begin[:, -1] + waits + self._after[:, half]
+
+
+#: Cycles from the last word of spikes to its first address, and from the last address to the next half's begin.
+SCATTER_BEGIN, SCATTER_END = 5, 3
+
+
+class Scattered:
+    """Timing of one direction of `hw.synapse.scatter.engine`, in all halves, for spikes that are spread evenly."""
+
+    def __init__(self, config: Config, bundle: Bundle, name: str, spikes: np.ndarray):
+        """name: "forward" or "backward". spikes: of the source, (pairs, halves)."""
+        source, target = (bundle.pre, bundle.post) if name == "forward" else (bundle.post, bundle.pre)
+        #: Cycles of all spikes of a half. Sending a word of drives takes a cycle from them.
+        self._work = spikes * spike_cycles(config, bundle, name)
+        self._sent = config.words(target)
+        words = config.words(source)
+        #: Share of the work that is left when a word arrives.
+        self._left = 1 - np.arange(words) / words
+
+    def end(self, half: int, spikes: np.ndarray) -> np.ndarray:
+        """Return the first cycle in which the engine may begin the half after this one, (pairs,).
+
+        spikes: cycle in which each word of the source is sent, (pairs, words).
+        """
+        work = self._work[:, half, None]
+        left = np.where(work > 0, work + self._sent, 0) * self._left
+        return np.max(spikes + left.astype(np.int64), 1) + SCATTER_BEGIN + SCATTER_END
+
+
+def spike_cycles(config: Config, bundle: Bundle, name: str) -> float:
+    """Return the mean cycles of a spike in a scatter engine, over all positions of its layer."""
+    if name == "backward":
+        return float(config.groups(bundle.pre) * scatter_side(bundle) ** 2)
+    taps = 1.0
+    for size, rows in ((bundle.pre.height, bundle.post.height), (bundle.pre.width, bundle.post.width)):
+        at = np.arange(size)[:, None] + bundle.padding - np.arange(bundle.kernel)
+        taps *= ((at >= 0) & (at < 2 * rows)).sum() / size
+    return taps * slots(config, bundle)
 
 
 def words_needed(config: Config, side: Side) -> np.ndarray:

@@ -39,13 +39,22 @@ KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any
     "pixel engine": (memories.pixel_engine, multipliers.pixel_engine, features.pixel_engine),
     "dense engine": (memories.dense_engine, multipliers.none, features.dense_engine),
     "event engine": (memories.event_engine, multipliers.event_engine, features.event_engine),
+    "scatter engine": (memories.scatter_engine, multipliers.none, features.scatter_engine),
     "line engine": (memories.line_engine, multipliers.none, features.line_engine),
     "conv update": (memories.conv_update, multipliers.conv_update, features.conv_update),
     "dense update": (memories.no_memory, multipliers.correlator, features.dense_update),
     "weights": (memories.weights, multipliers.weight_memory, features.weight_memory),
 }
 
-ENGINES = {"image": "image engine", "pixels": "pixel engine", "conv": "line engine", "dense": "dense engine"}
+#: Kind of synapse engine (`Config.engine`) -> kind of unit.
+ENGINES = {
+    "image": "image engine",
+    "pixels": "pixel engine",
+    "event": "event engine",
+    "scatter": "scatter engine",
+    "conv": "line engine",
+    "dense": "dense engine",
+}
 UPDATES = {"image": "conv update", "pixels": "dense update", "conv": "conv update", "dense": "dense update"}
 
 
@@ -68,10 +77,9 @@ def units(config: Config, window: int, stores: bool = False) -> list[Unit]:
         ]
     out = []
     for bundle in config.spec.bundles:
-        engine = "event engine" if bundle.index in config.events else ENGINES[bundle.kind]
         for name, kind, of in (
             ("array", "array", bundle.post),
-            ("engine", engine, bundle),
+            ("engine", ENGINES[config.engine(bundle)], bundle),
             ("update", UPDATES[bundle.kind], bundle),
             ("weights", "weights", bundle),
         ):

@@ -68,10 +68,10 @@ class Build:
 def in_words(config: Config) -> str:
     """Return lanes and engines as text, for reports and comparisons.
 
-    `kernel_blocks` is included only if it is set, so that older reports, which lack it, compare equal.
+    `kernel_blocks` and `scatters` are included only if set, so that older reports, which lack them, compare equal.
     """
     fields = [field.name for field in dataclasses.fields(config) if field.name != "spec"]
-    fields = [name for name in fields if name != "kernel_blocks" or config.kernel_blocks]
+    fields = [name for name in fields if name not in ("kernel_blocks", "scatters") or getattr(config, name)]
     return ", ".join(f"{name} {getattr(config, name)}" for name in fields)
 
 

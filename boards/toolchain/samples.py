@@ -67,7 +67,7 @@ def unit_of(config: Config, name: str) -> Any:
     if kind == "array":
         return array_of(config, bundle.post)
     if kind == "engine":
-        return SYNAPSE_ENGINES["event" if bundle.index in config.events else bundle.kind](config, bundle)
+        return SYNAPSE_ENGINES[config.engine(bundle)](config, bundle)
     return UPDATE_ENGINES[bundle.kind](config, bundle) if kind == "update" else memory_of(config, bundle)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from nudge.golden.contract import layout
 from nudge.golden.contract.config import SLOTS, Config
-from nudge.golden.contract.event_units import adder_sizes
+from nudge.golden.contract.event_units import SPOTS, adder_sizes
 from nudge.golden.contract.protocol import PHASES
 from nudge.golden.contract.shapes import Bundle, Layer
 from nudge.golden.model.batch import trace
@@ -18,7 +18,8 @@ from nudge.golden.training.data import Data
 from nudge.host.boards.serial import SerialBoard
 from nudge.plumbing.progress import Meter
 
-#: Mean number of kernels that event engines add in a training sample, by bundle index: (forward, backward).
+#: Mean number of kernels that event engines add, or of taps that scatter engines do, in a training sample, by
+#: bundle index: (forward, backward).
 Events = dict[int, tuple[float, float]]
 
 
@@ -82,17 +83,30 @@ def windows(bundle: Bundle) -> np.ndarray:
     return count
 
 
+def taps(bundle: Bundle) -> np.ndarray:
+    """Count, for each pre position, the taps of a kernel that meet a pooled position, (H, W)."""
+    rows, columns = (
+        ((at >= 0) & (at < 2 * pooled)).sum(1)
+        for size, pooled in ((bundle.pre.height, bundle.post.height), (bundle.pre.width, bundle.post.width))
+        for at in [np.arange(size)[:, None] + bundle.padding - np.arange(bundle.kernel)]
+    )
+    return rows[:, None] * columns
+
+
 def events(config: Config, settings: Settings, parameters: Parameters, images: np.ndarray, labels: np.ndarray) -> Events:
-    """Count, in the golden model, the kernels that event engines add: the mean over these samples."""
-    bundles = [bundle for bundle in config.spec.bundles if bundle.index in config.events]
-    seen = {bundle.index: torch.from_numpy(windows(bundle)) for bundle in bundles}
+    """Count, in the golden model, the kernels that event engines add, and the taps that scatter engines do: the
+    mean over these samples."""
+    bundles = [bundle for bundle in config.spec.bundles if bundle.index in config.events | config.scatters]
+    scattered = config.scatters
+    seen = {b.index: torch.from_numpy(taps(b) if b.index in scattered else windows(b)) for b in bundles}
+    behind = {b.index: (b.kernel + 1) ** 2 if b.index in scattered else SPOTS for b in bundles}
     total = {bundle.index: [0, 0] for bundle in bundles}
     for image, label in zip(images, labels, strict=True) if bundles else ():
         for step in trace(config.spec, settings, parameters, image, int(label)):
             for bundle in bundles:
                 pre, post = step.layers[bundle.pre.index - 1].s, step.layers[bundle.index - 1].s
-                total[bundle.index][0] += int((pre * seen[bundle.index]).sum())
-                total[bundle.index][1] += 4 * int(post.sum())
+                total[bundle.index][0] += int((pre.abs() * seen[bundle.index]).sum())
+                total[bundle.index][1] += behind[bundle.index] * int(post.abs().sum())
     return {index: (forward / len(images), backward / len(images)) for index, (forward, backward) in total.items()}
 
 
@@ -136,6 +150,11 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
             adders = zip(adder_sizes(bundle).items(), counted[bundle.index], config.passes, strict=True)
             for (name, (units, lanes)), kernels, passes in adders:
                 out.append(Part(f"synapses {bundle.index} {name}", units * lanes // passes, kernels * passes / units))
+        elif bundle.index in config.scatters:
+            targets = {"forward": bundle.post, "backward": bundle.pre}
+            for (name, target), count in zip(targets.items(), counted[bundle.index], strict=True):
+                lanes, cycles = config.lanes[target.index], count * config.groups(target)
+                out.append(Part(f"synapses {bundle.index} {name}", lanes, cycles))
         else:
             # weights read in the same cycle; each serves both directions
             lanes = pre * post * (1 if bundle.kind == "dense" else bundle.kernel**2)

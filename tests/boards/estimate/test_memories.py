@@ -29,6 +29,7 @@ NETWORKS = {
     "few words": ([CONV, {"dense": 4}, {"dense": 10}], {"lanes": [1, 2, 4, 5]}),
     "no convolution": ([{"dense": 12}, {"dense": 10}], {"lanes": [1, 4, 5], "shared": [1]}),
     "fine": ([CONV, {"conv": 6}, {"dense": 8}, {"dense": 10}], {"lanes": [1, 2, 3, 4, 5], "arrays": [1, 2, 3, 2, 1]}),
+    "padded": ([CONV, {"conv": 6, "padding": 1}, {"conv": 3, "kernel": 5}, {"dense": 10}], {"lanes": [1, 2, 3, 1, 5]}),
     "three": ([{"conv": 2}, CONV, CONV, {"dense": 10}], {"lanes": [1, 2, 4, 1, 10]}),
 }
 COMPUTED = {
@@ -36,6 +37,7 @@ COMPUTED = {
     "pixel engine": memories.pixel_engine,
     "dense engine": memories.dense_engine,
     "event engine": memories.event_engine,
+    "scatter engine": memories.scatter_engine,
     "line engine": memories.line_engine,
 }
 
@@ -72,7 +74,7 @@ def computed(shapes):
     return found
 
 
-@pytest.mark.parametrize("engines", ["event", "line"])
+@pytest.mark.parametrize("engines", ["event", "line", "scatter"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_of_every_unit(name, engines):
     stages, lanes = NETWORKS[name]
@@ -81,9 +83,8 @@ def test_of_every_unit(name, engines):
     spec = network({"name": "n", "stage": stages, "lanes": {engines: lanes}} | fine, "n")
     config = configuration(spec, engines)
     for bundle in spec.bundles:
-        event = bundle.index in config.events
-        engine = SYNAPSE_ENGINES["event" if event else bundle.kind](config, bundle)
-        assert walked(engine) == computed(COMPUTED["event engine" if event else ENGINES[bundle.kind]](config, bundle))
+        kind = config.engine(bundle)
+        assert walked(SYNAPSE_ENGINES[kind](config, bundle)) == computed(COMPUTED[ENGINES[kind]](config, bundle))
         update = memories.no_memory if bundle.full else memories.conv_update
         assert walked(UPDATE_ENGINES[bundle.kind](config, bundle)) == computed(update(config, bundle))
         assert walked(memory_of(config, bundle)) == computed(memories.weight_memory(config, bundle))
