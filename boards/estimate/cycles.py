@@ -105,8 +105,8 @@ def _sides(config: Config, bundle: Bundle, activity: Activity) -> list[tuple[str
     """Return for each direction: name, index of the source, timing, and the counts that it needs."""
     n, pre = bundle.index, bundle.pre.index
     if config.engine(bundle) == "scatter":
-        spikes = activity.spikes
-        return [("forward", pre, timing.Scattered, spikes[pre]), ("backward", n, timing.Scattered, spikes[n])]
+        fired = activity.fired
+        return [("forward", pre, timing.Scattered, fired[pre]), ("backward", n, timing.Scattered, fired[n])]
     windows = timing.Windows
     return [("forward", pre, windows, activity.forward[n]), ("backward", n, windows, activity.backward[n])]
 

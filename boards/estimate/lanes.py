@@ -23,7 +23,7 @@ from .activity import Activity
 from .cells import WHOLE
 from .cycles import mean_halves, of_halves
 from .part import Part
-from .timing import spike_cycles
+from .timing import cycles_at
 from .units import Unit, units
 
 #: Maximum number of choices of lanes and passes; beyond it, layers keep only divisors that are farther apart.
@@ -79,8 +79,8 @@ class Search:
         self.boards = engines == ENGINES[0]
         #: The network with one lane for each layer, and the engines that the kind has by default.
         self.plain = configuration(replace(spec, lanes=()), engines)
-        #: Mean number of spikes of a sample in each layer.
-        self._spikes = {n: float(each.sum(1).mean()) for n, each in activity.spikes.items()}
+        #: Mean number of spikes of a sample at each position of the layers that feed convolutions.
+        self._fired = {n: each.sum((1, 2)).mean(0) for n, each in activity.fired.items()}
         self._sizes: dict[tuple[Any, ...], Size] = {}
         self._halves: dict[tuple[Any, ...], tuple[float, float]] = {}
 
@@ -129,7 +129,7 @@ class Search:
         words = [config.words(layer) for layer in self.spec.layers[1:]]
         tiles = [layout.tiles(config, bundle) for bundle in self.spec.bundles if bundle.kind == "dense"]
         spikes = [
-            self._spikes[source] * spike_cycles(config, bundle, name)
+            float((self._fired[source] * cycles_at(config, bundle, name)).sum())
             for bundle in self.spec.bundles
             if bundle.index in config.scatters
             for name, source in (("forward", bundle.pre.index), ("backward", bundle.index))

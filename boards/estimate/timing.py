@@ -12,7 +12,7 @@ import numpy as np
 
 from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
-from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.golden.contract.shapes import Bundle, Layer, taps_of
 from nudge.hw.core.deviation_array import kind_of
 from nudge.hw.lib.adder_tree import tree_latency
 from nudge.hw.synapse.event_conv_engine import EventConvEngine
@@ -152,37 +152,33 @@ SCATTER_BEGIN, SCATTER_END = 5, 3
 
 
 class Scattered:
-    """Timing of one direction of `hw.synapse.scatter.engine`, in all halves, for spikes that are spread evenly."""
+    """Timing of one direction of `hw.synapse.scatter.engine`, in all halves."""
 
-    def __init__(self, config: Config, bundle: Bundle, name: str, spikes: np.ndarray):
-        """name: "forward" or "backward". spikes: of the source, (pairs, halves)."""
+    def __init__(self, config: Config, bundle: Bundle, name: str, fired: np.ndarray):
+        """name: "forward" or "backward". fired: whether each neuron of the source spikes, (pairs, halves, channels,
+        positions)."""
         source, target = (bundle.pre, bundle.post) if name == "forward" else (bundle.post, bundle.pre)
-        #: Cycles of all spikes of a half. Sending a word of drives takes a cycle from them.
-        self._work = spikes * spike_cycles(config, bundle, name)
-        self._sent = config.words(target)
-        words = config.words(source)
-        #: Share of the work that is left when a word arrives.
-        self._left = 1 - np.arange(words) / words
+        lanes, words = config.lanes[source.index], config.words(source)
+        of_words = fired.reshape(*fired.shape[:2], -1, lanes, source.positions).sum(-2)
+        work = (of_words * cycles_at(config, bundle, name)).reshape(*fired.shape[:2], words)
+        # sending a word of drives takes a cycle from the spikes
+        sent = config.words(target) * (1 - np.arange(words) / words) * (work.sum(-1, keepdims=True) > 0)
+        #: Cycles from each word's arrival to the end of all spikes, if the engine never waits.
+        self._left = np.cumsum(work[..., ::-1], -1)[..., ::-1] + sent.astype(np.int64)
 
     def end(self, half: int, spikes: np.ndarray) -> np.ndarray:
         """Return the first cycle in which the engine may begin the half after this one, (pairs,).
 
         spikes: cycle in which each word of the source is sent, (pairs, words).
         """
-        work = self._work[:, half, None]
-        left = np.where(work > 0, work + self._sent, 0) * self._left
-        return np.max(spikes + left.astype(np.int64), 1) + SCATTER_BEGIN + SCATTER_END
+        return np.max(spikes + self._left[:, half], 1) + SCATTER_BEGIN + SCATTER_END
 
 
-def spike_cycles(config: Config, bundle: Bundle, name: str) -> float:
-    """Return the mean cycles of a spike in a scatter engine, over all positions of its layer."""
+def cycles_at(config: Config, bundle: Bundle, name: str) -> np.ndarray:
+    """Return the cycles of a spike in a scatter engine, by the position of its source layer."""
     if name == "backward":
-        return float(config.groups(bundle.pre) * scatter_side(bundle) ** 2)
-    taps = 1.0
-    for size, rows in ((bundle.pre.height, bundle.post.height), (bundle.pre.width, bundle.post.width)):
-        at = np.arange(size)[:, None] + bundle.padding - np.arange(bundle.kernel)
-        taps *= ((at >= 0) & (at < 2 * rows)).sum() / size
-    return taps * slots(config, bundle)
+        return np.full(bundle.post.positions, config.groups(bundle.pre) * scatter_side(bundle) ** 2)
+    return slots(config, bundle) * np.outer(*taps_of(bundle)).reshape(-1)
 
 
 def words_needed(config: Config, side: Side) -> np.ndarray:

@@ -209,3 +209,14 @@ class Bundle:
     @property
     def framed_positions(self) -> int:
         return self.framed_height * self.framed_width
+
+
+def taps_of(bundle: Bundle) -> tuple[list[int], list[int]]:
+    """Return for each row and each column of a convolution's pre layer the kernel's rows, or columns, that connect
+    it with a pooled position: their products are a pre neuron's connections with each post channel."""
+    sides = ((bundle.pre.height, bundle.post.height), (bundle.pre.width, bundle.post.width))
+    taps = range(bundle.kernel)
+    rows, columns = (
+        [sum(0 <= at + bundle.padding - tap < 2 * pooled for tap in taps) for at in range(size)] for size, pooled in sides
+    )
+    return rows, columns

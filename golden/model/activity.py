@@ -41,6 +41,8 @@ class Activity:
     nudged: int
     #: Spikes of each layer 1..N, by its index.
     spikes: dict[int, np.ndarray] = field(default_factory=dict)
+    #: Whether each neuron spikes, (..., channels, positions), of the layers on both sides of each conv bundle.
+    fired: dict[int, np.ndarray] = field(default_factory=dict)
     #: Spikes of the busiest unit in each window, in raster order, by the index of each conv bundle that an
     #: event-driven engine may process: forward windows (of the pre layer's spikes) and backward windows (of
     #: the post layer's).
@@ -65,6 +67,9 @@ def count(
     for n, of_layer in spikes.items():
         out.spikes[n] = of_layer.sum((2, 3, 4))
     for bundle in spec.bundles:
+        if bundle.kind == "conv":
+            for n in (bundle.pre.index, bundle.index):
+                out.fired[n] = spikes[n].reshape(*spikes[n].shape[:3], -1)
         if takes(bundle):
             out.forward[bundle.index] = busiest_forward(bundle, spikes[bundle.pre.index])
             out.backward[bundle.index] = busiest_backward(bundle, spikes[bundle.index])

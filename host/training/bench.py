@@ -10,7 +10,7 @@ from nudge.golden.contract import layout
 from nudge.golden.contract.config import SLOTS, Config
 from nudge.golden.contract.event_units import SPOTS, adder_sizes
 from nudge.golden.contract.protocol import PHASES
-from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.golden.contract.shapes import Bundle, Layer, taps_of
 from nudge.golden.model.batch import trace
 from nudge.golden.model.parameters import Parameters, initial
 from nudge.golden.model.settings import Settings
@@ -83,22 +83,12 @@ def windows(bundle: Bundle) -> np.ndarray:
     return count
 
 
-def taps(bundle: Bundle) -> np.ndarray:
-    """Count, for each pre position, the taps of a kernel that meet a pooled position, (H, W)."""
-    rows, columns = (
-        ((at >= 0) & (at < 2 * pooled)).sum(1)
-        for size, pooled in ((bundle.pre.height, bundle.post.height), (bundle.pre.width, bundle.post.width))
-        for at in [np.arange(size)[:, None] + bundle.padding - np.arange(bundle.kernel)]
-    )
-    return rows[:, None] * columns
-
-
 def events(config: Config, settings: Settings, parameters: Parameters, images: np.ndarray, labels: np.ndarray) -> Events:
     """Count, in the golden model, the kernels that event engines add, and the taps that scatter engines do: the
     mean over these samples."""
     bundles = [bundle for bundle in config.spec.bundles if bundle.index in config.events | config.scatters]
     scattered = config.scatters
-    seen = {b.index: torch.from_numpy(taps(b) if b.index in scattered else windows(b)) for b in bundles}
+    seen = {b.index: torch.from_numpy(np.outer(*taps_of(b)) if b.index in scattered else windows(b)) for b in bundles}
     behind = {b.index: (b.kernel + 1) ** 2 if b.index in scattered else SPOTS for b in bundles}
     total = {bundle.index: [0, 0] for bundle in bundles}
     for image, label in zip(images, labels, strict=True) if bundles else ():

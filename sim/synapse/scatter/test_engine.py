@@ -2,9 +2,11 @@
 """The scatter engine against the golden model: both directions, borders, padding, groups, lanes, kept drives."""
 
 import cocotb
+import numpy as np
 import torch
 from cocotb.triggers import gather
 
+from nudge.golden.contract.shapes import taps_of
 from nudge.hw.synapse.scatter.backward import side
 from nudge.hw.synapse.scatter.engine import ScatterEngine
 from nudge.hw.synapse.scatter.forward import slots
@@ -87,7 +89,5 @@ async def check_time(dut, name, unit):
 
 def taps(unit, pre) -> int:
     """Return the cycles of the taps of these spikes (channels, height, width) that meet a pooled position."""
-    bundle, cycles = unit.bundle, slots(unit.config, unit.bundle)
-    at = [torch.arange(size)[:, None] + bundle.padding - torch.arange(bundle.kernel) for size in pre.shape[1:]]
-    rows, columns = (((x >= 0) & (x < 2 * size)).sum(1) for x, size in zip(at, bundle.post.shape[1:], strict=True))
-    return int((pre.abs() * rows[:, None] * columns).sum()) * cycles
+    each = torch.from_numpy(np.outer(*taps_of(unit.bundle)))
+    return int((pre.abs() * each).sum()) * slots(unit.config, unit.bundle)
