@@ -22,7 +22,7 @@ BACKWARD_CHANNELS = CANDIDATES
 
 
 def takes(bundle: Bundle) -> bool:
-    """Return whether an event-driven engine can process the bundle; if not, it has a line or dense engine."""
+    """Return whether an event-driven engine can process the bundle; if not, it has another one."""
     return bundle.kind == "conv" and bundle.kernel == KERNEL and not bundle.padding
 
 

@@ -74,6 +74,19 @@ def test_a_smaller_part_gets_fewer(mine):
     assert small.cycles(small.best()) >= large.cycles(large.best())
 
 
+@pytest.mark.parametrize(("padding", "part", "scatters"), [(1, "LFE5U-45F", (2,)), (0, "LFE5U-85F", None)])
+def test_engines_are_chosen_for_each_convolution(padding, part, scatters):
+    """A scatter engine is faster than the line engine that a small part has room for, an event engine than both."""
+    schedule = {"free": 12, "nudged": 8, "decay_shift": 0, "halvings": [1, 4], "feedback_shift": 2, "fine": [6, 4, 1]}
+    stages = [{"conv": 8}, {"conv": 16, "padding": padding}, {"dense": 10}]
+    spec = network({"name": "e", "stage": stages, "schedule": schedule}, "e")
+    search = Search(spec, PARTS[part], counted(spec, 2), WINDOW)
+    best = search.best()
+    assert lanes_of(best).scatters == scatters
+    others = [c for c in search.choices() if bool(c.scatters) != bool(scatters) and search.fits(search.size(c))]
+    assert all(search.cycles(best) < search.cycles(search.widest(config)) for config in others)
+
+
 def test_no_choice_is_better(mine):
     """The chosen design is within 2 % of the fastest of all `widest` designs that fit."""
     search = Search(mine, LARGEST, counted(mine), WINDOW)
@@ -113,7 +126,7 @@ def test_what_fits_nowhere():
 
 def test_the_smallest_where_none_is_likely_to_be_routed():
     spec = network({"name": "d", "stage": [{"conv": 6}, {"conv": 12}, {"conv": 12}, {"dense": 10}]}, "d")
-    search = Search(spec, PARTS["LFE5U-45F"], counted(spec, 2), WINDOW)
+    search = Search(spec, replace(PARTS["LFE5U-45F"], routable=0.25), counted(spec, 2), WINDOW)
     best = search.best()
     assert not search.fits(search.size(best))
     assert search.size(best).fits(search.part)
