@@ -69,7 +69,11 @@ def divisors(number: int) -> list[int]:
 
 
 class Search:
-    """The search for the lanes of one network on one part."""
+    """The search for the lanes of one network on one part.
+
+    activity: of a few samples. window: the link's, in requests. engines: a kind of `golden.contract.config.ENGINES`.
+    stores: whether the board has a memory for samples.
+    """
 
     def __init__(
         self, spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0], stores: bool = False
@@ -229,6 +233,16 @@ class Search:
         """Return whether the part has enough resources, and a router is likely to find enough wires."""
         return size.fits(self.part) and self.part.likely(size.cells, size.registers)
 
+    def closest(self) -> Config:
+        """Return the design that exceeds the part, and what a router is likely to find wires for, by the smallest
+        factor."""
+
+        def factor(config: Config) -> float:
+            size, part = self.size(config), self.part
+            return max(size.share(part), size.cells / (part.routable * part.cells))
+
+        return min(self.choices(), key=factor)
+
     def best(self) -> Config:
         """Return the chosen design.
 
@@ -240,7 +254,7 @@ class Search:
             part = self.part
             if fitting := [config for config in every if self.size(config).fits(part)]:
                 return min(fitting, key=lambda one: self.size(one).cells)
-            smallest = min(map(self.size, every), key=lambda size: size.share(part))
+            smallest = self.size(self.closest())
             raise DesignError(
                 f"{self.spec.name}: even the smallest design takes about {smallest.cells:,.0f} of {part.cells:,} cells, "
                 f"{smallest.blocks} of {part.blocks} block RAMs and {smallest.multipliers} of {part.multipliers} multipliers "
@@ -278,17 +292,8 @@ def _product(numbers: Iterator[int]) -> int:
     return out
 
 
-def chosen(spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0], stores: bool = False) -> Lanes:
-    """Choose the lanes of a network on a part, as a table `[lanes.NAME]` of a network file.
-
-    activity: of a few samples. window: the link's, in requests. stores: whether the board has a memory for
-    samples. Raises `DesignError` if no design fits.
-    """
-    return lanes_of(Search(spec, part, activity, window, engines, stores).best())
-
-
 def lanes_of(config: Config) -> Lanes:
-    """Return the lanes of a design."""
+    """Return the lanes of a design, as a table `[lanes.NAME]` of a network file."""
     if config.compact:
         return Lanes(config.lanes)
     shared, scatters = (tuple(sorted(bundles)) or None for bundles in (config.shared, config.scatters))

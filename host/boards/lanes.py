@@ -41,23 +41,29 @@ def with_chosen(
 ) -> Spec:
     """Return the network with lanes chosen for a part, under `[lanes.KEY]`.
 
-    If nothing fits, return it unchanged, with one lane a layer. where: the board's name in the note. device:
+    If nothing fits, they are those of the design that comes closest (`Search.closest`); for an unknown part the
+    network is returned unchanged, with one lane a layer. where: the board's name in the note. device:
     the part, by the name of an Amaranth platform's `device`; None for simulation. window: requests in flight.
     engines: one of `golden.contract.config.ENGINES`. stores: whether the board has a memory for samples.
     Raises `ToolError` without Amaranth, which the estimate needs.
     """
     try:
         # imported here, as real boards need no Amaranth
-        from nudge.boards.estimate.lanes import as_table, chosen
+        from nudge.boards.estimate.lanes import Search, as_table, lanes_of
         from nudge.boards.estimate.part import SIMULATED, part_of
     except ImportError as error:
         raise ToolError(f"a choice of lanes needs the package {error.name}: {install('sim')}") from None
     try:
         part = SIMULATED if device is None else part_of(device)
-        found = chosen(spec, part, digits_activity(spec, CHOICE_SAMPLES), window, engines, stores)
     except DesignError as error:
         note(f"one lane a layer: {error}")
         return spec
+    search = Search(spec, part, digits_activity(spec, CHOICE_SAMPLES), window, engines, stores)
+    try:
+        found = lanes_of(search.best())
+    except DesignError as error:
+        note(str(error))
+        found = lanes_of(search.closest())
     words = ", ".join(f"{name} {value}" for name, value in as_table(found).items())
     note(f"{spec.name} on {where}: chosen {words}")
     return replace(spec, lanes=(*spec.lanes, (key, found)))

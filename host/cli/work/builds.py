@@ -87,8 +87,7 @@ def known_targets() -> list[dict[str, Any]]:
 def with_lanes(fpga: Any, spec: Spec) -> Spec:
     """Return the network with lanes for a board: its file's, else chosen by the estimate of area and cycles.
 
-    It is unchanged, with one lane a layer, if nothing fits, and for a board with the compact core, which has
-    one lane.
+    It is unchanged, with one lane a layer, for an unknown part, and for a board with the compact core.
     """
     check_schedule(spec)
     known = dict(spec.lanes)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nudge.boards.estimate.fit import config_of
-from nudge.boards.estimate.lanes import Search, as_table, chosen, lanes_of
+from nudge.boards.estimate.lanes import Search, as_table, lanes_of
 from nudge.boards.estimate.part import PARTS
 from nudge.golden.contract.config import Config, configuration
 from nudge.golden.contract.network_file import network
@@ -64,7 +64,7 @@ def test_a_memory_for_samples_takes_its_part(mine):
 
 
 def test_the_same_again(mine):
-    found = [chosen(mine, LARGEST, counted(mine), WINDOW) for _ in range(2)]
+    found = [Search(mine, LARGEST, counted(mine), WINDOW).best() for _ in range(2)]
     assert found[0] == found[1]
 
 
@@ -107,7 +107,7 @@ def test_no_convolution(stages):
 
 
 def test_a_network_file_takes_them(mine):
-    lanes = chosen(mine, LARGEST, counted(mine), WINDOW)
+    lanes = lanes_of(Search(mine, LARGEST, counted(mine), WINDOW).best())
     table = as_table(lanes)
     again = network({"name": "mine", "stage": [{"conv": 6, "kernel": 5}, {"dense": 24}, {"dense": 10}]} | {
         "lanes": {"ulx3s": table}
@@ -120,8 +120,10 @@ def test_a_network_file_takes_them(mine):
 
 def test_what_fits_nowhere():
     spec = network({"name": "big", "stage": [{"conv": 32, "kernel": 5}, {"dense": 256}, {"dense": 10}]}, "big")
+    search = Search(spec, LARGEST, counted(spec, 2), WINDOW)
     with pytest.raises(DesignError, match=r"even the smallest design takes about .* block RAMs"):
-        chosen(spec, LARGEST, counted(spec, 2), WINDOW)
+        search.best()
+    assert not search.fits(search.size(search.closest()))
 
 
 def test_the_smallest_where_none_is_likely_to_be_routed():
