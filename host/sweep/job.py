@@ -135,7 +135,7 @@ class Watch:
             self._epochs, last = len(run.epochs), run.epochs[-1]
             assert last.held_out_error_percent is not None
             self._trial.report(last.held_out_error_percent, last.epoch)
-            self.pruned = self._prunes and not run.finished and self._trial.should_prune()
+            self.pruned = self._prunes and not run.finished and bool(self._trial.should_prune())
         return self.pruned or self.cancelled
 
 

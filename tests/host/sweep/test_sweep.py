@@ -136,6 +136,22 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path, cluster):
     assert weights(out / RUNS / found.run) == alone(out / RUNS / found.run, tmp_path / "alone")
 
 
+def test_a_search_prunes_runs_that_are_worse_than_the_median(tmp_path, cluster):
+    train = TRAIN | {"samples": 60, "epochs": 4}
+    search = {"trials": 16, "prune": True}
+    document = {"train": train, "search": search, "vary": {"lr-scale": [0.001, 0.002, 0.003, 1.0]}}
+    rows = carried_out(cluster, document, tmp_path / "search")
+    assert len(rows) == 16
+    pruned = [row for row in rows if row.state is State.PRUNED]
+    assert pruned
+    for row in pruned:
+        assert row.values["lr-scale"] < 1
+        assert row.figures.epochs < 4
+    found = best(rows)
+    assert found is not None
+    assert found.values == {"lr-scale": 1.0}
+
+
 def test_what_cannot_be_trained_is_refused_before_anything_is(tmp_path, cluster):
     with pytest.raises(PlanError, match="2 of 4 combinations are the same run"):
         carried_out(cluster, {"vary": {"seed": [1, 1], "epochs": [1, 2]}}, tmp_path / "twice")
