@@ -14,14 +14,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from nudge.golden.contract import network_file, values
 from nudge.golden.contract.presets import chosen
 from nudge.golden.training.data import PATH, Source
 from nudge.golden.training.options import TrainingOptions
-from nudge.plumbing import files
-from nudge.plumbing.errors import PlanError, meant
+from nudge.plumbing import files, install
+from nudge.plumbing.errors import PlanError, ToolError, meant
 
 #: Largest size of a sweep's file in bytes, and largest number of its runs.
 MAX_BYTES, MAX_RUNS = 1 << 16, 10_000
@@ -114,7 +112,7 @@ class SweepFile:
             _change(document, key, value)
         network_file.network(document, ", ".join(f"{key} = {value}" for key, value in changes.items()))
         given |= {"preset": None, "network": None}
-        return Asked(found, TrainingOptions(**given), tomli_w.dumps(document), board)
+        return Asked(found, TrainingOptions(**given), _toml(document), board)
 
 
 def read(path: Path) -> SweepFile:
@@ -131,9 +129,18 @@ def read(path: Path) -> SweepFile:
 def of(document: dict[str, Any]) -> SweepFile:
     """Return the sweep that plain data describes, as a sweep's file does."""
     try:
-        return _checked(document, tomli_w.dumps(document))
+        return _checked(document, _toml(document))
     except (TypeError, ValueError) as error:
         raise PlanError(f"sweep: {error}") from None
+
+
+def _toml(document: dict[str, Any]) -> str:
+    """Return plain data as TOML; `ToolError` without the package that writes it."""
+    try:
+        import tomli_w
+    except ImportError as error:
+        raise ToolError(f"a sweep of network keys needs the package {error.name}: {install('sweep')}") from None
+    return tomli_w.dumps(document)
 
 
 def _checked(top: dict[str, Any], text: str) -> SweepFile:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from nudge.golden.training import metrics
 from nudge.golden.training.folder import EPOCHS, METRICS
 from nudge.golden.training.metrics import Epoch
-from nudge.host.sweep import table
+from nudge.host.sweep import sweep_file, table
 from nudge.host.sweep.table import COPY, RUNS, TABLE, Figures, Row, State
 from nudge.host.view.content import evenly
 from nudge.host.view.folder import ALL, fingerprint, state
@@ -203,12 +203,8 @@ def _so_far(epochs: list[Epoch]) -> Figures:
     return Figures(end.epoch, end.training_error_percent, end.held_out_error_percent, seconds=end.seconds)
 
 
-def _asked(path: Path) -> int | None:
+def _asked(path: Path) -> int:
     """Return the number of runs that a sweep's file asks for."""
-    try:
-        from nudge.host.sweep import sweep_file
-    except ImportError:  # a page needs no extra
-        return None
     file = sweep_file.read(path)
     return sum(1 for _ in file.grid()) if file.search is None else file.search.trials
 

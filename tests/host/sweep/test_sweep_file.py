@@ -76,7 +76,7 @@ def test_paths_are_made_absolute(tmp_path, monkeypatch):
         ("[train]\nheld-out = 9\n[search]\ntrials = 'a'\n[vary]\nseed = [1]", "trials must be a whole number, not 'a'"),
         ("[train]\nheld-out = 9\n[search]\ntrials = 3\n[vary]\nbeta = {low = 1, high = 0}", "beta must range from low to a l"),
         ("[train]\nheld-out = 9\n[search]\ntrials = 3\n[vary]\nbeta = {low = 0, high = 1, log = true}", "begins above 0"),
-        ("[train]\nheld-out = 9\n[search]\ntrials = 3\n[vary]\nbeta = {low = 0, high = 1, lg = 1}", "known are low, high"),
+        ("[train]\nheld-out = 9\n[search]\ntrials = 3\n[vary]\nbeta = {low = 0, high = 1, lg = 1}", "the range beta: .lg"),
         ("[vary]\nseed = [" + ", ".join(map(str, range(101))) + "]\nepochs = [" + "1, " * 100 + "]", "the grid has 10100 runs"),
     ],
 )

@@ -234,6 +234,5 @@ def test_the_picture_is_written_to_the_folder(growing):
 
 
 def test_a_page_needs_no_extra(finished):
-    """The sweep's file is read by a module that writes TOML, too."""
     found = subprocess.run([sys.executable, "-c", WITHOUT, str(finished)], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "None"
+    assert found.stdout.strip() == str(Reader(finished).read().total)
