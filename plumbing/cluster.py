@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -54,7 +54,7 @@ class Job:
     arguments: tuple[Any, ...] = ()
 
 
-#: Takes a job's name and what it told.
+#: Takes a job's name and the values that it sends.
 Told = Callable[[str, dict[str, Any]], None]
 
 
@@ -152,13 +152,13 @@ class Cluster:
         """Address of Dask's own page about workers and jobs."""
         return str(self._client.dashboard_link)
 
-    def results(self, jobs: Iterator[Job], told: Told | None = None) -> Iterator[tuple[Job, Any]]:
+    def results(self, jobs: Iterator[Job], told: Told | None = None) -> Generator[tuple[Job, Any], None, None]:
         """Yield each job with its result, or the exception that it raised, in the order in which they end.
 
-        `jobs` is read as workers become free, so it may depend on earlier results. If the caller stops, the
-        running jobs are cancelled: `wanted` tells them, and they have `END_SECONDS` to end. told: called, in
-        another thread, with what a job says by `tell`. Raises `ClusterError` after `LOST_SECONDS` without
-        the scheduler or without any worker.
+        `jobs` is read as workers become free, so it may depend on earlier results. told: called, in another
+        thread, with a job's name and the values that it sends by `tell`. If the generator is closed early,
+        running jobs are cancelled: their `wanted` returns False, and they have `END_SECONDS` to end. Raises
+        `ClusterError` if there is no scheduler, or no worker, for `LOST_SECONDS`.
         """
         self._told = told
         running: dict[distributed.Future, Job] = {}
@@ -297,7 +297,7 @@ def wanted() -> bool:
 
 
 def tell(job: str, **said: Any) -> None:
-    """On a worker: send numbers and words about the running job to who waits for its result. Elsewhere: nothing."""
+    """On a worker: send values about the running job to `Cluster.results`. Elsewhere: do nothing."""
     import distributed
 
     with suppress(ValueError, AttributeError):

@@ -49,7 +49,6 @@ def sweep(
         from .work.sweeping import Shown
     with Shown(live) as shown:
         rows = carry_out(file, out, resume=resume, workers=workers, scheduler=scheduler, display=shown)
-        picture.write(shown.folder)
         failed = [row for row in rows if row.state is State.FAILED]
         found = best(rows)
         text = f"{len(rows) - len(failed)} of {len(rows)} runs are done; table and runs in {shown.folder}"
@@ -61,6 +60,7 @@ def sweep(
             {"folder": str(shown.folder), "best": None if found is None else found.run, "runs": [asdict(row) for row in rows]},
             text,
         )
+        picture.write(shown.folder)
         shown.stay(as_json)
     if failed:
         first = f"{failed[0].run}: {failed[0].error}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nudge.golden.contract import network_file
 from nudge.golden.contract.spec import Spec
+from nudge.golden.training.checkpoint import WEIGHTS
 from nudge.golden.training.options import ResumeOptions, TrainingOptions
 from nudge.golden.training.plan import Plan
 from nudge.golden.training.run import Run
@@ -37,7 +38,7 @@ class Trial:
     study: str
     #: Optuna's identifier in its storage.
     trial: int
-    #: Whether to stop once Optuna's median rule says so.
+    #: Whether Optuna's median rule may stop it.
     prune: bool
 
 
@@ -50,7 +51,7 @@ class Task:
     options: TrainingOptions
     #: Text of the network's file, or None.
     network: str | None
-    #: Options of `fit`: board, twin, recover, stream.
+    #: Options of `fit`: those in `sweep_file.BOARD`.
     board: dict[str, Any]
     #: `fingerprint` of the run, by which it is recognised.
     fingerprint: str
@@ -71,7 +72,7 @@ def carry_out(task: Task) -> tuple[State, Figures]:
     """
     if not task.out.parent.is_dir():
         raise PlanError(f"{task.out.parent} doesn't exist here: the sweep's folder must be on a disk that all workers share")
-    if (task.out / "weights.safetensors").exists():
+    if (task.out / WEIGHTS).exists():
         run, images = Run.again(task.out, ResumeOptions(data=None, data_dir=task.options.data_dir))
     else:
         options = task.options

@@ -9,12 +9,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from nudge.plumbing.progress import PLAIN_INTERVAL, note
 
-from .sweep import best
+from .sweep import Display, best
 from .table import Row, State
 
 
-class Bars:
-    """`sweep.Display` on a terminal, or in lines: one for each run that ends, and one every `PLAIN_INTERVAL`."""
+class Bars(Display):
+    """Progress on a terminal, or in lines: one for each run that ends, and one every `PLAIN_INTERVAL`."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)

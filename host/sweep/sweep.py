@@ -2,9 +2,10 @@
 
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from nudge.golden.contract import network_file
 from nudge.golden.contract.presets import chosen
@@ -22,30 +23,17 @@ from .sweep_file import Asked, SweepFile
 from .table import COPY, RUNS, TABLE, Figures, Row, State
 
 
-class Display(Protocol):
-    """Shows a sweep's progress."""
+class Display:
+    """Shows a sweep's progress; this one shows nothing."""
 
     def begin(self, folder: Path, total: int, rows: list[Row], dashboard: str) -> None:
         """Begin with the rows of earlier calls. folder: of the sweep. dashboard: address of Dask's page."""
 
     def told(self, name: str, said: dict[str, Any]) -> None:
-        """Show what a run in progress tells: `done` and `total` samples, and `percent`, its training error."""
+        """Show progress of a run: `done` and `total` samples, and `percent`, its training error."""
 
     def ended(self, row: Row) -> None:
         """Show that a run has ended."""
-
-
-class Silent:
-    """`Display` that shows nothing."""
-
-    def begin(self, folder: Path, total: int, rows: list[Row], dashboard: str) -> None:
-        pass
-
-    def told(self, name: str, said: dict[str, Any]) -> None:
-        pass
-
-    def ended(self, row: Row) -> None:
-        pass
 
 
 def sweep(
@@ -55,7 +43,7 @@ def sweep(
     resume: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
-    display: Display | None = None,
+    display: Display = Display(),  # noqa: B008 (it has no state)
 ) -> list[Row]:
     """Train all runs of a sweep, as `nudge sweep`; return a row for each, in the order of the grid or the search.
 
@@ -74,7 +62,7 @@ def sweep(
         place = Path(out) if out is not None else path if path.is_dir() else Path("runs") / path.stem
     wanted = Sweep(asked, place, resume=resume)
     with opened(workers, scheduler) as cluster:
-        return wanted.carry_out(cluster, display or Silent())
+        return wanted.carry_out(cluster, display)
 
 
 class Sweep:
@@ -118,8 +106,9 @@ class Sweep:
         self._begin(display, cluster, len(tasks))
         missing = [Job(name, job.carry_out, (task,)) for name, (task, _) in tasks.items() if name not in self.rows]
         order = list(tasks)
-        for done, result in cluster.results(iter(missing), display.told):
-            self._end(display, row_of(done.name, tasks[done.name][1].values, result), order.index)
+        with closing(cluster.results(iter(missing), display.told)) as results:
+            for done, result in results:
+                self._end(display, row_of(done.name, tasks[done.name][1].values, result), order.index)
 
     def _search(self, tree: Tree, cluster: Cluster, display: Display) -> None:
         assert self.file.search is not None
@@ -142,8 +131,9 @@ class Sweep:
                 except NudgeError as error:  # such as a kernel that is larger than its map
                     end(name, error)
 
-        for done, result in cluster.results(jobs(), display.told):
-            end(done.name, result)
+        with closing(cluster.results(jobs(), display.told)) as results:
+            for done, result in results:
+                end(done.name, result)
 
     def _begin(self, display: Display, cluster: Cluster, total: int) -> None:
         files.write(self.out / COPY, self.file.text)

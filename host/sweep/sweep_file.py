@@ -28,8 +28,9 @@ MAX_BYTES, MAX_RUNS = 1 << 16, 10_000
 OPTIONS = {entry.name.replace("_", "-"): entry.name for entry in fields(TrainingOptions) if entry.name != "force"}
 
 #: Further options, of the board that trains; their types and defaults.
-BOARD: dict[str, tuple[type, Any]] = {
+BOARD: dict[str, tuple[Any, Any]] = {
     "board": (str, "golden"),
+    "engines": (str | None, None),
     "twin": (bool, False),
     "recover": (int, 0),
     "stream": (bool, False),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -122,8 +122,11 @@ def _on_workers(
     """Yield the missing cells as workers measure them; raise the first error of one, after which others end."""
     cells = {cell.fingerprint: cell for cell in missing}
     jobs = [Job(name, _on_a_worker, (place, cell.seed, name)) for name, cell in cells.items()]
-    with cluster.opened(workers, scheduler) as found:
-        for job, result in found.results(iter(jobs), lambda _, said: meter.tell(said["status"])):
+    with (
+        cluster.opened(workers, scheduler) as found,
+        closing(found.results(iter(jobs), lambda _, said: meter.tell(said["status"]))) as results,
+    ):
+        for job, result in results:
             if isinstance(result, BaseException):
                 raise result
             yield cells[job.name], result

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nudge.host.cli.start import main
+from nudge.host.cli.main import main
 from nudge.paper.studies import find
 from nudge.paper.studies.carry_out import carry_out, merge
 from nudge.plumbing.errors import StudyError, UsageError

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from nudge.golden.training import checkpoint
-from nudge.host.cli.start import main
+from nudge.host.cli.main import main
 from nudge.host.sweep import sweep_file, table
-from nudge.host.sweep.sweep import Silent, Sweep, best, sweep
+from nudge.host.sweep.sweep import Display, Sweep, best, sweep
 from nudge.host.sweep.table import RUNS, TABLE, Row, State
 from nudge.plumbing import cluster as plumbing_cluster
 from nudge.plumbing.cluster import Cluster
@@ -21,7 +21,7 @@ TRAIN = {"preset": "tiny", "data": "embedded", "samples": 200, "epochs": 2, "hel
 GRID = {"train": TRAIN, "vary": {"learning.gain": [0.7, 1.0], "seed": [1, 2]}}
 
 
-class Recorder(Silent):
+class Recorder(Display):
     """Remembers what is shown."""
 
     def __init__(self) -> None:
@@ -39,8 +39,8 @@ class Recorder(Silent):
         self.rows.append(row)
 
 
-def carried_out(cluster: Cluster, document: dict[str, Any], out: Path, display: Silent | None = None, resume: bool = False):
-    return Sweep(sweep_file.of(document), out, resume=resume).carry_out(cluster, display or Silent())
+def carried_out(cluster: Cluster, document: dict[str, Any], out: Path, display: Display = Display(), resume: bool = False):  # noqa: B008
+    return Sweep(sweep_file.of(document), out, resume=resume).carry_out(cluster, display)
 
 
 def weights(run: Path) -> list[Any]:

@@ -22,13 +22,13 @@ def test_a_grid_has_every_combination_in_order(tmp_path):
 
 
 def test_options_and_network_keys_reach_the_run(tmp_path):
-    text = "[train]\npreset = 'small'\nepochs = 3\nboard = 'sim'\n[vary]\nseed = [5]\nbatch = [8]\n"
+    text = "[train]\npreset = 'small'\nepochs = 3\nboard = 'sim'\nengines = 'line'\n[vary]\nseed = [5]\nbatch = [8]\n"
     text += "stage.1.conv = [4]\nlearning.rates.2 = [0.25]\nschedule.free = [20]"
     found = read(tmp_path, text)
     (values,) = found.grid()
     run = found.run(values)
     assert (run.options.epochs, run.options.seed, run.options.batch) == (3, 5, 8)
-    assert run.board == {"board": "sim", "twin": False, "recover": 0, "stream": False}
+    assert run.board == {"board": "sim", "engines": "line", "twin": False, "recover": 0, "stream": False}
     assert run.network is not None
     (tmp_path / "network.toml").write_text(run.network)
     spec = network_file.read(tmp_path / "network.toml")
