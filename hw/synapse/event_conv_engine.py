@@ -12,7 +12,7 @@ from nudge.golden.contract.shapes import Bundle
 
 from .event_side import Side
 from .folded_kernels import FoldedKernels
-from .interface import SynapseSignature
+from .interface import SynapseSignature, put_off
 from .spike_window import SpikeWindow
 
 
@@ -93,12 +93,3 @@ class EventConvEngine(wiring.Component):
             steps = steps[::-1]
         m.d.comb += working.eq(Cat(parts).any())
         return m
-
-
-def put_off(m, pulse, working, name: str):
-    """Delay a pulse to the first cycle in which ``working`` is low. Return the delayed pulse, and a signal
-    that is high while it waits."""
-    later, waits = Signal(name=name), Signal(name=f"{name}_waits")
-    m.d.comb += later.eq((pulse | waits) & ~working)
-    m.d.sync += waits.eq((pulse | waits) & working)
-    return later, waits

@@ -1,6 +1,6 @@
 """Interfaces between layers, synapse engines and the sequencer: halves of sweeps, spikes, weights, drives."""
 
-from amaranth.hdl import Cat, Mux, signed, unsigned
+from amaranth.hdl import Cat, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -214,3 +214,12 @@ class SynapseSignature(wiring.Signature):
                 "backward": Out(stream.Signature(drive(config, pre))),
             }
         )
+
+
+def put_off(m, pulse, working, name: str):
+    """Delay a pulse to the first cycle in which ``working`` is low. Return the delayed pulse, and a signal
+    that is high while it waits."""
+    later, waits = Signal(name=name), Signal(name=f"{name}_waits")
+    m.d.comb += later.eq((pulse | waits) & ~working)
+    m.d.sync += waits.eq((pulse | waits) & working)
+    return later, waits

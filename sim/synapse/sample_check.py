@@ -14,15 +14,25 @@ from sim.harness.units import expect, halves, pulse
 from sim.harness.words import layer_words, packed, tile_words, unpacked
 
 
+def attached(dut, name, unit):
+    """Return an engine's `Port`, its layers and sources of spikes by "pre" and "post", and by "forward" and
+    "backward" the sink of the drives with the layer that takes them."""
+    layers = {"pre": unit.bundle.pre, "post": unit.bundle.post}
+    sources = {side: FlowSource(dut, f"{name}__{side}_spikes") for side in layers}
+    sinks = {
+        direction: (StreamSink(dut, f"{name}__{direction}"), layers[side])
+        for direction, side in (("forward", "post"), ("backward", "pre"))
+    }
+    return Port(dut, name), layers, sources, sinks
+
+
 async def check(dut, name, unit, least: int, most: int):
     """Run pairs of samples and a single one, and compare all drives.
 
     Each half must take `least` to `most` cycles from `start` to the first forward word.
     """
-    config, bundle, port = unit.config, unit.bundle, Port(dut, name)
-    layers = {"pre": bundle.pre, "post": bundle.post}
-    sources = {side: FlowSource(dut, f"{name}__{side}_spikes") for side in layers}
-    sinks = {direction: StreamSink(dut, f"{name}__{direction}") for direction in ("forward", "backward")}
+    config, bundle = unit.config, unit.bundle
+    port, layers, sources, sinks = attached(dut, name, unit)
     f, fine = config.spec.formats, config.spec.spike_bits > 1
     tiles: list[int] = []
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
@@ -50,12 +60,11 @@ async def check(dut, name, unit, least: int, most: int):
                 new[side] = silence[side] if does[side].idle else spikes(layer.shape, all_on=run == 0, fine=fine)[None]
             stall = random.choice((0.0, 0.3))
             reads = [
-                cocotb.start_soon(sinks[direction].get(config.words(layer), stall=stall))
-                for direction, layer in (("forward", bundle.post), ("backward", bundle.pre))
+                cocotb.start_soon(sink.get(config.words(layer), stall=stall)) for sink, layer in sinks.values()
             ]
             await pulse(port.start, port.edge)
             writes = [
-                cocotb.start_soon(_answer(sources[side], sinks[direction], spike_words(config, layers[side], new[side])))
+                cocotb.start_soon(_answer(sources[side], sinks[direction][0], spike_words(config, layers[side], new[side])))
                 for side, direction in (("post", "forward"), ("pre", "backward"))
             ]
             where = f"{name}, run {run}, half {number}"
@@ -80,7 +89,7 @@ async def check(dut, name, unit, least: int, most: int):
                 got = unpacked(read.result(), layer.phi_bits, config.lanes[layer.index])
                 at = f"{where}, sample {target.sample}, {target.phase} sweep {target.t}, {direction} drive"
                 expect(at, got, layer_words(config, layer, phi[0]))
-            for sink in sinks.values():
+            for sink, _ in sinks.values():
                 assert not sink.valid.value, f"{where}: {sink.name} has more words than the layer"
             for side, source in does.items():
                 banks = kept if source.fields.get("keep") else last

@@ -8,10 +8,10 @@ from nudge.golden.contract.event_units import CANDIDATES, SPOTS, backward_place,
 from nudge.hw.synapse.event_conv_engine import EventConvEngine
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import spikes
-from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, start, wait_for
+from sim.harness.streams import serve_memory, start, wait_for
 from sim.harness.units import each, halves, pulse
 from sim.synapse import sample_check
-from sim.synapse.sample_check import spike_words
+from sim.synapse.sample_check import attached, spike_words
 
 UNITS = {
     "event_conv_third": EventConvEngine(*bundle_of("conv", (4, 10, 16), 8, kernel=3, lanes=(4, 8), events=True, index=3)),
@@ -62,11 +62,8 @@ async def a_half_takes_as_long_as_its_spikes(dut):
 
 async def check_time(dut, name, unit):
     """Start each half once all spikes of the previous one were sent; its drives must follow them."""
-    config, bundle, port = unit.config, unit.bundle, Port(dut, name)
-    layers = {"pre": bundle.pre, "post": bundle.post}
-    sources = {side: FlowSource(dut, f"{name}__{side}_spikes") for side in layers}
-    sinks = {"forward": (StreamSink(dut, f"{name}__forward"), bundle.post)}
-    sinks["backward"] = (StreamSink(dut, f"{name}__backward"), bundle.pre)
+    config = unit.config
+    port, layers, sources, sinks = attached(dut, name, unit)
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", [])
     finish, came, where, late = 0, 0, "", 0
     for half in halves(window=1, samples=[(4, 1)]):

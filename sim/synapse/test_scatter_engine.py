@@ -12,10 +12,10 @@ from nudge.hw.synapse.scatter.engine import ScatterEngine
 from nudge.hw.synapse.scatter.forward import slots
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import spikes
-from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, start, wait_for
+from sim.harness.streams import serve_memory, start, wait_for
 from sim.harness.units import each, halves, pulse
 from sim.synapse import sample_check
-from sim.synapse.sample_check import spike_words
+from sim.synapse.sample_check import attached, spike_words
 
 UNITS = {
     "scatter_third": ScatterEngine(*bundle_of("conv", (4, 6, 7), 8, kernel=3, lanes=(2, 2), scatters=True, index=3)),
@@ -61,15 +61,13 @@ async def a_half_takes_as_long_as_its_spikes(dut):
 
 async def check_time(dut, name, unit):
     """Send all spikes of a half at once, and start the next half: its drives must follow the last addition."""
-    config, bundle, port = unit.config, unit.bundle, Port(dut, name)
-    layers = {"pre": bundle.pre, "post": bundle.post}
-    sources = {way: FlowSource(dut, f"{name}__{way}_spikes") for way in layers}
-    sinks = ((StreamSink(dut, f"{name}__forward"), bundle.post), (StreamSink(dut, f"{name}__backward"), bundle.pre))
+    config, bundle = unit.config, unit.bundle
+    port, layers, sources, sinks = attached(dut, name, unit)
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", [])
     least, most = FIRST_WORD, 1 << 20  # all memories are zeroed after the reset
     for number, half in enumerate(halves(window=1, samples=[(4, 1)])):
         port.pre_step.value, port.post_step.value = (half[layer.index % 2].bits for layer in layers.values())
-        reads = [cocotb.start_soon(sink.get(config.words(layer))) for sink, layer in sinks]
+        reads = [cocotb.start_soon(sink.get(config.words(layer))) for sink, layer in sinks.values()]
         await pulse(port.start, port.edge)
         waited = await wait_for(dut, f"{name}__forward__valid")
         assert least <= waited <= most, f"{name}, half {number}: {waited} cycles, expected {least}..{most}"

@@ -7,8 +7,7 @@ from amaranth.lib.wiring import connect
 from nudge.golden.contract.config import SLOTS, Config
 from nudge.golden.contract.formats import signed_bits
 from nudge.golden.contract.shapes import Bundle, Layer
-from nudge.hw.synapse.event_conv_engine import put_off
-from nudge.hw.synapse.interface import SynapseSignature, bank_for, banks_of
+from nudge.hw.synapse.interface import SynapseSignature, bank_for, banks_of, put_off
 
 from .backward import BackwardScatter
 from .forward import ForwardScatter
