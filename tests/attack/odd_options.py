@@ -20,6 +20,7 @@ BASE = {
     "compare": ["--board", "golden", "--samples", "4", "--batch", "4"],
     "bench": ["--board", "golden", "--preset", "tiny", "--batch", "0"],
     "repro": ["count", "--out", "results"],
+    "sweep": ["none"],
     "build": ["icebreaker", "--tools", "native"],
     "flash": ["icebreaker", "--tools", "native"],
     "report": ["icebreaker", "--preset", "tiny"],
