@@ -22,7 +22,8 @@ TRAIN = ["train", "--board", "golden"]
 STEPS = ["--free-steps", "8", "--nudged-steps", "8"]
 #: The last batch of an epoch has one sample, so some processes have none.
 OPTIONS = ["--samples", "57", "--batch", "8", "--epochs", "2", "--seed", "3", *STEPS]
-OPTIONS += ["--shift", "1", "--decay", "0.7", "--average", "2", "--network", str(Path(__file__).with_name("centred.toml"))]
+NETWORK = ["--network", str(Path(__file__).with_name("colour.toml"))]
+OPTIONS += ["--shift", "1", "--flip", "--decay", "0.7", "--average", "2", *NETWORK]
 SECONDS = 120
 
 
@@ -75,7 +76,7 @@ def test_any_number_of_processes_gives_the_same_bits(capfd, tmp_path, whole, pro
 
 
 #: Enough batches that the signal comes before the end.
-LONG = ["--samples", "402", "--batch", "4", "--seed", "5", *STEPS]
+LONG = ["--samples", "402", "--batch", "4", "--seed", "5", "--flip", *NETWORK, *STEPS]
 
 
 def interrupted(out: Path) -> str:
@@ -113,7 +114,7 @@ ERRORS = {
     "device": (["--device", "abacus", "--out", "{tmp}/new"], ExitCode.USAGE, "'abacus'"),
     "no data": (["--data", "mnist", "--data-dir", "{tmp}", "--out", "{tmp}/new"], ExitCode.DATA, "{tmp}/MNIST/raw"),
     "nothing to resume": (["resume", "{tmp}/new"], ExitCode.WEIGHTS, "no weights at {tmp}/new"),
-    "other version": (["resume", "{tmp}/old"], ExitCode.WEIGHTS, "(spec 00000001), not centred (spec"),
+    "other version": (["resume", "{tmp}/old"], ExitCode.WEIGHTS, "(spec 00000001), not colour (spec"),
     "would overwrite": (["--out", "{whole}"], ExitCode.USAGE, "`nudge resume` continues it"),
 }
 
