@@ -52,7 +52,7 @@ class Schedule:
     #: free phase's last k.
     halvings: tuple[int, ...] = ()
     #: The drive from the layer above counts 2^-feedback_shift times as much as the one from below: layers
-    #: that drive each other less settle sooner and allow larger learning rates.
+    #: that drive each other less settle sooner and allow larger learning rates (FRE-RNN, arXiv 2508.11659).
     feedback_shift: int = 0
     #: Binary point of each layer 1..N; empty: nudged phases have the spikes of the free phase. With it, their
     #: spikes are signed, worth 2^-point, and encode a layer's deviation from the end of the free phase.

@@ -7,8 +7,8 @@ from .configuration import Configuration
 from .neuron import Dynamics
 
 #: `Network.feedback` of weak feedback, chosen on held-out images (docs/log/2026-11-29-recurrence.md). Layers
-#: that drive each other less settle sooner and allow larger learning rates; with spikes the nudge is then
-#: lost, except in fine ones.
+#: that drive each other less settle sooner and allow larger learning rates (FRE-RNN, arXiv 2508.11659); with
+#: spikes the nudge is then lost, except in fine ones.
 WEAK = 0.25
 
 #: `Dynamics.fine` of 2C2FC with weak feedback, also chosen on held-out images
