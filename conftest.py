@@ -28,7 +28,7 @@ VERIFY = (
     "tests/golden/training/test_cut_runs.py",
     "tests/golden/training/test_processes.py",
     "tests/host/cli/test_start.py",
-    "tests/host/boards/test_recover.py",
+    "tests/host/devices/test_recover.py",
     "tests/host/sweep/test_processes.py",
     # whole cores and boards; the SDRAM
     *(f"sim/core/whole/test_{name}.py" for name in ("annealed", "events", "fine", "odd", "small", "tiny")),

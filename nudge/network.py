@@ -29,7 +29,7 @@ from nudge.golden.training.plan import first_samples
 from nudge.golden.training.predict import Prediction, predict
 from nudge.golden.training.run import Run
 from nudge.golden.training.sets.class_names import Names, called
-from nudge.host.boards.open import open_board
+from nudge.host.devices.open import open_board
 from nudge.host.training.fit import fit
 from nudge.paper import floating
 from nudge.plumbing.errors import ModelError, PlanError, UsageError
@@ -110,7 +110,7 @@ class Network:
             return cls._of(spec, initial(spec, seed), Settings.of(spec))
         spec, parameters, found = checkpoint.load(checkpoint.find(path))
         network = cls.__new__(cls)
-        network._set(spec, parameters, found.registers(), found.names, found.source)
+        network._set(spec, parameters, found.typed_settings(), found.names, found.source)
         return network
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from nudge.golden.contract.config import configuration
 from nudge.golden.contract.presets import preset
 from nudge.golden.training import checkpoint
 from nudge.golden.training.data import load
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.training.bench import bench
 
 COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cycles.json").read_text())

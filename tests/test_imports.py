@@ -27,7 +27,7 @@ BROKEN = {
     "gateware: the link knows a core's interface, not its parts": ("nudge.hw.link.registers", "nudge.hw.core.sequencer"),
     "boards know gateware and contract": ("nudge.boards.virtual.board", "nudge.host.link.frame"),
     "boards: facts don't need the toolchain": ("nudge.boards.catalog", "nudge.boards.toolchain.report"),
-    "host: from the link up to the command line": ("nudge.host.link.frame", "nudge.host.boards.open"),
+    "host: from the link up to the command line": ("nudge.host.link.frame", "nudge.host.devices.open"),
     "with a board at hand, the host needs neither Amaranth nor a toolchain": ("nudge.host.link.frame", "amaranth"),
     "the model has no command line of its own": ("nudge.golden.model.ops", "typer"),
     "nothing imports the command line": ("nudge.host.training.fit", "nudge.host.cli.main"),
@@ -83,7 +83,7 @@ def test_a_contract_notices(lint, name):
 
 def test_an_exception_that_is_taken_away_is_missed(lint, tmp_path):
     text = (ROOT / "pyproject.toml").read_text()
-    line = '    "nudge.host.boards.open -> nudge.boards.virtual.board", # --board sim\n'
+    line = '    "nudge.host.devices.open -> nudge.boards.virtual.board", # --board sim\n'
     assert line in text
     (tmp_path / "pyproject.toml").write_text(text.replace(line, ""))
     name = "with a board at hand, the host needs neither Amaranth nor a toolchain"

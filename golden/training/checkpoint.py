@@ -113,7 +113,7 @@ class Checkpoint:
         """Names of classes: those in the file, else the usual ones of the data set."""
         return self.classes or class_names.USUAL.get("" if self.source is None else self.source.kind, ())
 
-    def registers(self) -> Settings:
+    def typed_settings(self) -> Settings:
         """Return `settings` as `Settings`."""
         return typed(Settings, {n: tuple(v) if isinstance(v, list) else v for n, v in self.settings.items()})
 
@@ -201,7 +201,7 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
     parameters = _parameters(path, spec, tensors)
     values.plain(Path, found.data_dir, f"{path}: damaged metadata (data_dir)", WeightsError)
     try:
-        found.registers().check(spec)
+        found.typed_settings().check(spec)
     except (TypeError, ModelError) as error:
         raise WeightsError(f"{path}: damaged metadata (settings: {error})") from None
     return spec, parameters, found

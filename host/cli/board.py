@@ -52,7 +52,7 @@ def serve(
 ) -> None:
     """Serve a virtual board until Ctrl-C; its address is the first line on standard output."""
     with importing():
-        from nudge.host.boards.open import virtual_board
+        from nudge.host.devices.open import virtual_board
     with virtual_board(
         chosen(preset_name, network),
         engines or ENGINES[0],
@@ -78,7 +78,7 @@ def info(
     with importing():
         from rich.table import Table
 
-        from nudge.host.boards import open as opening
+        from nudge.host.devices import open as opening
     others = [] if network is None else [network_file.read(network)]
     with opening.open_unknown(board, others) as device:
         identity, values = asdict(device.identity), device.registers()
@@ -116,7 +116,7 @@ def status(
         from rich.table import Table
 
         from nudge.golden.training import checkpoint
-        from nudge.host.boards import open as opening
+        from nudge.host.devices import open as opening
         from nudge.host.training.compare import verify
     others = [] if network is None else [network_file.read(network)]
     file = None if weights is None else checkpoint.find(weights)

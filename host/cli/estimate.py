@@ -27,7 +27,7 @@ def estimate(
         from nudge.golden.training import checkpoint
         from nudge.golden.training import data as datasets
         from nudge.golden.training.plan import first_samples
-        from nudge.host.boards.lanes import digits_activity
+        from nudge.host.devices.lanes import digits_activity
 
         from .work.builds import Target, boards_modules, link_bits
     boards = boards_modules()

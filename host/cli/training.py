@@ -116,7 +116,7 @@ def compare(
         from nudge.golden.training import checkpoint
         from nudge.golden.training import data as datasets
         from nudge.golden.training.plan import Plan, first_samples
-        from nudge.host.boards.open import open_board
+        from nudge.host.devices.open import open_board
         from nudge.host.training import compare as comparison
 
     if weights is None:

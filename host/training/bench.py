@@ -15,7 +15,7 @@ from nudge.golden.model.batch import trace
 from nudge.golden.model.parameters import Parameters, initial
 from nudge.golden.model.settings import Settings
 from nudge.golden.training.data import Data
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.plumbing.progress import Meter
 
 #: Mean number of kernels that event engines add, or of taps that scatter engines do, in a training sample, by

@@ -12,9 +12,9 @@ from nudge.golden.model.settings import Settings
 from nudge.golden.training.batch import Batch
 from nudge.golden.training.data import Data
 from nudge.golden.training.plan import Plan
-from nudge.host.boards.golden import GoldenBoard
-from nudge.host.boards.held import Held
-from nudge.host.boards.interface import OpenBoard
+from nudge.host.devices.golden import GoldenBoard
+from nudge.host.devices.held import Held
+from nudge.host.devices.interface import OpenBoard
 from nudge.plumbing.errors import ComparisonError, UsageError
 from nudge.plumbing.progress import Meter
 

@@ -22,7 +22,7 @@ from nudge.golden.training.loop import train
 from nudge.golden.training.plan import Plan
 from nudge.golden.training.run import Run
 from nudge.golden.training.stop import Stop
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.link.link import Link
 
 from .plain_board import PlainBoard

@@ -13,9 +13,9 @@ from nudge.golden.training.recover import recovering
 from nudge.golden.training.recover import train as train_on_board
 from nudge.golden.training.run import Run
 from nudge.golden.training.stop import Stop
-from nudge.host.boards.interface import OpenBoard
-from nudge.host.boards.open import open_board
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.interface import OpenBoard
+from nudge.host.devices.open import open_board
+from nudge.host.devices.serial import SerialBoard
 from nudge.plumbing.errors import UsageError
 
 from .compare import Comparison, Twin
@@ -45,7 +45,7 @@ def fit(
 ) -> Outcome:
     """Continue a run on a board, from its checkpoint again if the board is lost; then test once.
 
-    board, engines: as for `host.boards.open.open_board`. twin: run the golden model in lockstep, and stop
+    board, engines: as for `host.devices.open.open_board`. twin: run the golden model in lockstep, and stop
     where the board differs from it. recover: largest number of returns to the checkpoint. stream: send every
     image in each epoch, even if the board's memory could hold them. test: whether to ask the test set.
     """

@@ -13,9 +13,9 @@ from nudge.golden.model import weight_image
 from nudge.golden.model.parameters import Parameters, initial
 from nudge.golden.model.settings import Settings
 from nudge.golden.training.data import Data, load
-from nudge.host.boards.golden import GoldenBoard
-from nudge.host.boards.interface import OpenBoard
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.golden import GoldenBoard
+from nudge.host.devices.interface import OpenBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.link import frame
 from nudge.host.link.link import Link
 

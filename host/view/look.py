@@ -77,7 +77,7 @@ def _images(source: Source, data_dir: str, shown: Input) -> tuple[str, Data | No
 
 def look(folder: Folder, *, steps: bool = True) -> Look:
     """Evaluate the weights of a run's last checkpoint. steps: record images to step through too."""
-    spec, settings = folder.spec, folder.found.registers()
+    spec, settings = folder.spec, folder.found.typed_settings()
     named, images = _images(folder.plan.data, folder.found.data_dir, spec.input)
     first = initial(spec, folder.plan.seed)
     before, now = (_values(spec, each) for each in (first, folder.parameters))

@@ -9,7 +9,7 @@ from nudge.boards.virtual.board import VirtualBoard
 from nudge.golden.contract.presets import preset
 from nudge.golden.training import data
 from nudge.golden.training.plan import Plan
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.training.compare import compare
 
 from .board import netlist_program

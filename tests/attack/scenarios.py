@@ -17,7 +17,7 @@ from nudge.golden.training.loop import train as run_train
 from nudge.golden.training.options import TrainingOptions
 from nudge.golden.training.run import Run
 from nudge.golden.training.stop import Stop
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 from nudge.plumbing.errors import ExitCode, WeightsError
 from nudge.plumbing.files import UNFINISHED
 from tests.golden.training.cut_run import After

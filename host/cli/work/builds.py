@@ -11,10 +11,10 @@ from nudge.golden.contract.protocol import PHASES, VERSION, Command
 from nudge.golden.contract.shapes import Input
 from nudge.golden.contract.spec import Spec
 from nudge.golden.training import data
-from nudge.host.boards import flash as loader
-from nudge.host.boards.lanes import with_chosen
-from nudge.host.boards.open import check_name
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices import flash as loader
+from nudge.host.devices.lanes import with_chosen
+from nudge.host.devices.open import check_name
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.link import frame
 from nudge.host.training.bench import bench
 from nudge.host.training.end_to_end import Core
@@ -108,7 +108,7 @@ def run_flash(target: Target, seed: int | None, kind: str, board: str | None) ->
     """Build if needed, load, and check; return the build and the port.
 
     Raises `LinkError` without a board, `ToolError` without its loader, and the errors of building, loading
-    and `host.boards.flash.verify`.
+    and `host.devices.flash.verify`.
     """
     check_options(seed, 1, kind)
     boards = boards_modules()

@@ -12,8 +12,8 @@ from nudge.golden.training.data import Source
 from nudge.golden.training.evaluate import evaluate
 from nudge.golden.training.plan import first_samples
 from nudge.golden.training.sets.class_names import called
-from nudge.host.boards.open import open_board
 from nudge.host.cli.terminal import emit
+from nudge.host.devices.open import open_board
 from nudge.plumbing.errors import WeightsError
 from nudge.plumbing.progress import note
 
@@ -38,7 +38,7 @@ def carry_out(
     count = first_samples(samples, len(images.test_images), source)
     with open_board(board, spec, engines) as device:
         device.load(parameters)
-        device.write_settings(found.registers())
+        device.write_settings(found.typed_settings())
         result = evaluate(device, images.test_images[:count], images.test_labels[:count], found.names)
     values = {
         "error_percent": result.error_percent,

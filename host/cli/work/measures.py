@@ -12,9 +12,9 @@ from nudge.golden.contract.spec import Spec
 from nudge.golden.training import checkpoint
 from nudge.golden.training import data as datasets
 from nudge.golden.training.plan import first_samples
-from nudge.host.boards.open import virtual_board
-from nudge.host.boards.serial import SerialBoard
 from nudge.host.cli.terminal import emit, rendered
+from nudge.host.devices.open import virtual_board
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.training.bench import Bench
 from nudge.host.training.bench import bench as run_bench
 from nudge.host.training.golden_bench import GoldenBench, golden_bench

@@ -18,7 +18,7 @@ def carry_out(weights: Path, pictures: list[Path], invert: bool, as_json: bool) 
     """Classify the pictures, and print the result."""
     spec, parameters, found = checkpoint.load(checkpoint.find(weights))
     digits = found.source is not None and found.source.digits
-    said = predict(spec, found.registers(), parameters, pictures, found.names, digits, invert)
+    said = predict(spec, found.typed_settings(), parameters, pictures, found.names, digits, invert)
     names, fraction = called(found.names, spec.classes), output_fraction(spec)
     window = f"xi of each output, summed over the last {spec.schedule.window} sweeps of the free phase"
     result = {

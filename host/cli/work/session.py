@@ -11,9 +11,9 @@ from nudge.golden.training.evaluate import evaluate
 from nudge.golden.training.loop import train as run_train
 from nudge.golden.training.processes import SharedModel, SharedStop, World
 from nudge.golden.training.run import Run
-from nudge.host.boards.open import check_name
 from nudge.host.cli.options import Where
 from nudge.host.cli.terminal import emit, reported
+from nudge.host.devices.open import check_name
 from nudge.host.training.fit import Outcome, fit
 from nudge.host.view.events import Events
 from nudge.host.view.live import live as served

@@ -9,8 +9,8 @@ from nudge.golden.contract.spec import Spec
 from nudge.golden.model.parameters import initial
 from nudge.golden.model.settings import Settings
 from nudge.golden.training.data import Data
-from nudge.host.boards.open import virtual_board
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.open import virtual_board
+from nudge.host.devices.serial import SerialBoard
 
 from .fault_proxy import FaultProxy
 

@@ -21,8 +21,8 @@ from nudge.golden.training.plan import Plan
 from nudge.golden.training.recover import recovering, train
 from nudge.golden.training.run import Run
 from nudge.golden.training.stop import Stop
-from nudge.host.boards.golden import GoldenBoard
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.golden import GoldenBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.training.compare import Twin
 from nudge.plumbing.errors import UsageError
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from nudge.golden.contract.spec import Spec
-from nudge.host.boards.interface import OpenBoard
-from nudge.host.boards.open import open_board
+from nudge.host.devices.interface import OpenBoard
+from nudge.host.devices.open import open_board
 from nudge.plumbing.errors import UsageError
 
 
@@ -63,6 +63,6 @@ class Struck:
 
 @contextmanager
 def struck(name: str, spec: Spec, fault: Fault, commit: int, **options: Any) -> Iterator[Any]:
-    """Open a board by `host.boards.open.open_board`, as a `Struck`. options: of `open_board`."""
+    """Open a board by `host.devices.open.open_board`, as a `Struck`. options: of `open_board`."""
     with open_board(name, spec, **options) as board:
         yield Struck(board, fault, commit)

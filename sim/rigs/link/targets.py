@@ -11,7 +11,7 @@ from nudge.boards.virtual.board import VirtualBoard
 from nudge.golden.contract.config import configuration
 from nudge.golden.contract.spec import Spec
 from nudge.golden.contract.stored import LOG_AT
-from nudge.host.boards.open import virtual_board
+from nudge.host.devices.open import virtual_board
 from nudge.host.link.link import Link
 from nudge.plumbing.errors import UsageError
 from sim.rigs.modelled.faults import RandomFaults

@@ -8,7 +8,7 @@ from nudge.golden.model.difference import first_master
 from nudge.golden.training import checkpoint
 from nudge.golden.training.data import load
 from nudge.golden.training.plan import Plan
-from nudge.host.boards.open import virtual_board
+from nudge.host.devices.open import virtual_board
 
 from .killing import SPEC, killed_again_and_again
 from .soak import undisturbed

@@ -14,7 +14,7 @@ from nudge.golden.contract.stored import HEADER_WORDS
 from nudge.golden.model import image_store
 from nudge.golden.training.data import load
 from nudge.golden.training.plan import Plan
-from nudge.host.boards import upload
+from nudge.host.devices import upload
 from nudge.plumbing.errors import ExitCode, LinkError, UsageError
 from sim.rigs.modelled.golden_device import GoldenDevice
 

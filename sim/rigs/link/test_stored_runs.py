@@ -9,7 +9,7 @@ from nudge.golden.contract.presets import preset
 from nudge.golden.contract.spec import Spec
 from nudge.golden.training.data import load
 from nudge.golden.training.plan import Plan
-from nudge.host.boards.open import open_board
+from nudge.host.devices.open import open_board
 from nudge.host.training.compare import Comparison, compare
 from nudge.plumbing.errors import ComparisonError, UsageError
 

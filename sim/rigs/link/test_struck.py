@@ -9,7 +9,7 @@ from nudge.golden.contract.presets import preset
 from nudge.golden.model.parameters import initial
 from nudge.golden.training.data import load
 from nudge.golden.training.plan import Plan
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 from nudge.host.training.compare import compare
 from nudge.plumbing.errors import ComparisonError, UsageError
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from nudge.golden.contract.presets import preset
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 from nudge.host.training.script import session
 from sim.rigs.modelled.faults import Kind, OneFault, RandomFaults, single_faults
 from sim.rigs.modelled.protocol_model import ProtocolModel

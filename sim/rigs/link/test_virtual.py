@@ -9,7 +9,7 @@ from nudge.golden.contract.presets import preset
 from nudge.golden.contract.protocol import Command
 from nudge.golden.training.data import load
 from nudge.golden.training.plan import Plan
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.training.throughput import ADAPTER_DELAY, BAUD
 from sim.rigs.modelled.beside_model import BesideModel, FuzzError, encoded
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.protocol import Command, Status
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.link.link import Link
 from nudge.host.training.timed_port import Clock
 

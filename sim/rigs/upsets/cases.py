@@ -10,9 +10,9 @@ from nudge.boards.virtual.board import VirtualBoard
 from nudge.golden.model.parameters import initial
 from nudge.golden.model.settings import Settings
 from nudge.golden.training.data import Data
-from nudge.host.boards.golden import GoldenBoard
-from nudge.host.boards.interface import OpenBoard
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.golden import GoldenBoard
+from nudge.host.devices.interface import OpenBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.link.link import Link
 from nudge.plumbing.errors import NudgeError
 

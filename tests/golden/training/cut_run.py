@@ -12,7 +12,7 @@ from nudge.golden.training.plan import Plan
 from nudge.golden.training.recover import train
 from nudge.golden.training.run import Run
 from nudge.golden.training.stop import Stop
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 
 SPEC = preset("tiny")
 CONFIG = configuration(SPEC)

@@ -6,7 +6,7 @@ from nudge.golden.training.data import Source, load
 from nudge.golden.training.loop import train
 from nudge.golden.training.plan import Plan
 from nudge.golden.training.stop import Stop
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 
 SPEC = preset("tiny")
 DATA = load("embedded")

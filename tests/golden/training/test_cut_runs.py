@@ -10,7 +10,7 @@ from nudge.golden.training import metrics as report
 from nudge.golden.training.recover import train
 from nudge.golden.training.run import Run
 from nudge.golden.training.stop import Stop
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 from nudge.plumbing.errors import LinkError, PlanError, WeightsError
 
 from .cut_run import CONFIG, DATA, PLAN, SPEC, After, saved, weights

@@ -29,7 +29,7 @@ def good(tmp_path_factory):
 
 def opened(path) -> None:
     """Open a weight file as `eval` and `resume` do."""
-    checkpoint.load(path)[2].registers()
+    checkpoint.load(path)[2].typed_settings()
     Run.resume(path.parent)
 
 

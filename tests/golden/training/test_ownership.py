@@ -15,7 +15,7 @@ from nudge.golden.training import checkpoint, curve
 from nudge.golden.training.loop import train
 from nudge.golden.training.run import Run
 from nudge.golden.training.stop import Stop
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 from nudge.plumbing import files
 from nudge.plumbing.errors import MetricsError, PlanError, WeightsError
 

@@ -16,7 +16,7 @@ from nudge.golden.training import checkpoint, metrics
 from nudge.golden.training.checkpoint import WEIGHTS
 from nudge.golden.training.data import Source
 from nudge.golden.training.run import Run
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 from nudge.plumbing.errors import PlanError, WeightsError
 
 from .small_run import DATA, PLAN, SPEC, carried_out

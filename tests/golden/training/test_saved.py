@@ -15,7 +15,7 @@ from nudge.golden.training import checkpoint, curve, metrics
 from nudge.golden.training.checkpoint import FORMAT, OLD_FORMAT
 from nudge.golden.training.options import ResumeOptions, TrainingOptions
 from nudge.golden.training.run import Run
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 from nudge.plumbing import files
 from nudge.plumbing.errors import PlanError, WeightsError
 

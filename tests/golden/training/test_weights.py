@@ -37,5 +37,5 @@ def test_committed_weights_classify(file):
         images, labels = (x[:GARMENTS] for x in data.load(name)[2:])
     else:
         pytest.skip(f"{data.VARIABLE} isn't set")
-    predictions, _ = infer(spec, found.registers(), parameters, images)
+    predictions, _ = infer(spec, found.typed_settings(), parameters, images)
     assert 100 * (predictions != labels).float().mean() < (WORST_TINY if spec.name == "tiny" else WORST[name])

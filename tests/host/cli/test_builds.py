@@ -13,7 +13,7 @@ import pytest
 from nudge.boards.toolchain import report as reports
 from nudge.boards.toolchain import router, tools
 from nudge.golden.contract.presets import preset
-from nudge.host.boards import flash
+from nudge.host.devices import flash
 from nudge.plumbing.errors import ExitCode, IdentityError, ToolError
 from tests.plumbing.test_children import gone
 

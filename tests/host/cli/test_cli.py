@@ -14,7 +14,7 @@ import pytest
 from nudge.golden.contract.presets import SHIPPED
 from nudge.golden.training import checkpoint
 from nudge.golden.training import data as datasets
-from nudge.host.boards import open as boards
+from nudge.host.devices import open as boards
 from nudge.plumbing.errors import ExitCode
 from sim.rigs.link.struck import Fault, struck
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import serial
 
-from nudge.host.boards import open as boards
+from nudge.host.devices import open as boards
 from nudge.plumbing import DISTRIBUTION
 from nudge.plumbing.errors import BoardError, ExitCode, IdentityError, ToolError
 

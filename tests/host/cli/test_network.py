@@ -7,7 +7,7 @@ import pytest
 
 from nudge.golden.contract.presets import FOLDER, PRESETS
 from nudge.golden.training import checkpoint
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 from nudge.plumbing.errors import ExitCode
 
 from .command import run, run_json

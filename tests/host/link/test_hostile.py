@@ -25,7 +25,7 @@ from nudge.golden.model.parameters import initial
 from nudge.golden.model.settings import Settings
 from nudge.golden.training import data
 from nudge.golden.training.batch import Batch
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.link import frame
 from nudge.host.link.link import Link
 from nudge.host.training.timed_port import Clock

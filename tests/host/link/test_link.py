@@ -13,7 +13,7 @@ from nudge.golden.contract.presets import preset
 from nudge.golden.contract.protocol import ANSWER, VERSION, Command, Identity, Status
 from nudge.golden.model.parameters import initial
 from nudge.golden.model.settings import Settings
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.link import frame
 from nudge.host.link.link import Counters, Link
 from nudge.host.training.timed_port import Clock

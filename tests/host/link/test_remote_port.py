@@ -11,8 +11,8 @@ from serial.rfc2217 import PortManager
 from nudge.golden.contract.config import configuration
 from nudge.golden.contract.presets import preset
 from nudge.golden.training.data import load
-from nudge.host.boards.golden import GoldenBoard
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices.golden import GoldenBoard
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.link import frame
 from nudge.plumbing.errors import LinkError
 from sim.rigs.modelled.golden_device import GoldenDevice

@@ -8,7 +8,7 @@ import pytest
 from nudge.golden.training.recover import train
 from nudge.golden.training.run import Run
 from nudge.golden.training.stop import Stop
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 from nudge.host.training.compare import Twin, check, compare
 from nudge.plumbing.errors import ComparisonError
 from tests.golden.training.cut_run import CONFIG, DATA, PLAN, SPEC

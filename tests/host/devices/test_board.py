@@ -14,7 +14,7 @@ from nudge.golden.model.fixed import FixedModel
 from nudge.golden.model.parameters import initial
 from nudge.golden.model.settings import Settings
 from nudge.golden.training.board import Board
-from nudge.host.boards.golden import GoldenBoard
+from nudge.host.devices.golden import GoldenBoard
 from nudge.host.training.compare import Twin
 from nudge.plumbing.errors import BoardError, ExitCode, ModelError
 

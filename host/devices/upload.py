@@ -20,7 +20,7 @@ ROUNDS = 3
 
 
 class MemoryBoard(Protocol):
-    """The part of `host.boards.serial.SerialBoard` that an upload uses."""
+    """The part of `host.devices.serial.SerialBoard` that an upload uses."""
 
     link: Link
     spec: Spec

@@ -13,8 +13,8 @@ from nudge.golden.contract.presets import preset
 from nudge.golden.contract.protocol import Command
 from nudge.golden.contract.stored import LOG_AT
 from nudge.golden.training import checkpoint, recover
-from nudge.host.boards import open as opening
 from nudge.host.cli import main as cli
+from nudge.host.devices import open as opening
 from nudge.host.training import fit
 from nudge.plumbing.errors import ExitCode, LinkError
 from sim.rigs.link.soak import Attacked

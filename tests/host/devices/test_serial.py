@@ -19,8 +19,8 @@ from nudge.golden.model.parameters import initial
 from nudge.golden.model.settings import Settings
 from nudge.golden.training.batch import Batch
 from nudge.golden.training.data import load
-from nudge.host.boards import serial
-from nudge.host.boards.serial import SerialBoard
+from nudge.host.devices import serial
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.link.link import Link
 from nudge.plumbing.errors import BoardError, IdentityError, ModelError, UsageError
 from nudge.plumbing.progress import note

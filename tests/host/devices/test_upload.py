@@ -15,8 +15,8 @@ from nudge.golden.model.parameters import initial
 from nudge.golden.training.batch import Batch
 from nudge.golden.training.data import Data, load
 from nudge.golden.training.plan import Plan
-from nudge.host.boards.held import Held
-from nudge.host.boards.upload import records_of
+from nudge.host.devices.held import Held
+from nudge.host.devices.upload import records_of
 from nudge.plumbing.errors import BoardError, ImageError, LinkError
 from sim.rigs.modelled.modelled import Modelled
 

@@ -10,9 +10,9 @@ from nudge.boards.virtual import board as simulation
 from nudge.golden.contract.config import ENGINES, configuration
 from nudge.golden.contract.network_file import network
 from nudge.golden.contract.presets import PRESETS, preset
-from nudge.host.boards import open as opening
-from nudge.host.boards.open import open_board, open_unknown, virtual_board
 from nudge.host.cli import main as cli
+from nudge.host.devices import open as opening
+from nudge.host.devices.open import open_board, open_unknown, virtual_board
 from nudge.host.link.link import Link
 from nudge.plumbing.errors import ConfigError, ExitCode, UsageError
 from sim.rigs.modelled.modelled import Modelled
