@@ -35,7 +35,7 @@ def what_goes_through(m: Module, cycles: Cycles, opened: Opened, chip: Opened, d
     """Assert the invariants for the induction step: relations between the controller's state and the chip's
     view of it, which is a cycle behind."""
     command, pins = dut.pins.command, dut.pins
-    hold, active, age, left, writing = (opened[name] for name in ("hold", "active", "age", "left", "writing"))
+    hold, active, left, writing = (opened[name] for name in ("hold", "active", "left", "writing"))
     power, refreshing, mode, idle, columns = (opened.state(n) for n in ("POWER", "REFRESHES", "MODE", "IDLE", "COLUMNS"))
     chip_active, refreshed, was_set, closing = (chip[f"chip_{n}"] for n in ("active", "refreshed", "set", "closing"))
     m.d.comb += Assert(sum(command == known for known in Command) == 1)
@@ -93,7 +93,16 @@ def what_goes_through(m: Module, cycles: Cycles, opened: Opened, chip: Opened, d
         Assert(was_set + hold + 1 >= cycles.mrd),
         Assert(~columns | (command == Command.ACTIVATE) | (chip_active + hold + 1 >= cycles.rcd)),
     ]
-    # the next REFRESH: the present access ends within `rest` cycles
+    comes_in_time(m, cycles, opened, chip, dut)
+
+
+def comes_in_time(m: Module, cycles: Cycles, opened: Opened, chip: Opened, dut: Controller) -> None:
+    """Assert the invariants of the next REFRESH: the present access ends within `rest` cycles."""
+    command = dut.pins.command
+    hold, active, age, left, writing = (opened[name] for name in ("hold", "active", "age", "left", "writing"))
+    mode, idle, columns, refreshing = (opened.state(n) for n in ("MODE", "IDLE", "COLUMNS", "REFRESHES"))
+    refreshed = chip["chip_refreshed"]
+    done = chip["chip_refreshes"] + ((command == Command.REFRESH) & (chip["chip_refreshes"] != REFRESHES))
     rest, last, back = Signal(range(2 * cycles.refresh)), Signal(range(cycles.refresh)), Signal(range(cycles.refresh))
     need = Mux(writing, max(cycles.ras - cycles.wr, 0), cycles.ras - 1)
     open_for = cycles.rc - active
