@@ -46,12 +46,14 @@ FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4
 #: Values of missing keys; missing rates come from `default_rates`.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1}
-    | {"halvings": (), "feedback_shift": 0, "fine": (), "centred": False},
+    | {"halvings": (), "feedback_shift": 0, "fine": (), "centred": False, "linear_output": False},
     "learning": {name: getattr(Learning, name) for name in ("beta", "batch", "gain", "decay")},
     "formats": {name: getattr(Formats, name) for name in FORMATS},
     "input": asdict(Input()),
 }
 
+#: Keys of the schedule that are true or false.
+FLAGS = ("centred", "linear_output")
 
 #: Tables that a document always contains.
 SECTIONS = ("schedule", "learning", "formats")
@@ -93,8 +95,8 @@ def network(values: Any, where: str) -> Spec:
 def document(spec: Spec) -> dict[str, Any]:
     """Return a network as plain data, from which `network` makes it again.
 
-    Optional keys are left out at their defaults: MNIST's `input`, no lanes, halvings, feedback_shift, fine or
-    centred. Raises `SpecError` for formats that a network file can't express.
+    Optional keys are left out at their defaults: MNIST's `input`, no lanes, halvings, feedback_shift, fine,
+    centred or linear_output. Raises `SpecError` for formats that a network file can't express.
     """
     f, s, learning = spec.formats, spec.schedule, spec.learning
     formats = {name: getattr(f, name) for name in FORMATS}
@@ -125,7 +127,7 @@ def document(spec: Spec) -> dict[str, Any]:
         | ({"halvings": list(s.halvings)} if s.halvings else {})
         | ({"feedback_shift": s.feedback_shift} if s.feedback_shift else {})
         | ({"fine": list(s.fine)} if s.fine else {})
-        | ({"centred": True} if s.centred else {}),
+        | {name: True for name in FLAGS if getattr(s, name)},
         "learning": rates | {name: getattr(learning, name) for name in DEFAULTS["learning"]},
         "formats": formats,
     } | ({"lanes": lanes} if lanes else {}) | ({"input": asdict(spec.input)} if spec.input != Input() else {})
@@ -206,9 +208,10 @@ def _schedule(values: dict[str, Any]) -> Schedule:
         x = values[name]
         if not isinstance(x, list | tuple) or len(x) > most:
             raise SpecError(f"schedule.{name} must be a list of at most {most} {what}, not {reprlib.repr(x)}")
-    if type(values["centred"]) is not bool:
-        raise SpecError(f"schedule.centred must be true or false, not {reprlib.repr(values['centred'])}")
-    given = {name: values[name] for name in ("free", "nudged", "decay_shift", "order", "feedback_shift", "centred")}
+    for name in FLAGS:
+        if type(values[name]) is not bool:
+            raise SpecError(f"schedule.{name} must be true or false, not {reprlib.repr(values[name])}")
+    given = {name: values[name] for name in ("free", "nudged", "decay_shift", "order", "feedback_shift", *FLAGS)}
     given |= {name: tuple(values[name]) for name in ("halvings", "fine")}
     return _inside("schedule", lambda: Schedule(window_log2=window.bit_length() - 1, **given))
 

@@ -59,6 +59,9 @@ class Schedule:
     fine: tuple[int, ...] = ()
     #: Whether a commit centres the batch's summed updates (`golden.model.centring`).
     centred: bool = False
+    #: Whether the output's deviations are linear in drive and nudge, instead of the change of a state clipped to
+    #: 0..1. A label whose drive is below 0 then answers both nudges alike (docs/log/2026-12-01-output.md).
+    linear_output: bool = False
 
     @property
     def window(self) -> int:
@@ -98,6 +101,8 @@ class Schedule:
             check_whole("fine's binary points", point, 0, MAX_FINE)
         if list(self.fine) != sorted(self.fine, reverse=True):
             raise SpecError(f"fine must not rise from layer to layer, as {reprlib.repr(list(self.fine))} does")
+        if self.linear_output and not (self.fine and self.fine[-1]):
+            raise SpecError(f"linear_output needs fine, with a last binary point of 1 or more, not {reprlib.repr(list(self.fine))}")
         if self.order not in ORDERS:
             raise SpecError(f"order must be {' or '.join(ORDERS)}, not {reprlib.repr(self.order)}")
         why = f"steps (the averaging window has {self.window})"

@@ -273,6 +273,13 @@ class Spec:
         weights."""
         return self.formats.batch_bound + self.moved_bound(bundle)
 
+    @property
+    def away_bound(self) -> int:
+        """Largest |y - xi| of the output in a nudged phase, LSB 2^-8: 1; a deviation rounded down is 1 LSB below 0,
+        and a linear one may be as far as a fine spike is worth."""
+        one, s = self.formats.one, self.schedule
+        return one + (one >> s.fine[-1] if s.linear_output else 1)
+
     def centred_bound(self, bundle: Bundle) -> int:
         """Largest |sum of c w| over the weights of a post neuron."""
         return bundle.fan_in * self.mean_bound * -self.formats.master_low
@@ -316,8 +323,7 @@ class Spec:
             schedule["feedback_shift"] = self.schedule.feedback_shift
         if self.schedule.fine:
             schedule["fine"] = list(self.schedule.fine)
-        if self.schedule.centred:
-            schedule["centred"] = True
+        schedule |= {name: True for name in ("centred", "linear_output") if getattr(self.schedule, name)}
         stages = [[type(s).__name__, {key: x for key, x in asdict(s).items() if key != "padding" or x}] for s in self.stages]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
         if self.input != Input():

@@ -243,16 +243,22 @@ def deviation(
         s[t+1]  = (U[t] + (xi[t+1] << k) > threshold) - (U[t] + (xi[t+1] << k) < -threshold)
         U[t+1]  = U[t] + xi[t+1] - one s[t+1]
 
+    With `Schedule.linear_output`, xi[t+1] = clip(rhu(d[t+1] + (nudge << m), round_shift), -one, one) in the output.
+
     The state is the deviation from `base`, where v is `base.v`, in units of 2^-m with m = `Schedule.fine` of
     the layer: d LSB 2^-(12+m), U and xi LSB 2^-(8+m); xi is within +-256, s is -1, 0 or 1. phi: drive by the
     neighbours' fine spikes; shift: its left shift to d's LSB. nudged, k: as in `neuron`.
     """
     f, m = spec.formats, spec.schedule.fine[n - 1]
     d = (state.d + (((phi << shift) - state.d) >> k)).clamp(f.decoder_low, f.decoder_high)
-    v = base.v << m
-    moved = v + d if nudged is None else v + d + (nudged << m)
-    whole, before = (rhu(x, f.round_shift).clamp(0, f.one << m) for x in (moved, v))
-    xi = (whole - before).clamp(-f.one, f.one)
+    driven = d if nudged is None else d + (nudged << m)
+    if spec.schedule.linear_output and n == len(spec.bundles):
+        moved = rhu(driven, f.round_shift)
+    else:
+        v = base.v << m
+        whole, before = (rhu(x, f.round_shift).clamp(0, f.one << m) for x in (v + driven, v))
+        moved = whole - before
+    xi = moved.clamp(-f.one, f.one)
     weighed = state.U + (xi << k)
     s = (weighed > f.threshold).to(xi.dtype) - (weighed < -f.threshold).to(xi.dtype)
     return State(d, state.U + xi - (s << f.state_fraction), s, xi)

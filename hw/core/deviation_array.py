@@ -30,7 +30,8 @@ class DeviationArray(NeuronArray):
         s[t+1]  = (U[t] + (xi[t+1] << k) > theta) - (U[t] + (xi[t+1] << k) < -theta)
         U[t+1]  = U[t] + xi[t+1] - s[t+1]
 
-    The nudge uses xi0 + (xi >> p) as the output's xi. The free phase's last state has a memory of its own,
+    With `Schedule.linear_output`, xi[t+1] = clip(rhu(d[t+1] + (nudge[t] << p), `round_shift`), -1, 1) in the output
+    layer. The nudge uses xi0 + (xi >> p) as the output's xi. The free phase's last state has a memory of its own,
     which each nudged step reads in addition. Members, turns and the free phase are those of `NeuronArray`.
 
     A spike has two bits, *spike* and *negative* (`hw.synapse.interface.weighed`);
@@ -53,6 +54,8 @@ class DeviationArray(NeuronArray):
             raise ValueError(f"DeviationArray takes a network with fine spikes, which {config.spec.name} hasn't")
         super().__init__(config, layer)
         spec, n = config.spec, layer.index
+        #: Deviations are linear in drive and nudge.
+        self.linear = self.output and spec.schedule.linear_output
         #: Binary point p: a fine spike is worth 2^-p.
         self.point = spec.schedule.fine[n - 1]
         #: Left shifts of the drives (from below, from above) to d's LSB: free phase, nudged phases.
@@ -105,14 +108,14 @@ class DeviationArray(NeuronArray):
 
     def _offset(self, m, bias, base):
         """Stage 3: return the term to which d is added and the xi of a zero deviation: in a nudged phase
-        v0 << p and r(v0 << p), in the free phase bias and 0."""
+        v0 << p and r(v0 << p), or 0 and 0 if it is linear; in the free phase bias and 0."""
         f = self.config.spec.formats
         bits = f.state_fraction + self.point
         start3 = data_registers("start3", signed(self.base_bits + self.point), self.lanes)
         before3 = data_registers("before3", bits + 1, self.lanes)
         for lane in range(self.lanes):
             v = Signal(signed(self.base_bits + self.point), name=f"v_{lane}")
-            m.d.comb += v.eq((base[lane] + bias[lane]) << self.point)
+            m.d.comb += v.eq(0 if self.linear else (base[lane] + bias[lane]) << self.point)
             m.d.sync += start3[lane].eq(Mux(self.step.nudge, v, bias[lane]))
             m.d.sync += before3[lane].eq(Mux(self.step.nudge, clipped(half_up(v, f.round_shift), bits), 0))
         return start3, before3
@@ -122,9 +125,11 @@ class DeviationArray(NeuronArray):
         return pull << self.point
 
     def _xi(self, m, lane, rounded, before):
-        """Return xi; in a nudged phase minus ``before``, the xi of a zero deviation."""
+        """Return xi; in a nudged phase minus ``before``, the xi of a zero deviation, or linear."""
         f = self.config.spec.formats
         one, bits = f.one, f.state_fraction
+        if self.linear:
+            return Mux(self.step.nudge, limited(rounded, one), clipped(rounded, bits))
         whole = Mux(self.step.nudge, clipped(rounded, bits + self.point), clipped(rounded, bits))
         moved = Signal(signed(bits + self.point + 2), name=f"moved_{lane}")
         m.d.comb += moved.eq(whole - before[lane])

@@ -238,14 +238,14 @@ class NeuronArray(wiring.Component):
         """Return registers with +-(y - xi) of the output layer; y is 1 for the label, else 0. Empty if ``xi``
         is."""
         spec, lanes = self.config.spec, self.lanes
-        away, most = signed(spec.state_bits + 1), spec.formats.one + 1
+        away, most = signed(spec.state_bits + 1), spec.away_bound
         away2 = data_registers("away2", away, lanes)
         for lane, value in enumerate(xi):
             target = Signal(spec.state_bits, name=f"target_{lane}")
             neuron = (group * self.turns + at.turn) * lanes + lane
             m.d.comb += target.eq(Mux(self.label == neuron, spec.formats.one, 0))
             way = Mux(self.step.negative, value - target, target - value)
-            m.d.sync += bounded(away2[lane], way, -most, most, "xi is 0..1, or -1 LSB where a deviation was floored")
+            m.d.sync += bounded(away2[lane], way, -most, most, "`Spec.away_bound`")
         return away2
 
     def _offset(self, m, bias, base):

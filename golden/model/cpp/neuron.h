@@ -27,12 +27,13 @@ struct State {
 // Constants of a layer's neurons in a step. golden/model/native.py checks that U + (xi << k) fits 16 bits.
 struct Rule {
     const int shift, next_shift, rest, point; // k, next k, shift from phi to d's LSB, point of a fine spike
+    const bool linear;                        // deviations aren't the change of a clipped state
     const int round_shift, one_bits, low, high;
     const Short one, threshold;
 
-    Rule(const Network &net, const Step &step, int rest, int point)
-        : shift(step.shift), next_shift(step.next_shift), rest(rest), point(point), round_shift(net.round_shift),
-          one_bits(net.one_bits), low(net.decoder_low), high(net.decoder_high), one(shorts(1 << net.one_bits)),
+    Rule(const Network &net, const Step &step, int n, int rest)
+        : shift(step.shift), next_shift(step.next_shift), rest(rest), point(net.point[n]),
+          linear(net.linear_output && n == net.bundles), round_shift(net.round_shift), one_bits(net.one_bits), low(net.decoder_low), high(net.decoder_high), one(shorts(1 << net.one_bits)),
           threshold(shorts(net.threshold)) {}
 
     Int decoded(Int d, Int phi) const { return clip(d + (((phi << rest) - d) >> shift), low, high); }
@@ -58,8 +59,8 @@ struct Rule {
         s.u = s.u + s.xi + (s.fired << one_bits) - (s.lost << one_bits);
     }
 
-    Int shifted(Int v) const { return (v << point) + (1 << (round_shift - 1)); }
-    Int rounded(Int v) const { return clip(v >> round_shift, 0, 1 << (one_bits + point)); }
+    Int shifted(Int v) const { return ((linear ? Int{} : v) << point) + (1 << (round_shift - 1)); }
+    Int rounded(Int v) const { return linear ? v >> round_shift : clip(v >> round_shift, 0, 1 << (one_bits + point)); }
 };
 
 // golden.model.ops.nudge: (sign beta (target - xi)) >> nudge_shift.

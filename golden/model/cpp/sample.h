@@ -225,7 +225,7 @@ struct Sample {
     template <bool DEVIATING, bool OUTPUT> void fire(int n, const Step &step) {
         Population &layer = layers[n];
         const Map &map = maps[n];
-        const Rule rule(net, step, net.shifts[DEVIATING][n].rest, net.point[n]);
+        const Rule rule(net, step, n, net.shifts[DEVIATING][n].rest);
         const int vectors = map.block / NEURONS;
         // in registers: a compiler must assume that a store to a vector changes all that is in memory
         Short *const d = shorts(layer.now.d), *const u = shorts(layer.now.u);
@@ -276,7 +276,7 @@ struct Sample {
     // At the end of the free phase: a layer's state becomes the deviation from it. shift: k of its last step.
     void deviate(int n, int shift) {
         Population &layer = layers[n];
-        const Rule rule(net, {}, 0, net.point[n]), plain(net, {}, 0, 0);
+        const Rule rule(net, {}, n, 0), plain(net, {}, 0, 0);
         for (int i = 0; i < maps[n].size() / NEURONS; i++) {
             Short &d = shorts(layer.now.d)[i], &u = shorts(layer.now.u)[i];
             const Short bias = reinterpret_cast<const Short *>(weights.biases[n].data())[i];

@@ -142,14 +142,16 @@ class ScalarModel:
                 if sign and n == last:
                     before = base[n][1][at] + (xi[at] >> fine[n]) if base else xi[at]
                     nudge = p.nudge(before, at[0] == label, beta, sign)
-                    # one + 1: a deviating xi may be slightly below 0; the last + 1: the nudge is rounded down
-                    most("nudge", nudge, ((p.one + 1) * ((1 << p.beta_bits) - 1) >> p.nudge_shift) + 1)
+                    # a deviating xi may be slightly below 0, or far if it is linear; + 1: the nudge is rounded down
+                    most("nudge", nudge, (self.spec.away_bound * ((1 << p.beta_bits) - 1) >> p.nudge_shift) + 1)
                 if base:
                     # a layer without a neighbour gets no drive from it, so any binary point will do
                     drive = p.fine_drive(
                         forward[n][at], backward[n][at], fine[n], fine[n - 1] if n else fine[n], fine[min(n + 1, last)]
                     )
-                    new = p.fine_neuron(d[at], U[at], most("drive", drive, bound), base[n][0][at], nudge, k, fine[n])
+                    drive = most("drive", drive, bound)
+                    linear = self.spec.schedule.linear_output and n == last
+                    new = p.fine_neuron(d[at], U[at], drive, base[n][0][at], nudge, k, fine[n], linear)
                 else:
                     drive = p.drive(forward[n][at], backward[n][at])
                     new = p.neuron(d[at], U[at], most("drive", drive, bound), self.b[n][at[0]], nudge, k, following)

@@ -116,7 +116,12 @@ def test_a_neurons_step_at_its_limits(data):
     drive = found.fine_drive(forward, backward, point, below, point)
     assert drive == int(phi) << shift
     wanted = ops.deviation(moved, base, phi, nudged, spec, 2, shift, k)
-    assert found.fine_neuron(int(moved.d), V, drive, v0, int(nudged), k, point) == tuple(map(int, wanted))
+    assert found.fine_neuron(int(moved.d), V, drive, v0, int(nudged), k, point, False) == tuple(map(int, wanted))
+    if above:
+        # layer 4 is the output; its binary point is `above`
+        linear = replace(spec, schedule=replace(spec.schedule, linear_output=True))
+        wanted = ops.deviation(moved, base, torch.tensor(drive), nudged, linear, 4, 0, k)
+        assert found.fine_neuron(int(moved.d), V, drive, v0, int(nudged), k, above, True) == tuple(map(int, wanted))
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
