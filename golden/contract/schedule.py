@@ -102,7 +102,8 @@ class Schedule:
         if list(self.fine) != sorted(self.fine, reverse=True):
             raise SpecError(f"fine must not rise from layer to layer, as {reprlib.repr(list(self.fine))} does")
         if self.linear_output and not (self.fine and self.fine[-1]):
-            raise SpecError(f"linear_output needs fine, with a last binary point of 1 or more, not {reprlib.repr(list(self.fine))}")
+            points = reprlib.repr(list(self.fine))
+            raise SpecError(f"linear_output needs fine, with a last binary point of 1 or more, not {points}")
         if self.order not in ORDERS:
             raise SpecError(f"order must be {' or '.join(ORDERS)}, not {reprlib.repr(self.order)}")
         why = f"steps (the averaging window has {self.window})"

@@ -94,8 +94,8 @@ def test_a_document_gives_its_network_back(spec):
 
 #: For each field a value unlike its default and unlike the one in `test_no_field_is_lost_in_a_file`.
 OTHERS: dict[str, Any] = {"free": 13, "nudged": 9, "window_log2": 2, "decay_shift": 0, "order": "all", "halvings": (1,)}
-OTHERS |= {"feedback_shift": 1, "fine": (1, 0), "centred": True, "linear_output": True, "rates": (0.3, 0.2), "bias_rates": (0.1, 0.1)}
-OTHERS |= {"beta": 0.75, "batch": 33, "gain": 2.0, "decay": 0.5}
+OTHERS |= {"feedback_shift": 1, "fine": (1, 0), "centred": True, "linear_output": True}
+OTHERS |= {"rates": (0.3, 0.2), "bias_rates": (0.1, 0.1), "beta": 0.75, "batch": 33, "gain": 2.0, "decay": 0.5}
 
 
 @pytest.mark.parametrize("field", [each.name for kind in (Schedule, Learning) for each in fields(kind)])
@@ -103,8 +103,8 @@ def test_no_field_is_lost_in_a_file(field):
     """A field without a key would revert to its default in a weight file, and so in `nudge resume`."""
     schedule, learning = Schedule(12, 8, 1, 1, "odd-even"), Learning((0.4, 0.2))
     if hasattr(schedule, field):
-        needed = {"fine": (2, 1)} if field == "linear_output" else {}
-        schedule = replace(schedule, **needed, **{field: OTHERS[field]})
+        needed: dict[str, Any] = {"fine": (2, 1)} if field == "linear_output" else {}
+        schedule = replace(schedule, **needed | {field: OTHERS[field]})
     else:
         learning = replace(learning, **{field: OTHERS[field]})
     spec = Spec("any", (Conv(2), Dense(10)), schedule, learning)
