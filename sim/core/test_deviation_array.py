@@ -50,6 +50,8 @@ UNITS = {
     "deviation_coarse": second((2, 2, 1), 1, phi_bound=9000, decay_shift=2, fine=(0, 0, 0)),
     "deviation_output": output(5, phi_bound=9000, window_log2=3, fine=(4, 2, 1)),
     "deviation_output_turns": output(10, 2, phi_bound=40000, feedback_shift=2, fine=(9, 7, 4)),
+    "deviation_output_linear": output(5, phi_bound=9000, window_log2=3, fine=(4, 2, 1), linear_output=True),
+    "deviation_output_linear_turns": output(10, 2, phi_bound=40000, feedback_shift=2, fine=(9, 7, 4), linear_output=True),
     "deviation_output_annealed": output(1, phi_bound=20000, decay_shift=0, halvings=(1, 4), fine=(3, 2, 0)),
 }
 

@@ -77,10 +77,11 @@ def test_neuron_array(number, config):
     prove(m, opened.inputs, depth=8, free=("dut.state", "dut.bias", "dut.window.growing"))
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_deviation_array(number):
+@pytest.mark.parametrize(("number", "linear"), [(1, False), (2, False), (2, True)])
+def test_deviation_array(number, linear):
     """With deviations, no sum wraps and U stays in its range, for any contents of memories."""
-    config = Config(replace(TINY, schedule=replace(TINY.schedule, feedback_shift=1, fine=(4, 2))), (1, 1, 1))
+    schedule = replace(TINY.schedule, feedback_shift=1, fine=(4, 2), linear_output=linear)
+    config = Config(replace(TINY, schedule=schedule), (1, 1, 1))
     spec, f, k = config.spec, config.spec.formats, config.spec.schedule.decay_shift
     m, layer, point = Module(), spec.layers[number], spec.schedule.fine[number - 1]
     opened = Opened(m, dut := DeviationArray(config, layer))
@@ -110,15 +111,21 @@ def test_deviation_array(number):
         terms.append(Mux(nudge, above << back, above << free_above))
     # phi is as wide as the bound of both drives' sum, which arbitrary drives exceed: compare its bits
     m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, sum(terms[1:], terms[0]))[: dut.both.size]))
-    names = ("exact", "v", "total", "rounded", "moved", "before3", "start3", "weighed", "left")
-    exact, v, total, rounded, moved, before, begin, weighed, left = (opened[f"{name}_0"] for name in names)
+    names = ("exact", "v", "total", "rounded", "before3", "start3", "weighed", "left")
+    exact, v, total, rounded, before, begin, weighed, left = (opened[f"{name}_0"] for name in names)
     m.d.comb += Assert(exact == old.d + ((phi - old.d) >> k))
-    m.d.comb += Assert(v == (opened["base2_0"] + data.View(dut.biases, opened["bias2"])[0]) << point)
+    base = opened["base2_0"] + data.View(dut.biases, opened["bias2"])[0]
+    m.d.comb += Assert(v == (0 if linear else base << point))
     pull = opened["pull3_0"] << point if dut.output else 0
     m.d.comb += Assert(total == opened["d3_0"] + begin + pull + (1 << (f.round_shift - 1)))
     m.d.comb += Assert(rounded == total >> f.round_shift)
     one = Mux(nudge, f.one << point, f.one)
-    m.d.comb += Assert(moved == Mux(rounded < 0, 0, Mux(rounded > one, one, rounded)) - before)
+    clipped = Mux(rounded < 0, 0, Mux(rounded > one, one, rounded))
+    if linear:
+        near = Mux(rounded > f.one, f.one, Mux(rounded < -f.one, -f.one, rounded))
+        m.d.comb += Assert(~started(m) | (opened["xi4_0"] == past(m, Mux(nudge, near, clipped))))
+    else:
+        m.d.comb += Assert(opened["moved_0"] == clipped - before)
     scaled = opened["xi4_0"] << k
     m.d.comb += Assert(weighed == opened["u4_0"] + scaled)
     over, under = weighed > f.threshold, nudge & (weighed < -f.threshold)

@@ -25,16 +25,18 @@ def config_of(
     feedback_shift: int = 0,
     fine: bool | tuple[int, ...] = False,
     centred: bool = False,
+    linear_output: bool = False,
 ) -> Config:
     """A configuration with these channels and lanes in layers index - 1 and index, followed by the output
     layer.
 
     fine: fine spikes, True for binary point 1 in all layers, or the binary point of each layer. centred:
-    centred commits.
+    centred commits. linear_output: the output's deviations are linear.
     """
     same, window = (1,) * (index + 1) if fine else (), 1 << window_log2
     points = fine if isinstance(fine, tuple) else same
-    schedule = Schedule(window, window, window_log2, decay_shift, "odd-even", halvings, feedback_shift, points, centred)
+    flags = {"centred": centred, "linear_output": linear_output}
+    schedule = Schedule(window, window, window_log2, decay_shift, "odd-even", halvings, feedback_shift, points, **flags)
     second = Dense(channels[1]) if dense else Conv(channels[1])
     before = index - 2
     stages = (*[Conv(1)] * before, Conv(channels[0]), second, Dense(CLASSES))
