@@ -39,6 +39,9 @@ MAX_STAGES, MAX_SIZE, MAX_KERNEL = 16, 1 << 14, 64
 #: bench 400.
 MAX_PARAMETERS = 1 << 23
 
+#: Largest `Learning.initial_means`: the sums of so many images, of any size, fit 63 bits.
+MAX_MEASURED = 1 << 16
+
 #: Allowed values of the formats: those measured (`nudge repro precision`), for which the proofs of the widths
 #: hold.
 FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4, 8)}
@@ -102,7 +105,9 @@ def document(spec: Spec) -> dict[str, Any]:
     formats = {name: getattr(f, name) for name in FORMATS}
     if Formats.of(**formats) != f:
         raise SpecError(f"{spec.name}: its formats are none that a network file can name")
-    rates = {"rates": list(learning.rates)}
+    rates: dict[str, Any] = {"rates": list(learning.rates)}
+    if learning.initial_means:
+        rates["initial_means"] = learning.initial_means
     if learning.bias_rates is not None:
         rates["bias_rates"] = list(learning.bias_rates)
     lanes = {
@@ -146,7 +151,7 @@ def _network(values: Any) -> Spec:
         name,
         stages,
         _schedule(_with_defaults("schedule", top)),
-        _learning(_with_defaults("learning", top, ("rates", "bias_rates")), len(stages)),
+        _learning(_with_defaults("learning", top, ("rates", "bias_rates", "initial_means")), len(stages)),
         _formats(_with_defaults("formats", top)),
         tuple((key, _lanes(f"lanes.{key}", value)) for key, value in lanes.items()),
         Input(**_with_defaults("input", top)),
@@ -220,11 +225,14 @@ def _learning(values: dict[str, Any], stages: int) -> Learning:
     rates = _rates("rates", values["rates"], stages) if "rates" in values else default_rates(stages)
     biases = _rates("bias_rates", values["bias_rates"], stages) if "bias_rates" in values else None
     check_whole("learning.batch", values["batch"], 1, Formats().max_batch)
+    measured = values.get("initial_means", Learning.initial_means)
+    check_whole("learning.initial_means", measured, 0, MAX_MEASURED)
     for name, low, high in (("beta", 0.0, 2.0), ("gain", 0.0, 100.0), ("decay", 0.0, 1.0)):
         value = values[name]
         if not _is_number(value) or not low < value <= high:
             raise SpecError(f"learning.{name} must be above {low:g} and at most {high:g}, not {reprlib.repr(value)}")
-    return Learning(rates, biases, float(values["beta"]), values["batch"], float(values["gain"]), float(values["decay"]))
+    numbers = (float(values["beta"]), values["batch"], float(values["gain"]), float(values["decay"]))
+    return Learning(rates, biases, *numbers, measured)
 
 
 def _rates(name: str, values: Any, stages: int) -> tuple[float, ...]:

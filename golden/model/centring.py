@@ -40,8 +40,13 @@ def mean(spec: Spec, bundle: Bundle, total: Tensor, samples: int) -> Tensor:
     return torch.div(2 * (total << spec.formats.bias_fraction) + one, 2 * one, rounding_mode="floor")
 
 
+def begun(spec: Spec, totals: tuple[Tensor, ...], samples: int) -> tuple[Tensor, ...]:
+    """Return running means that begin with the means of these samples. totals: `read` of them, by bundle."""
+    return tuple(mean(spec, bundle, total, samples) << FOLLOW for bundle, total in zip(spec.bundles, totals, strict=True))
+
+
 def follow(kept: Tensor, now: Tensor) -> Tensor:
-    """Return a running mean after another commit, times 2^FOLLOW; it is 0 at first.
+    """Return a running mean after another commit, times 2^FOLLOW; at first it is 0, or `begun`.
 
         kept[n+1] = kept[n] - (kept[n] >> FOLLOW) + now
 

@@ -7,6 +7,7 @@ from .board import Board
 from .commits import commits
 from .data import Data
 from .run import Run
+from .start import started
 from .stop import Stop
 
 #: Largest share of the time for checkpoints at the ends of epochs; more frequent ones are postponed. Reading
@@ -30,8 +31,10 @@ def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
 
 def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     plan = run.plan
-    if run.writes and not run.done:
-        run.folder.clear()
+    if not run.done:
+        run.parameters = started(plan, run.spec, data, run.parameters)
+        if run.writes:
+            run.folder.clear()
     board.load(run.parameters)
     run.saved = run.done
     if run.finished:

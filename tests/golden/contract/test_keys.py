@@ -55,7 +55,7 @@ def accepted(**tables: Any) -> bool:
 
 def test_the_keys_are_those_of_a_file():
     for table, defaults in DEFAULTS.items():
-        assert TABLES[table].keys() - {"rates", "bias_rates"} == defaults.keys()
+        assert TABLES[table].keys() - {"rates", "bias_rates", "initial_means"} == defaults.keys()
         for key, value in defaults.items():
             said = "none" if value == () else str(value).lower() if type(value) is bool else str(value).removesuffix(".0")
             assert TABLES[table][key][1].strip('"') == said, key

@@ -95,7 +95,8 @@ def test_a_document_gives_its_network_back(spec):
 #: For each field a value unlike its default and unlike the one in `test_no_field_is_lost_in_a_file`.
 OTHERS: dict[str, Any] = {"free": 13, "nudged": 9, "window_log2": 2, "decay_shift": 0, "order": "all", "halvings": (1,)}
 OTHERS |= {"feedback_shift": 1, "fine": (1, 0), "centred": True, "linear_output": True}
-OTHERS |= {"rates": (0.3, 0.2), "bias_rates": (0.1, 0.1), "beta": 0.75, "batch": 33, "gain": 2.0, "decay": 0.5}
+OTHERS |= {"rates": (0.3, 0.2), "bias_rates": (0.1, 0.1), "beta": 0.75, "initial_means": 9}
+OTHERS |= {"batch": 33, "gain": 2.0, "decay": 0.5}
 
 
 @pytest.mark.parametrize("field", [each.name for kind in (Schedule, Learning) for each in fields(kind)])
