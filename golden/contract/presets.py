@@ -14,8 +14,8 @@ FOLDER = Path(__file__).parents[1] / "networks"
 #: Folder of the trained weights that ship with the package; a file's stem is its name.
 SHIPPED = Path(__file__).parents[1] / "weights"
 
-#: From the smallest to the largest network.
-NAMES = ("tiny", "small", "medium", "large", "wide", "garments", "paper", "paper-garments")
+#: From the smallest to the largest network of each data set.
+NAMES = ("tiny", "small", "medium", "large", "wide", "garments", "paper", "paper-garments", "cifar", "cifar-wide", "cifar-paper")
 
 
 class Presets(Mapping[str, Spec]):

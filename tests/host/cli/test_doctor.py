@@ -113,6 +113,7 @@ def test_presets_are_listed(capsys):
         "wide",
         "paper",
         "paper-garments",
+        "cifar-paper",
     }
     assert sorted(name for each in every.values() for name in each["packaged"]) == list(packaged())
     out = run(capsys, "presets")[1]
