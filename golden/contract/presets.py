@@ -15,7 +15,10 @@ FOLDER = Path(__file__).parents[1] / "networks"
 SHIPPED = Path(__file__).parents[1] / "weights"
 
 #: From the smallest to the largest network of each data set.
-NAMES = ("tiny", "small", "medium", "large", "wide", "garments", "paper", "paper-garments", "cifar", "cifar-wide", "cifar-paper")
+NAMES = (
+    *("tiny", "small", "medium", "large", "wide", "garments", "paper", "paper-garments"),
+    *("cifar", "cifar-wide", "cifar-paper"),
+)
 
 
 class Presets(Mapping[str, Spec]):
