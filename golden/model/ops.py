@@ -4,11 +4,9 @@ All tensors are int64 (or int32 where no bound of `golden.contract.spec` exceeds
 maps are (batch, channels, height, width). Spikes are 0/1; fine spikes are -1/0/1. The arithmetic is that of
 docs/arithmetic.md. LSBs and widths in the comments are those of the default formats.
 
-Results are exact, on any machine, with any number of threads, because everything is an integer. Products are
-summed by a float64 GEMM over unfolded patches, because there is no integer GEMM on a GPU. Each product and
-each partial sum is an integer of magnitude below 2^53, so no addition rounds and their order cannot matter;
-`matmul` checks that bound. Library convolutions are never called: they may choose Winograd, FFT or TF32,
-which round.
+Results are equal on any machine, with any number of threads. Products are summed by a float64 GEMM over unfolded
+patches, because there is no integer GEMM on a GPU; each partial sum is an integer below 2^53, so no addition
+rounds (`matmul` checks it). Library convolutions may choose Winograd, FFT or TF32, which round.
 """
 
 import os
@@ -243,8 +241,7 @@ def deviation(
         s[t+1]  = (U[t] + (xi[t+1] << k) > threshold) - (U[t] + (xi[t+1] << k) < -threshold)
         U[t+1]  = U[t] + xi[t+1] - one s[t+1]
 
-    With `Schedule.linear_output`, xi[t+1] = clip(rhu(d[t+1] + (nudge << m), round_shift), -one, one) in the output.
-
+    With `Schedule.linear_output` the output has xi[t+1] = clip(rhu(d[t+1] + (nudge << m), round_shift), -one, one).
     The state is the deviation from `base`, where v is `base.v`, in units of 2^-m with m = `Schedule.fine` of
     the layer: d LSB 2^-(12+m), U and xi LSB 2^-(8+m); xi is within +-256, s is -1, 0 or 1. phi: drive by the
     neighbours' fine spikes; shift: its left shift to d's LSB. nudged, k: as in `neuron`.
@@ -252,13 +249,9 @@ def deviation(
     f, m = spec.formats, spec.schedule.fine[n - 1]
     d = (state.d + (((phi << shift) - state.d) >> k)).clamp(f.decoder_low, f.decoder_high)
     driven = d if nudged is None else d + (nudged << m)
-    if spec.schedule.linear_output and n == len(spec.bundles):
-        moved = rhu(driven, f.round_shift)
-    else:
-        v = base.v << m
-        whole, before = (rhu(x, f.round_shift).clamp(0, f.one << m) for x in (v + driven, v))
-        moved = whole - before
-    xi = moved.clamp(-f.one, f.one)
+    whole, before = (rhu(x, f.round_shift).clamp(0, f.one << m) for x in ((base.v << m) + driven, base.v << m))
+    linear = spec.schedule.linear_output and n == len(spec.bundles)
+    xi = (rhu(driven, f.round_shift) if linear else whole - before).clamp(-f.one, f.one)
     weighed = state.U + (xi << k)
     s = (weighed > f.threshold).to(xi.dtype) - (weighed < -f.threshold).to(xi.dtype)
     return State(d, state.U + xi - (s << f.state_fraction), s, xi)
