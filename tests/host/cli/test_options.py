@@ -20,7 +20,7 @@ SPEC = preset("tiny")
 
 def test_each_field_is_an_option_with_its_help(capsys):
     assert main(["train", "--help"]) == 0
-    text = " ".join(capsys.readouterr().out.split())
+    text = re.sub(r"(?<=\w-) (?=\w)", "", " ".join(capsys.readouterr().out.split()))  # lines may end within a preset's name
     for entry in fields(TrainingOptions):
         flag = re.escape(f"--{entry.name.replace('_', '-')}")
         assert re.search(rf" {flag} (<\w+> |/ --no-\w+ )?{re.escape(entry.metadata['help'])}", text), entry.name
