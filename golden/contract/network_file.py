@@ -18,7 +18,7 @@ from nudge.plumbing.errors import SpecError
 from .formats import Formats
 from .lanes import Lanes
 from .registers import rate_register
-from .schedule import MAX_DECAY_SHIFT, ORDERS, Schedule
+from .schedule import FLAGS, MAX_DECAY_SHIFT, ORDERS, Schedule
 from .shapes import Conv, Dense, Input, check_whole
 from .spec import Learning, Spec
 
@@ -49,14 +49,12 @@ FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4
 #: Values of missing keys; missing rates come from `default_rates`.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1}
-    | {"halvings": (), "feedback_shift": 0, "fine": (), "centred": False, "linear_output": False},
+    | {"halvings": (), "feedback_shift": 0, "fine": (), **dict.fromkeys(FLAGS, False)},
     "learning": {name: getattr(Learning, name) for name in ("beta", "batch", "gain", "decay")},
     "formats": {name: getattr(Formats, name) for name in FORMATS},
     "input": asdict(Input()),
 }
 
-#: Keys of the schedule that are true or false.
-FLAGS = ("centred", "linear_output")
 
 #: Tables that a document always contains.
 SECTIONS = ("schedule", "learning", "formats")

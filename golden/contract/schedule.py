@@ -23,6 +23,9 @@ MAX_FINE = 12
 #: Largest `Schedule.feedback_shift`; a network with `Formats.drive_shift` below it allows only that.
 MAX_FEEDBACK_SHIFT = 8
 
+#: Fields of a schedule that are true or false, and false at first.
+FLAGS = ("centred", "linear_output")
+
 #: k of the running means: a commit moves each mean by 2^-k of the way to its batch's mean.
 FOLLOW = 5
 

@@ -14,7 +14,7 @@ from nudge.plumbing.errors import SpecError
 
 from .formats import Formats, signed_bits
 from .lanes import Lanes
-from .schedule import FOLLOW, Schedule, turns
+from .schedule import FLAGS, FOLLOW, Schedule, turns
 from .shapes import Bundle, Conv, Dense, Input, Layer, shapes_of
 
 
@@ -326,7 +326,7 @@ class Spec:
             schedule["feedback_shift"] = self.schedule.feedback_shift
         if self.schedule.fine:
             schedule["fine"] = list(self.schedule.fine)
-        schedule |= {name: True for name in ("centred", "linear_output") if getattr(self.schedule, name)}
+        schedule |= {name: True for name in FLAGS if getattr(self.schedule, name)}
         stages = [[type(s).__name__, {key: x for key, x in asdict(s).items() if key != "padding" or x}] for s in self.stages]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
         if self.input != Input():
