@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nudge.golden.contract.presets import PRESETS
-from nudge.golden.contract.schedule import Schedule
+from nudge.golden.contract.schedule import FLAGS, Schedule
 from nudge.golden.contract.shapes import Conv, Dense, Input
 from nudge.golden.contract.spec import Spec
 from nudge.golden.model.fixed import FixedModel
@@ -59,6 +59,13 @@ class Trial:
     backprop: Backprop | None = None
 
 
+#: Options that schedules and learning rules got after the first committed tables.
+LATER = {
+    "schedule": ("order", "halvings", "feedback_shift", "fine", *FLAGS),
+    "learning": ("initial_means",),
+}
+
+
 def plan_facts(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain data, without the later options `average` and `held_out` at their defaults:
     fingerprints stay the same, and tables keep their rows."""
@@ -70,8 +77,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 def spec_facts(spec: Spec) -> dict[str, Any]:
     """Return a network as plain data, without later options at their original values, so that fingerprints
-    stay the same: grey 28x28 images in 10 classes, no padding, the order "all", one lambda, full feedback, no
-    fine spikes, no centring."""
+    stay the same: grey 28x28 images in 10 classes, no padding, and those of `LATER` at their defaults."""
     facts = asdict(spec)
     del facts["lanes"]  # they change no result
     for stage in facts["stages"]:
@@ -79,11 +85,10 @@ def spec_facts(spec: Spec) -> dict[str, Any]:
             del stage["padding"]
     if spec.input == Input():
         del facts["input"]
-    if spec.schedule.order == "all":
-        del facts["schedule"]["order"]
-    for name in ("halvings", "feedback_shift", "fine", "centred"):
-        if not facts["schedule"][name]:
-            del facts["schedule"][name]
+    for part, names in LATER.items():
+        for name in names:
+            if facts[part][name] == getattr(type(getattr(spec, part)), name):
+                del facts[part][name]
     return facts
 
 
