@@ -97,7 +97,7 @@ def document(spec: Spec) -> dict[str, Any]:
     """Return a network as plain data, from which `network` makes it again.
 
     Optional keys are left out at their defaults: MNIST's `input`, no lanes, halvings, feedback_shift, fine,
-    centred or linear_output. Raises `SpecError` for formats that a network file can't express.
+    or flags. Raises `SpecError` for formats that a network file can't express.
     """
     f, s, learning = spec.formats, spec.schedule, spec.learning
     formats = {name: getattr(f, name) for name in FORMATS}

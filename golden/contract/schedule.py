@@ -24,7 +24,7 @@ MAX_FINE = 12
 MAX_FEEDBACK_SHIFT = 8
 
 #: Fields of a schedule that are true or false, and false at first.
-FLAGS = ("centred", "linear_output")
+FLAGS = ("centred", "linear_output", "vector_field")
 
 #: k of the running means: a commit moves each mean by 2^-k of the way to its batch's mean.
 FOLLOW = 5
@@ -65,6 +65,10 @@ class Schedule:
     #: Whether the output's deviations are linear in drive and nudge, instead of the change of a state clipped to
     #: 0..1. A label whose drive is below 0 then answers both nudges alike (docs/log/2026-12-01-output.md).
     linear_output: bool = False
+    #: Whether a weight's update is S pre D post alone, not S pre D post + D pre S post: the update for general
+    #: vector fields (Scellier et al. 2018, arXiv 1808.04873), closer to the gradient where feedback is weak
+    #: (docs/log/2026-12-02-vector-field.md).
+    vector_field: bool = False
 
     @property
     def window(self) -> int:
@@ -107,6 +111,8 @@ class Schedule:
         if self.linear_output and not (self.fine and self.fine[-1]):
             points = reprlib.repr(list(self.fine))
             raise SpecError(f"linear_output needs fine, with a last binary point of 1 or more, not {points}")
+        if self.vector_field and not self.fine:
+            raise SpecError("vector_field needs fine, but the schedule has none")
         if self.order not in ORDERS:
             raise SpecError(f"order must be {' or '.join(ORDERS)}, not {reprlib.repr(self.order)}")
         why = f"steps (the averaging window has {self.window})"

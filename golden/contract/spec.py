@@ -245,12 +245,13 @@ class Spec:
         """Largest |g| of a weight: g = sum over positions of pre+ post+ - pre- post-, of window sums (in
         bundle 1: pixels).
 
-        With fine spikes, g is made of `golden.model.ops.deviation_sums`: two terms, with differences of up to
-        twice a window sum.
+        With fine spikes, g is made of `golden.model.ops.deviation_sums`: two terms, or one with
+        `Schedule.vector_field`, with differences of up to twice a window sum.
         """
         top = self.window_bound
         pre = (1 << self.formats.pixel_bits) - 1 if bundle.on_image else top
-        terms = (2 if bundle.on_image else 4) if self.schedule.fine else 1
+        one_term = bundle.on_image or self.schedule.vector_field
+        terms = (2 if one_term else 4) if self.schedule.fine else 1
         return (1 if bundle.full else 4 * bundle.post.positions) * terms * top * pre
 
     def bias_bound(self, bundle: Bundle) -> int:

@@ -270,7 +270,7 @@ def deviation_sums(
     Arguments: window sums by layer, of the free phase and of both deviations. Result: (S pre, D post, D pre,
     -S post) with
 
-        D = plus - minus                     (D pre in units of the post layer's spikes)
+        D = plus - minus                     (D pre in units of the post layer's spikes; 0 with `vector_field`)
         S = `mean_sum`, the window sum in the mean of the nudged phases
 
     `correlation` then computes S pre D post + D pre S post, the difference of the nudged phases' products, in
@@ -279,7 +279,8 @@ def deviation_sums(
     pre, post = bundle.index - 1, bundle.index
     D_pre, D_post = (plus[n - 1] - minus[n - 1] for n in (pre, post))
     S_pre, S_post = (mean_sum(spec, n, free[n - 1], plus[n - 1], minus[n - 1]) for n in (pre, post))
-    return S_pre, D_post, above(spec, pre, D_pre), -S_post
+    changed = torch.zeros_like(D_pre) if spec.schedule.vector_field else above(spec, pre, D_pre)
+    return S_pre, D_post, changed, -S_post
 
 
 def mean_sum(spec: Spec, n: int, free: Tensor, plus: Tensor, minus: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ struct Shifts {
 struct Network {
     int32_t bundles, classes, averaging_window, decay_shift, halvings, turns, free_steps, nudged_steps, beta;
     int32_t fine, linear_output; // whether nudged phases have fine spikes, and whether the output's aren't clipped
+    int32_t vector_field;        // whether g lacks the term with pre's difference
     int32_t round_shift, nudge_shift, static_shift, bias_shift, one_bits, threshold;
     int32_t decoder_low, decoder_high, update_bound;
     int32_t weight_round, weight_high, bias_round, bias_high; // from masters to working copies

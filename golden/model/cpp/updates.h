@@ -114,8 +114,9 @@ struct Updates {
         std::fill(post.begin(), post.end(), 0);
         if (!n) std::transform(sample.image.begin(), sample.image.end(), pre.begin(), [](int x) { return pair(x, x); });
         else if (deviations)
-            each(n, inputs, frame, pre,
-                 [=](int plus, int minus, int mean) { return pair(mean, (plus - minus + half) >> lost); });
+            each(n, inputs, frame, pre, [=, this](int plus, int minus, int mean) {
+                return pair(mean, net.vector_field ? 0 : (plus - minus + half) >> lost);
+            });
         else each(n, inputs, frame, pre, [](int plus, int minus, int) { return pair(plus, minus); });
         if (deviations)
             each(n + 1, outputs, 0, post, [](int plus, int minus, int mean) { return pair(plus - minus, mean); });

@@ -94,7 +94,7 @@ def test_a_document_gives_its_network_back(spec):
 
 #: For each field a value unlike its default and unlike the one in `test_no_field_is_lost_in_a_file`.
 OTHERS: dict[str, Any] = {"free": 13, "nudged": 9, "window_log2": 2, "decay_shift": 0, "order": "all", "halvings": (1,)}
-OTHERS |= {"feedback_shift": 1, "fine": (1, 0), "centred": True, "linear_output": True}
+OTHERS |= {"feedback_shift": 1, "fine": (1, 0), "centred": True, "linear_output": True, "vector_field": True}
 OTHERS |= {"rates": (0.3, 0.2), "bias_rates": (0.1, 0.1), "beta": 0.75, "initial_means": 9}
 OTHERS |= {"batch": 33, "gain": 2.0, "decay": 0.5}
 
@@ -104,7 +104,7 @@ def test_no_field_is_lost_in_a_file(field):
     """A field without a key would revert to its default in a weight file, and so in `nudge resume`."""
     schedule, learning = Schedule(12, 8, 1, 1, "odd-even"), Learning((0.4, 0.2))
     if hasattr(schedule, field):
-        needed: dict[str, Any] = {"fine": (2, 1)} if field == "linear_output" else {}
+        needed: dict[str, Any] = {"fine": (2, 1)} if field in ("linear_output", "vector_field") else {}
         schedule = replace(schedule, **needed | {field: OTHERS[field]})
     else:
         learning = replace(learning, **{field: OTHERS[field]})
@@ -218,6 +218,7 @@ BROKEN = [
     (HEAD + STAGES + "[schedule]\nfine = [3]\n", "fine must have 2 binary points, one a stage, not 1"),
     (HEAD + STAGES + "[schedule]\ncentred = 1\n", "schedule.centred must be true or false, not 1"),
     (HEAD + STAGES + "[schedule]\nlinear_output = true\n", "needs fine, with a last binary point of 1 or more, not"),
+    (HEAD + STAGES + "[schedule]\nvector_field = true\n", "vector_field needs fine"),
     (HEAD + STAGES + "[schedule]\nfeedback_shift = 4\n", r"feedback_shift must be 0..3 .* not 4"),
     (HEAD + STAGES + "[learning]\nrates = [0.1]\n", r"learning.rates must be 2 numbers .* one a stage, not \[0.1\]"),
     (HEAD + STAGES + "[learning]\nrates = [nan, 0.1]\n", "learning.rates must be 2 numbers"),

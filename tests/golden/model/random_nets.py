@@ -64,8 +64,8 @@ def any_formats(choose: Callable[[int, int], int]) -> Formats:
 
 
 def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
-    """Return the network with random weak feedback, fine spikes or none, centred updates or not, and a linear output
-    if its binary point is odd."""
+    """Return the network with random weak feedback, fine spikes or none, centred updates or not, a linear output
+    if its binary point is odd, and updates of a vector field if that of layer 1 is odd."""
     room = spec.formats.drive_shift
     points = [choose(0, 3)]
     for _ in spec.stages[1:]:
@@ -74,7 +74,8 @@ def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
     feedback = choose(0, min(room, MAX_FEEDBACK_SHIFT))
     schedule = replace(spec.schedule, feedback_shift=feedback, fine=fine, centred=bool(choose(0, 1)))
     # not drawn, so that each seed keeps its network
-    return replace(spec, schedule=replace(schedule, linear_output=bool(fine) and fine[-1] % 2 == 1))
+    flags = {"linear_output": fine[-1] % 2 == 1, "vector_field": fine[0] % 2 == 1} if fine else {}
+    return replace(spec, schedule=replace(schedule, **flags))
 
 
 class Case(NamedTuple):

@@ -202,7 +202,7 @@ class ScalarModel:
             g = [0] * self.w[n].size
             for o, i, at in self.connections[n]:
                 if n and fine:
-                    g[at] += p.product(pre[i], post[o], fine[n - 1], fine[n])
+                    g[at] += p.product(pre[i], post[o], fine[n - 1], fine[n], self.spec.schedule.vector_field)
                 else:
                     g[at] += post[o][1] * pre[i][1] - post[o][2] * pre[i][2]
             shift = p.weight_shift(on_image=n == 0, dense=bundle.kind in ("dense", "pixels"))
