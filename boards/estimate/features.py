@@ -198,6 +198,7 @@ def correlator(config: Config, bundle: Bundle) -> Features:
     """Features of `hw.update.correlator`: differences and sums of each lane, and scalers that lanes share."""
     spec, lanes = config.spec, config.lanes[bundle.index]
     g, turns, shared = spec.correlation_bits(bundle), scaling_turns(config, bundle), config.item_cycles(bundle) == 2
+    added = spec.products(bundle) == 2 and not shared
     scalers, product = lanes // turns, pre_bits(config, bundle) + spec.sum_bits + 1
     scaled = g + spec.formats.rate_bits + 1
     rounded = scaled - spec.weight_shift(bundle)
@@ -205,10 +206,10 @@ def correlator(config: Config, bundle: Bundle) -> Features:
     of_scaler = adder(scaled) + 2 * adder(rounded + 8) + 2 * adder(rounded)
     return {
         "unit": 1,
-        "carry": lanes * (adder(g) + (0 if shared else adder(product))) + scalers * of_scaler,
+        "carry": lanes * (adder(g) + (adder(product) if added else 0)) + scalers * of_scaler,
         "lanes": lanes * g,
         "shared": lanes * spec.sum_bits if shared else 0,
-        "products": lanes * product * (1 if shared else 3),
+        "products": lanes * product * (3 if added else 1),
         "scalers": scalers * scaled,
         "turns": lanes * g if turns > 1 else 0,
     }
@@ -217,7 +218,7 @@ def correlator(config: Config, bundle: Bundle) -> Features:
 def conv_update(config: Config, bundle: Bundle) -> Features:
     """Features of `hw.update.conv_update`: a correlator, and the 2x2 sums before it."""
     image = bundle.kind == "image"
-    values = 1 if image else 2 * config.lanes[bundle.pre.index]
+    values = 1 if image else config.spec.products(bundle) * config.lanes[bundle.pre.index]
     bits = pre_bits(config, bundle)
     loops = layout.master_words(config, bundle).bit_length() + (bundle.pre.positions + bundle.post.positions).bit_length()
     return correlator(config, bundle) | {"boxes": values * bits, "loops": loops}
@@ -226,7 +227,7 @@ def conv_update(config: Config, bundle: Bundle) -> Features:
 def dense_update(config: Config, bundle: Bundle) -> Features:
     """Features of `hw.update.dense_update`: a correlator, and the multiplexer of pre lanes before it."""
     lanes = config.lanes[bundle.pre.index]
-    chosen = 2 * lanes * config.spec.sum_bits if lanes > 1 else 0
+    chosen = config.spec.products(bundle) * lanes * config.spec.sum_bits if lanes > 1 else 0
     return correlator(config, bundle) | {"chosen": chosen, "loops": layout.master_words(config, bundle).bit_length()}
 
 

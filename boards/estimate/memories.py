@@ -51,17 +51,20 @@ def deviation_array(config: Config, layer: Layer) -> list[Shape]:
     state = spec.formats.decoder_bits + spec.membrane_bits + (spec.state_bits + 1 if output else 0)
     parts, all_words = SLOTS << bits_for(words * turns - 1), SLOTS << bits_for(words - 1)
     difference = spec.sum_bits + 2
+    vector_field = spec.schedule.vector_field
     out = [
         Shape(lanes // turns * state, parts, count=2),
         Shape(bias_word(config, layer)["bias"].shape.size, config.groups(layer)),
         Shape(lanes // turns * (spec.sum_bits + 1), parts, count=3),
-        # the output layer is no bundle's pre layer, so only one update engine reads its sums
-        Shape(lanes * spec.sum_bits, all_words, reads=1 if output else 2),
         Shape(lanes * difference, all_words),
     ]
+    # the output layer is no bundle's pre layer: only the engine below reads its means, and nobody its difference for
+    # the bundle above; with `vector_field` only the engine above reads means, and nobody that difference
+    if not (output and vector_field):
+        out.append(Shape(lanes * spec.sum_bits, all_words, reads=1 if output or vector_field else 2))
     if output:
         return [*out, Shape(lanes * spec.sum_bits, all_words)]
-    return [*out, Shape(lanes * (difference - points[n - 1] + points[n]), all_words)]
+    return out if vector_field else [*out, Shape(lanes * (difference - points[n - 1] + points[n]), all_words)]
 
 
 def drive_memory(layer: Layer, lanes: int, bits: int, banks: int, wide: int = 1) -> Shape:
@@ -180,10 +183,10 @@ def conv_update(config: Config, bundle: Bundle) -> list[Shape]:
     """Memories of `hw.update.conv_update`: a line buffer and the 2x2 sums of the pre layer's
     plane.
 
-    The sums are of both nudged phases; the image, the same in both, has them once.
+    Each product has sums of its own; the image, the same in both nudged phases, has them once.
     """
     pre, image = bundle.pre, bundle.kind == "image"
-    values = 1 if image else 2 * config.lanes[pre.index]
+    values = 1 if image else config.spec.products(bundle) * config.lanes[pre.index]
     bits = pre_bits(config, bundle)
     return [
         line_buffer(values * (bits - 2), bundle.framed_width, 2),

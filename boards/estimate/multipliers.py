@@ -25,8 +25,7 @@ def pixel_engine(config: Config, bundle: Bundle) -> int:
 
 
 def correlator(config: Config, bundle: Bundle) -> int:
-    """Multipliers of `hw.update.correlator`: products of both phases, and sums times the learning
-    rate.
+    """Multipliers of `hw.update.correlator`: products, and sums times the learning rate.
 
     A wide sum takes two multipliers.
     """
@@ -34,7 +33,7 @@ def correlator(config: Config, bundle: Bundle) -> int:
     scalers = lanes // scaling_turns(config, bundle)
     # if only the sign bit is left for the upper half, it takes no multiplier
     halves = 1 if config.spec.correlation_bits(bundle) <= FACTOR_BITS + 1 else 2
-    return lanes * (3 - config.item_cycles(bundle)) + scalers * halves
+    return lanes * config.spec.products(bundle) // config.item_cycles(bundle) + scalers * halves
 
 
 def conv_update(config: Config, bundle: Bundle) -> int:

@@ -105,9 +105,9 @@ class Config:
         return self.lanes[layer.index] // self.arrays[layer.index] if self.arrays else 1
 
     def item_cycles(self, bundle: Bundle) -> int:
-        """Cycles that a bundle's update engine takes for one word and position, both nudged phases included.
-        """
-        return 2 if bundle.index in self.shared else 1
+        """Cycles that a bundle's update engine takes for one word and position: one, or one for each product if
+        they share a multiplier."""
+        return self.spec.products(bundle) if bundle.index in self.shared else 1
 
 
 #: Kinds of synapse engines; the first is the default, which the boards use. "event": convolutions of kernel 3

@@ -241,17 +241,21 @@ class Spec:
 
     # -- the update ----------------------------------------------------------------------------------------------
 
+    def products(self, bundle: Bundle) -> int:
+        """Return the number of products in g of one connection: with fine spikes the second one, with pre's
+        difference, is missing on the image, which doesn't change, and with `Schedule.vector_field`."""
+        return 1 if self.schedule.vector_field or (self.schedule.fine and bundle.on_image) else 2
+
     def correlation_bound(self, bundle: Bundle) -> int:
         """Largest |g| of a weight: g = sum over positions of pre+ post+ - pre- post-, of window sums (in
         bundle 1: pixels).
 
-        With fine spikes, g is made of `golden.model.ops.deviation_sums`: two terms, or one with
-        `Schedule.vector_field`, with differences of up to twice a window sum.
+        With fine spikes, g is made of `golden.model.ops.deviation_sums`: `products`, with differences of up to
+        twice a window sum.
         """
         top = self.window_bound
         pre = (1 << self.formats.pixel_bits) - 1 if bundle.on_image else top
-        one_term = bundle.on_image or self.schedule.vector_field
-        terms = (2 if one_term else 4) if self.schedule.fine else 1
+        terms = 2 * self.products(bundle) if self.schedule.fine else 1
         return (1 if bundle.full else 4 * bundle.post.positions) * terms * top * pre
 
     def bias_bound(self, bundle: Bundle) -> int:

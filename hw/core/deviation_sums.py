@@ -23,7 +23,8 @@ class DeviationSums(WindowSums):
         difference = rhu(plus - minus, p - p')                           for the bundle above
 
     p and p' are the binary points of this layer and of the next one. The free and +beta sums are kept part by
-    part, means and differences word by word. Differences never overflow.
+    part, means and differences word by word, each only if one of both bundles reads it. Differences never
+    overflow.
     Latency: means and differences are complete two cycles after the last xi, free sums after one.
     Integer model: `golden.model.ops.deviation_sums`.
     """
@@ -89,13 +90,19 @@ class DeviationSums(WindowSums):
             post.append(difference)
             pre.append(rounded)
         addresses = {"post": self.post_address, "pre": self.pre_address}
-        readers = {name: Cat(padded(address, self.words), self.updated) for name, address in addresses.items()}
-        for name, kept in (("mean", means), ("post", post), ("pre", pre)):
-            shape = self.means if name == "mean" else self.differences[name]
-            found = word_of(m, self.turns, there, Cat(kept), f"{name}s")
-            asked = readers.values() if name == "mean" else [readers[name]]
-            values = self._memory(m, f"{name}s", shape, (there & last, word, found), asked)
-            to = [self.post_sums.mean, self.pre_sums.mean] if name == "mean" else [getattr(self, f"{name}_sums").difference]
-            for target, value in zip(to, values, strict=True):
+        words = {"post": self.post_sums, "pre": self.pre_sums}
+        for name, field, kept, sides in (
+            ("means", "mean", means, ("post", "pre")),
+            ("posts", "difference", post, ("post",)),
+            ("pres", "difference", pre, ("pre",)),
+        ):
+            shape = self.means if field == "mean" else self.differences[sides[0]]
+            read = [side for side in sides if field in words[side].shape().members]
+            if not read:
+                continue
+            found = word_of(m, self.turns, there, Cat(kept), name)
+            asked = [Cat(padded(addresses[side], self.words), self.updated) for side in read]
+            values = self._memory(m, name, shape, (there & last, word, found), asked)
+            for side, value in zip(read, values, strict=True):
                 for lane in range(self.sums.length):
-                    m.d.comb += target[lane].eq(value[lane])
+                    m.d.comb += words[side][field][lane].eq(value[lane])

@@ -36,9 +36,9 @@ def readers(config: Config, layer: Layer) -> dict[str, Any]:
         Only if commits are centred, and not in the output layer: each word of the free phase's sums once,
         when it is complete.
     """
-    address, word = bits_for(config.words(layer) - 1), sums_word(config, layer)
+    address = bits_for(config.words(layer) - 1)
     members = {"updated": In(1), "post_address": In(address), "pre_address": In(address)}
-    members |= {"post_sums": Out(word), "pre_sums": Out(word)}
+    members |= {f"{side}_sums": Out(sums_word(config, layer, side)) for side in ("post", "pre")}
     sums = data.ArrayLayout(unsigned(config.spec.sum_bits), config.lanes[layer.index])
     if layer.index == len(config.spec.layers) - 1:
         members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(sums)}

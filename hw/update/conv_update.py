@@ -12,14 +12,14 @@ from nudge.hw.lib.line_buffer import LineBuffer, read_plane
 from nudge.hw.lib.loops import counting
 
 from .correlator import correlate, correlator_of, last_cycle, pre_factor
-from .interface import UpdateSignature
+from .interface import UpdateSignature, products
 
 
 class ConvUpdate(wiring.Component):
     """Computes the updates of ``lanes`` weights in parallel, one pooled position in `Config.item_cycles`
     cycles.
 
-    With box[c,y,x] = sum of the 2x2 pre values from (y, x), and g as `factors` has it with fine spikes:
+    With box[c,y,x] = sum of the 2x2 pre values from (y, x), and with fine spikes the g of `products`:
 
         g[o,c,ky,kx] = sum over (y, x) of box+[c,2y+ky,2x+kx] post+[o,y,x] - box-[c,2y+ky,2x+kx] post-[o,y,x]
         g[o]         = sum over (y, x) of post+[o,y,x] - post-[o,y,x]                        (bias)
@@ -57,8 +57,9 @@ class ConvUpdate(wiring.Component):
         with m.If(advance):
             self._next_position(m, loops)
         lane1 = delay(m, loops.lane, 1)
-        places = (0, 0) if bundle.kind == "image" else (lane1, lane1 + loops.lanes)
-        pre, ends = [boxes.read.data[n] for n in places], (loops.first, loops.last)
+        number = range(len(products(config, bundle)))
+        pre = [boxes.read.data[0 if bundle.kind == "image" else lane1 + n * loops.lanes] for n in number]
+        ends = loops.first, loops.last
         correlate(m, self, correlator, loops.active, loops.address, loops.bias, pre, ends)
         self._control(m, loops, boxes, correlator.latency)
         return m
@@ -166,12 +167,12 @@ class Boxes:
 
     Its size is (height - 1) x (width - 1), with those of the pre layer in its frame.
 
-    A word has the lanes of both `pre_fields`; on the image it has one value, since both fields are the pixel.
+    A word has the lanes of the pre field of each of the `products`; on the image it has one pixel.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
         pre = bundle.pre
-        self.values = 1 if bundle.kind == "image" else 2 * config.lanes[pre.index]
+        self.values = 1 if bundle.kind == "image" else len(products(config, bundle)) * config.lanes[pre.index]
         self.depth = (bundle.framed_height - 1) * (bundle.framed_width - 1)
         shape = data.ArrayLayout(pre_factor(config, bundle), self.values)
         self.signed = pre_factor(config, bundle).signed

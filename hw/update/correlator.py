@@ -1,6 +1,6 @@
 """Correlator: sums the difference of the nudged phases' products and scales it by the learning rate."""
 
-from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, signed, unsigned
+from amaranth.hdl import Array, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
@@ -14,12 +14,12 @@ from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.flow import Flow
 from nudge.hw.lib.rounding import half_up, limited
 
-from .interface import factors, pre_fields, pre_word, sums_word, update_word
+from .interface import post_word, pre_word, products, update_word
 
 
 def pre_factor(config: Config, bundle: Bundle):
     """Shape of a pre factor: a window sum or pixel; in a convolution the sum of a 2x2 box of them."""
-    field = pre_word(config, bundle)[pre_fields(config, bundle)[0]].shape
+    field = pre_word(config, bundle)[products(config, bundle)[0][0]].shape
     lane = Shape.cast(field if bundle.on_image else field.elem_shape)
     return Shape(lane.width + (0 if bundle.full else 2), lane.signed)
 
@@ -30,23 +30,17 @@ def pre_bits(config: Config, bundle: Bundle) -> int:
 
 
 def item(config: Config, bundle: Bundle):
-    """Layout of an item: the pre and post factors of one position's two products, in the order of `factors`.
-
-    ``pre_plus`` and ``post_plus`` are those of the first product (the +beta phase, without fine spikes),
-    ``pre_minus`` and ``post_minus`` those of the second. On the image both pre factors are the pixel; with
-    fine spikes the second product is unused there, and its factors are ignored.
-    """
-    sums = sums_word(config, bundle.post)[factors(config)[0][0][1]].shape
+    """Layout of an item: ``pre`` and ``post`` factors of one position's `products`, in their order."""
+    pairs = products(config, bundle)
+    sums = post_word(config, bundle)[pairs[0][1]].shape
     return data.StructLayout(
         {
             "address": unsigned(bits_for(layout.master_words(config, bundle) - 1)),
             "bias": unsigned(1),
             "first": unsigned(1),
             "last": unsigned(1),
-            "pre_plus": pre_factor(config, bundle),
-            "pre_minus": pre_factor(config, bundle),
-            "post_plus": sums,
-            "post_minus": sums,
+            "pre": data.ArrayLayout(pre_factor(config, bundle), len(pairs)),
+            "post": data.ArrayLayout(sums, len(pairs)),
         }
     )
 
@@ -77,14 +71,13 @@ class Correlator(wiring.Component):
     """Sums the products of the items from ``first`` to ``last`` and scales the sum g, with one rounding and
     one clip:
 
-        g      = sum of pre_plus post_plus - pre_minus post_minus        a weight
-        g      = sum of post_plus - post_minus                           a bias: pre factors count as 1
+        g      = sum of pre[0] post[0] - pre[1] post[1]        a weight; with fine spikes the products' sum
+        g      = sum of post[0] - post[1]                      a bias; with fine spikes post[0]
         update = clip(rhu(g * rate, shift), -`update_bound`, `update_bound`)
 
-    With fine spikes a weight's g is the sum of pre_plus post_plus + pre_minus post_minus (mean * difference +
-    difference * mean); on the image and for biases it is the first product alone. Rate and shift are those of
-    weights or, for ``bias`` items, of biases. g is as wide as its worst case (`Spec.correlation_bits`), so
-    the order of additions doesn't matter.
+    Some networks have the first of the `products` alone. Rate and shift are those of weights or, for ``bias``
+    items, of biases. g is as wide as its worst case (`Spec.correlation_bits`), so the order of additions
+    doesn't matter.
 
     Where `Config.item_cycles` is 2, each lane has one multiplier for both products. `scaling_turns` lanes of
     a sum share a multiplier by the rate.
@@ -141,26 +134,23 @@ class Correlator(wiring.Component):
         bias3, address3 = delay(m, i.bias, 3), data_delay(m, i.address, 3)
 
         # A bias has no pre factor: it counts as 1 in both products, with fine spikes as 1 and 0.
-        sign = factors(self.config)[1]
-        pre_plus, pre_minus = Mux(i.bias, 1, i.pre_plus), Mux(i.bias, 1, i.pre_minus)
-        if sign > 0:
-            pre_minus = Const(0) if bundle.on_image else Mux(i.bias, 0, i.pre_minus)
+        fine = bool(spec.schedule.fine)
+        factors = [Mux(i.bias, int(n == 0 or not fine), pre) for n, pre in enumerate(i.pre)]
         if shared:
             adding = delay(m, arriving, 2)
-            pre = Signal(signed(len(i.pre_plus) + 1), reset_less=True)
-            m.d.sync += pre.eq(Mux(second, pre_minus if sign > 0 else -pre_minus, pre_plus))
+            pre = Signal(signed(pre_bits(self.config, bundle) + 1), reset_less=True)
+            m.d.sync += pre.eq(Mux(second, factors[1] if fine else -factors[1], factors[0]))
         else:
             adding = valid[2]
 
         sums = data_registers("g", signed(g_bits), lanes)
         for lane, g in enumerate(sums):
             if shared:
-                post = data_delay(m, Mux(second, i.post_minus[lane], i.post_plus[lane]))
+                post = data_delay(m, Mux(second, i.post[1][lane], i.post[0][lane]))
                 term = data_delay(m, pre * post)
             else:
-                plus = data_delay(m, pre_plus * i.post_plus[lane])
-                minus = data_delay(m, pre_minus * i.post_minus[lane])
-                term = data_delay(m, plus - minus if sign < 0 else plus + minus)
+                each = [data_delay(m, pre * post[lane]) for pre, post in zip(factors, i.post, strict=True)]
+                term = data_delay(m, sum(each) if fine else each[0] - each[1])
             with m.If(adding):
                 m.d.sync += bounded(g, Mux(first2, 0, g) + term, -most, most, "`Spec.correlation_bound`, `bias_bound`")
 
@@ -226,7 +216,7 @@ def correlator_of(m, engine) -> Correlator:
 def correlate(m, engine, correlator: Correlator, active, address, bias, pre, ends=None):
     """Send the factors addressed by an engine in this cycle to the correlator, one cycle later.
 
-    active: an item is addressed. pre: both pre factors, valid one cycle later. ends: the item is the first,
+    active: an item is addressed. pre: those of the products, valid one cycle later. ends: the item is the first,
     the last one of its sum; if None, each item is a sum of its own.
     """
     i = correlator.i.payload
@@ -236,13 +226,6 @@ def correlate(m, engine, correlator: Correlator, active, address, bias, pre, end
         i.bias.eq(delay(m, bias, 1)),
     ]
     first, last = (delay(m, end, 1) for end in ends) if ends else (1, 1)
-    pre_plus, pre_minus = pre
-    post_plus, post_minus = (engine.post[name] for _, name in factors(engine.config)[0])
-    m.d.comb += [
-        i.first.eq(first),
-        i.last.eq(last),
-        i.pre_plus.eq(pre_plus),
-        i.pre_minus.eq(pre_minus),
-        i.post_plus.eq(post_plus),
-        i.post_minus.eq(post_minus),
-    ]
+    m.d.comb += [i.first.eq(first), i.last.eq(last)]
+    for n, (_, name) in enumerate(products(engine.config, engine.bundle)):
+        m.d.comb += [i.pre[n].eq(pre[n]), i.post[n].eq(engine.post[name])]

@@ -10,12 +10,12 @@ from nudge.hw.lib.adder_tree import delay, lasting
 from nudge.hw.lib.loops import counting
 
 from .correlator import correlate, correlator_of, last_cycle
-from .interface import UpdateSignature, pre_fields
+from .interface import UpdateSignature, products
 
 
 class DenseUpdate(wiring.Component):
     """Computes the update of each weight w[o,i] from g = pre+[i] post+[o] - pre-[i] post-[o] (pre: the pixel
-    on the image), and of each bias from g = post+[o] - post-[o]; g as `factors` has it with fine spikes.
+    on the image), and of each bias from g = post+[o] - post-[o]; with fine spikes g is that of `products`.
 
     The order is that of the master memory: pre word, post group, pre lane, innermost last; then the biases.
 
@@ -55,7 +55,7 @@ class DenseUpdate(wiring.Component):
 
         # -- one cycle later: the sums, or the pixel, which is the same in both phases
         lane1 = delay(m, lane, 1)
-        pre = [self.pre[name] for name in pre_fields(config, bundle)]
+        pre = [self.pre[name] for name, _ in products(config, bundle)]
         if not bundle.on_image:
             pre = [lanes[lane1] for lanes in pre]
         correlate(m, self, correlator, active, address, bias, pre)

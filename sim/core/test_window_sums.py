@@ -17,17 +17,17 @@ from sim.harness.units import each, halves
 from sim.harness.words import layer_words, packed
 
 
-def hidden(shape, lanes, at_once=None, *, window_log2=2, fine=False, centred=False):
-    """Return the sums of layer 1 with any shape. fine: binary points of fine spikes."""
+def hidden(shape, lanes, at_once=None, *, window_log2=2, fine=False, **flags):
+    """Return the sums of layer 1 with any shape. fine: binary points of fine spikes. flags: of the schedule."""
     kind = DeviationSums if fine else WindowSums
-    schedule = {"window_log2": window_log2, "decay_shift": 1, "fine": fine, "centred": centred}
-    return kind(*hidden_layer(shape, lanes, at_once, **schedule))
+    schedule = {"window_log2": window_log2, "decay_shift": 1, "fine": fine}
+    return kind(*hidden_layer(shape, lanes, at_once, **schedule, **flags))
 
 
-def output(lanes, at_once=None, *, window_log2=2, fine=False):
+def output(lanes, at_once=None, *, window_log2=2, fine=False, **flags):
     """Return the sums of an output layer."""
     kind = DeviationSums if fine else WindowSums
-    return kind(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=1, fine=fine))
+    return kind(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=1, fine=fine, **flags))
 
 
 UNITS = {
@@ -46,6 +46,8 @@ UNITS = {
     "sums_fine_equal": hidden((4, 3, 1), 2, window_log2=3, fine=(0, 0, 0)),
     "sums_fine_one": hidden((1, 1, 1), 1, window_log2=0, fine=(3, 0, 0)),
     "sums_fine_turns": hidden((4, 2, 2), 2, 1, window_log2=1, fine=(8, 6, 4)),
+    "sums_vector_turns": hidden((4, 2, 2), 2, 1, window_log2=1, fine=(8, 6, 4), vector_field=True),
+    "sums_vector_output": output(10, 2, window_log2=3, fine=(4, 2, 1), vector_field=True),
     "sums_fine_output": output(10, 2, window_log2=3, fine=(4, 2, 1)),
 }
 

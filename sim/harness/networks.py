@@ -26,16 +26,18 @@ def config_of(
     fine: bool | tuple[int, ...] = False,
     centred: bool = False,
     linear_output: bool = False,
+    vector_field: bool = False,
 ) -> Config:
     """A configuration with these channels and lanes in layers index - 1 and index, followed by the output
     layer.
 
     fine: fine spikes, True for binary point 1 in all layers, or the binary point of each layer. centred:
-    centred commits. linear_output: the output's deviations are linear.
+    centred commits. linear_output: the output's deviations are linear. vector_field: updates are S pre D post
+    alone.
     """
     same, window = (1,) * (index + 1) if fine else (), 1 << window_log2
     points = fine if isinstance(fine, tuple) else same
-    flags = {"centred": centred, "linear_output": linear_output}
+    flags = {"centred": centred, "linear_output": linear_output, "vector_field": vector_field}
     schedule = Schedule(window, window, window_log2, decay_shift, "odd-even", halvings, feedback_shift, points, **flags)
     second = Dense(channels[1]) if dense else Conv(channels[1])
     before = index - 2
@@ -77,6 +79,7 @@ def bundle_of(
     index: int = 2,
     fine: bool = False,
     centred: bool = False,
+    vector_field: bool = False,
 ) -> tuple[Config, Bundle]:
     """A configuration and its bundle from a layer of shape `pre` to one of `channels`.
 
@@ -85,7 +88,7 @@ def bundle_of(
     padding: of a convolution. events: use the event engine, with this number of `passes`; `kernel_blocks`:
     its kernels are in block RAM. scatters: use the scatter engine. index: number of the bundle; a bundle on the
     image always has 1. shared: the update engine shares multipliers between the phases. fine: fine spikes.
-    centred: centred commits.
+    centred, vector_field: as in `config_of`.
     """
     full = kind in ("dense", "pixels")
     height, width = (1, 1) if full else ((n + 2 * padding - kernel + 1) // 2 for n in pre[1:])
@@ -93,6 +96,7 @@ def bundle_of(
     near = (channels, 1) if index == 1 else (pre[0], channels)
     near_lanes = (lanes[1], 1) if index == 1 else lanes
     schedule = {"window_log2": window_log2, "decay_shift": 1, "fine": fine, "centred": centred}
+    schedule |= {"vector_field": vector_field}
     config = config_of(near, near_lanes, dense=full, index=max(index, 2), **schedule)
     if kind == "pixels":
         config = replace(config, spec=replace(config.spec, stages=(Dense(channels), *config.spec.stages[1:])))

@@ -27,7 +27,7 @@ async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str],
     the address of the cycle before.
     """
     config, layer, words = unit.config, unit.layer, unit.words
-    shape = sums_word(config, layer)
+    shapes = {side: sums_word(config, layer, side) for side in ("post", "pre")}
     for slot in range(SLOTS):
         rows = {phase: layer_words(config, layer, x[0]).tolist() for (at, phase), x in sums.items() if at == slot}
         asked: list[tuple[int, int]] = []
@@ -42,7 +42,7 @@ async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str],
                 continue
             values = port.post_sums.value, port.pre_sums.value
             for kind, at, value in zip(("post", "pre"), asked[-2], values, strict=True):
-                word = shape.from_bits(int(value))
+                word = shapes[kind].from_bits(int(value))
                 for field in dict(word.shape()):
                     name = f"{kind} {field}" if f"{kind} {field}" in rows else field
                     if name in rows:

@@ -7,7 +7,7 @@ import torch
 from nudge.golden.contract import layout
 from nudge.golden.contract.formats import Formats
 from nudge.golden.model import ops
-from nudge.hw.update.interface import pre_word, sums_word, update_word
+from nudge.hw.update.interface import post_word, pre_word, update_word
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import Monitor, Port, serve_memory
 from sim.harness.units import expect, run_part
@@ -46,7 +46,8 @@ async def check(dut, name, unit, least: int, most: int):
             # the image has no difference between the phases
             factors = (pre[0], post[1], pre[0], torch.zeros_like(post[1])) if fine else (pre[0], post[0], pre[1], post[1])
         else:
-            factors = (pre[0], post[1], pre[1], -post[0]) if fine else (pre[0], post[0], pre[1], post[1])
+            changed = torch.zeros_like(pre[1]) if spec.schedule.vector_field else pre[1]
+            factors = (pre[0], post[1], changed, -post[0]) if fine else (pre[0], post[0], pre[1], post[1])
         weight_g, bias_g = ops.correlation(bundle, *(x[None] for x in factors))
         g = (weight_g, post[1].sum(dim=(1, 2))[None]) if fine else (weight_g, bias_g)
         shifts = spec.weight_shift(bundle), spec.bias_shift
@@ -57,8 +58,9 @@ async def check(dut, name, unit, least: int, most: int):
         else:
             rates = [finest_rate(f, *each) for each in zip(g, shifts, strict=True)]
         port.weight_rate.value, port.bias_rate.value = rates
-        post_memory[:] = sums_words(config, bundle.post, post)
-        pre_memory[:] = pixel_words(config, bundle, pre[0]) if bundle.on_image else sums_words(config, bundle.pre, pre)
+        post_memory[:] = sums_words(config, bundle.post, post, post_word(config, bundle))
+        word_below = pre_word(config, bundle)
+        pre_memory[:] = pixel_words(word_below, pre[0]) if bundle.on_image else sums_words(config, bundle.pre, pre, word_below)
 
         done = len(monitor.words)
         busy = await run_part(port)
@@ -95,14 +97,13 @@ def finest_rate(f: Formats, g, shift: int) -> int:
     return int(rates[(telling * ((g * rates >> shift).abs() < f.update_bound)).sum(0).argmax()])
 
 
-def sums_words(config, layer, sums) -> list[int]:
+def sums_words(config, layer, sums, shape) -> list[int]:
     """Return the window sums of both phases, or means and differences, as words of the layer's array."""
-    shape, rows = sums_word(config, layer), (layer_words(config, layer, each) for each in sums)
-    one, other = dict(shape)
-    return [shape.const({one: p.tolist(), other: q.tolist()}).as_bits() for p, q in zip(*rows, strict=True)]
+    names = ("mean", "difference") if config.spec.schedule.fine else ("plus", "minus")
+    rows = {name: layer_words(config, layer, each).tolist() for name, each in zip(names, sums, strict=True)}
+    return [shape.const({name: rows[name][n] for name, _ in shape}).as_bits() for n in range(config.words(layer))]
 
 
-def pixel_words(config, bundle, image) -> list[int]:
+def pixel_words(shape, image) -> list[int]:
     """Return the image as words of its memory."""
-    shape = pre_word(config, bundle)
     return [shape.const({"pixel": pixel}).as_bits() for pixel in image.flatten().tolist()]

@@ -24,6 +24,7 @@ UNITS = {
     "conv_update_kernel_1": ConvUpdate(*bundle_of("conv", (2, 4, 5), 2, kernel=1, lanes=(1, 2))),
     "conv_update_fine": ConvUpdate(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), fine=True)),
     "conv_update_fine_shared": ConvUpdate(*bundle_of("conv", (2, 6, 7), 8, kernel=3, lanes=(2, 4), shared=True, fine=True)),
+    "conv_update_vector": ConvUpdate(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), fine=True, vector_field=True)),
     "image_update_fine": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), fine=True)),
     "image_update_fine_shared": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), shared=True, fine=True)),
     "conv_update_padding_1": ConvUpdate(*bundle_of("conv", (4, 6, 7), 3, kernel=3, padding=1, lanes=(2, 1), fine=True)),

@@ -27,6 +27,10 @@ UNITS = {
     "correlator_image": Correlator(*bundle_of("image", (1, 8, 6), 2, kernel=3, lanes=(1, 1))),
     "correlator_fine": Correlator(*bundle_of("conv", (2, 6, 7), 3, kernel=3, lanes=(1, 3), fine=True)),
     "correlator_fine_dense_shared": Correlator(*bundle_of("dense", (2, 3, 1), 8, lanes=(1, 4), shared=True, fine=True)),
+    "correlator_vector": Correlator(*bundle_of("conv", (2, 6, 7), 3, kernel=3, lanes=(1, 3), fine=True, vector_field=True)),
+    "correlator_vector_dense_shared": Correlator(
+        *bundle_of("dense", (2, 3, 1), 8, lanes=(1, 4), shared=True, fine=True, vector_field=True)
+    ),
     "correlator_fine_image": Correlator(*bundle_of("image", (1, 8, 6), 2, kernel=3, lanes=(1, 1), fine=True)),
     "correlator_short": Correlator(*bundle_of("dense", (3, 1, 1), 2, lanes=(1, 1), window_log2=1)),
 }
@@ -47,8 +51,7 @@ async def check(dut, name, unit):
     shifts = spec.weight_shift(bundle), spec.bias_shift
     top = spec.formats.one << spec.schedule.window_log2
     pre_top = {"dense": top, "conv": 4 * top, "image": 4 * ((1 << f.pixel_bits) - 1)}[bundle.kind]
-    fine = bool(spec.schedule.fine)
-    bounds = Bounds(fine, bundle.on_image, pre_top, top)
+    bounds = Bounds(bool(spec.schedule.fine), spec.products(bundle) == 1, pre_top, top)
     assert pre_top < 1 << pre_bits(config, bundle)
     # the largest number of items of a g: one per pooled position
     longest, cycles, rng = bundle.post.positions, config.item_cycles(bundle), generator()
@@ -93,10 +96,8 @@ async def check(dut, name, unit):
                         "bias": bias,
                         "first": int(n == 0),
                         "last": int(n == count - 1),
-                        "pre_plus": int(pre[0, n]),
-                        "pre_minus": int(pre[1, n]),
-                        "post_plus": post[0, n].tolist(),
-                        "post_minus": post[1, n].tolist(),
+                        "pre": pre[: spec.products(bundle), n].tolist(),
+                        "post": post[: spec.products(bundle), n].tolist(),
                     }
                 ).as_bits()
                 for n in range(count)
@@ -116,14 +117,14 @@ class Bounds(NamedTuple):
     """Ranges of the factors: sums of both phases or, with fine spikes, means and differences."""
 
     fine: bool
-    on_image: bool
+    single: bool
     pre_top: int
     top: int
 
     @property
     def sign(self) -> int:
-        """Sign of the second product in g; 0 for the image with fine spikes, which has no second product."""
-        return 0 if self.fine and self.on_image else 1 if self.fine else -1
+        """Sign of the second product in g; 0 if there is one product."""
+        return 0 if self.single else 1 if self.fine else -1
 
     def ranges(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return (low, high) of both pre factors, and of both post factors."""
@@ -131,7 +132,7 @@ class Bounds(NamedTuple):
         if not self.fine:
             return [pre, pre], [post, post]
         difference = (-2 * self.top, 2 * self.top)
-        return [pre, pre if self.on_image else (-2 * self.pre_top, 2 * self.pre_top)], [difference, post]
+        return [pre, pre if self.single else (-2 * self.pre_top, 2 * self.pre_top)], [difference, post]
 
 
 def _factors(rng, kind, count, lanes, bounds):

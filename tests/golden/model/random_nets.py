@@ -74,8 +74,8 @@ def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
     feedback = choose(0, min(room, MAX_FEEDBACK_SHIFT))
     schedule = replace(spec.schedule, feedback_shift=feedback, fine=fine, centred=bool(choose(0, 1)))
     # not drawn, so that each seed keeps its network
-    flags = {"linear_output": fine[-1] % 2 == 1, "vector_field": fine[0] % 2 == 1} if fine else {}
-    return replace(spec, schedule=replace(schedule, **flags))
+    odd = [bool(fine) and fine[n] % 2 == 1 for n in (-1, 0)]
+    return replace(spec, schedule=replace(schedule, linear_output=odd[0], vector_field=odd[1]))
 
 
 class Case(NamedTuple):
