@@ -18,7 +18,8 @@ from .random_nets import network_case
 #: Engines to compare with the scalar loops.
 ENGINES = ("plain", "folded", *(["native"] if compiler.available() else []))
 
-#: Seeds from `python -m tests.golden.model.cover networks 0 1500 13509`.
+#: Seeds that together reach every extreme; all but the last two are from `python -m tests.golden.model.cover
+#: networks 0 1500 13509`.
 COVER = (663, 1043, 1318, 182, 83, 322, 756, 806, 1154, 1284, 13509, 749, 1643, 1740, 23, 45)
 
 COUNT = int(os.environ.get("NUDGE_NETWORKS", "50"))
