@@ -6,7 +6,7 @@ from .study import Study
 
 #: Names of all studies; each is a module of this package.
 NAMES: tuple[str, ...] = (
-    *("precision", "schedule", "settling", "fashion", "shape", "tuning"),
+    *("precision", "schedule", "settling", "fashion", "shape", "cifar", "tuning"),
     *("table2", "gradient", "pooling", "memory", "speed"),
 )
 

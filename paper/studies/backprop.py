@@ -121,7 +121,7 @@ class Backprop:
 
     def error(self, spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
         """Train from the same initial weights; return the figures of
-        `held_out.by_equilibrium_propagation`."""
+        `Recipe.error`."""
         start, one = initial(spec, plan.seed), 1 << spec.formats.master_fraction
         weights, biases = ([(x.float() / one).requires_grad_() for x in group] for group in (start.weights, start.biases))
         rates = [self.rate * r for r in spec.learning.rates] if self.by_layer else [self.rate] * len(weights)

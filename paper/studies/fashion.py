@@ -142,7 +142,7 @@ def of_rule() -> Iterator[Trial]:
 
 def with_backprop(trial: Trial, plan: Plan, held_out: int) -> Any:
     """Return everything that determines a trial's result, as plain data."""
-    return [*facts(trial, plan, held_out), trial.backprop and plain(trial.backprop)]
+    return [*facts(trial, plan, held_out), trial.rule and plain(trial.rule)]
 
 
 STUDY = study(

@@ -7,21 +7,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nudge.golden.contract.presets import PRESETS
 from nudge.golden.contract.schedule import FLAGS, Schedule
 from nudge.golden.contract.shapes import Conv, Dense, Input
 from nudge.golden.contract.spec import Spec
-from nudge.golden.model.fixed import FixedModel
-from nudge.golden.model.parameters import initial, mean
-from nudge.golden.training.commits import commits
-from nudge.golden.training.data import Data
+from nudge.golden.training.data import Data, folder_of
 from nudge.golden.training.plan import Plan
 
 from . import page
-from .backprop import Backprop
 from .page import Column
+from .recipe import Recipe
 from .study import Budget, Cell, Study, images
 
 #: The presets' schedule before the order "odd-even"; most studies use it.
@@ -47,6 +44,13 @@ STUDIED_TINY = replace(PRESETS["tiny"], schedule=Schedule(12, 8))
 STUDIED_LARGE, STUDIED_WIDE = (replace(PRESETS[name], schedule=AT_ONCE) for name in ("large", "wide"))
 
 
+class Rule(Protocol):
+    """A learning rule."""
+
+    def error(self, spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
+        """Train; return the figures of `Recipe.error`."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """A row of a study."""
@@ -55,8 +59,8 @@ class Trial:
     spec: Spec
     #: Options of the plan that replace the budget's; `lr_scale` multiplies the budget's.
     plan: dict[str, Any] = field(default_factory=dict)
-    #: Backpropagation instead of equilibrium propagation.
-    backprop: Backprop | None = None
+    #: Another learning rule than plain equilibrium propagation.
+    rule: Rule | None = None
 
 
 #: Options that schedules and learning rules got after the first committed tables.
@@ -68,8 +72,8 @@ LATER = {
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain data, without the later options `average` and `held_out` at their defaults:
-    fingerprints stay the same, and tables keep their rows."""
-    facts = asdict(plan) | {"data": str(plan.data)}
+    fingerprints stay the same, and tables keep their rows. The folder of the data doesn't count."""
+    facts = asdict(plan) | {"data": Path(str(plan.data)).name}
     return {
         name: value for name, value in facts.items() if (name, value) not in (("average", 1), ("held_out", 0))
     }
@@ -97,32 +101,9 @@ def facts(trial: Trial, plan: Plan, held_out: int) -> Any:
     return [plan_facts(plan), spec_facts(trial.spec), held_out]
 
 
-def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
-    """Train the fixed-point model and return its errors in percent.
-
-    error_percent: on the last `held_out` training images. training_percent: in the last epoch, each sample
-    predicted before it is learned.
-    """
-    model = FixedModel(spec, parameters=initial(spec, plan.seed))
-    wrong = done = 0
-    kept = []
-    for commit in commits(plan, spec, model, images):
-        done += len(commit.numbers)
-        wrong += commit.errors if commit.epoch == plan.epochs - 1 else 0
-        if done % plan.samples == 0 and commit.epoch >= plan.epochs - plan.average:
-            kept.append(model.parameters)
-    model.load(mean(kept))
-    missed = model.infer(images.train_images[-held_out:]) != images.train_labels[-held_out:].numpy()
-    return {
-        "error_percent": 100 * float(missed.mean()),
-        "training_percent": 100 * wrong / plan.samples,
-    }
-
-
 def measure(trial: Trial, plan: Plan, held_out: int, data: str, data_dir: Path | None) -> dict[str, float]:
     """Train a trial by its learning rule and return its figures."""
-    train = trial.backprop.error if trial.backprop else by_equilibrium_propagation
-    return train(trial.spec, plan, held_out, images(data, data_dir, trial.spec.input))
+    return (trial.rule or Recipe()).error(trial.spec, plan, held_out, images(data, data_dir, trial.spec.input))
 
 
 def study(
@@ -143,6 +124,8 @@ def study(
         for trial in trials(budget):
             values = budget.values | trial.plan
             data, samples, held_out = (values.pop(name) for name in ("data", "samples", "held_out"))
+            if data.endswith(".npz"):
+                data = str((folder_of(data_dir) or Path()) / data)
             values["lr_scale"] = budget.values.get("lr_scale", 1.0) * trial.plan.get("lr_scale", 1.0)
             plan = Plan.of(trial.spec, data, samples, seed=seed, **values)
             run = partial(measure, trial, plan, held_out, data, data_dir)

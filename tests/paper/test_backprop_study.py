@@ -81,7 +81,7 @@ def test_one_epoch_of_colours_is_learned(tmp_path, normalised):
     np.savez(tmp_path / "colours.npz", **arrays)
     plan = Plan.of(COLOUR, str(tmp_path / "colours.npz"), 300, seed=1, epochs=1, batch=10)
     rule = Backprop("adam", 5e-3, cross_entropy=True, clipped=False, clipped_output=False, normalised=normalised)
-    trial = Trial({"name": "colours"}, COLOUR, backprop=rule)
+    trial = Trial({"name": "colours"}, COLOUR, rule=rule)
     assert measure(trial, plan, 100, str(tmp_path / "colours.npz"), None)["error_percent"] < 10
 
 

@@ -22,11 +22,11 @@ from nudge.paper.studies.held_out import (
     AT_ONCE,
     STUDIED,
     Trial,
-    by_equilibrium_propagation,
     plan_facts,
     spec_facts,
     study,
 )
+from nudge.paper.studies.recipe import Recipe
 from nudge.paper.studies.study import Budget
 from nudge.paper.systems import train
 from nudge.paper.systems.configurations import table_two
@@ -80,7 +80,7 @@ def test_what_is_held_out_is_asked_of_the_weights_that_a_run_ends_with(tmp_path,
         FixedModel(spec, parameters=run.parameters).infer(images.train_images[-400:])
         != images.train_labels[-400:].numpy()
     )
-    measured = by_equilibrium_propagation(spec, plan, 400, images)
+    measured = Recipe().error(spec, plan, 400, images)
     assert measured == {
         "error_percent": int(missed.sum()) / 4,
         "training_percent": run.rows[-1].error_percent,

@@ -1,0 +1,84 @@
+"""What CIFAR-10 needs: the preset `cifar` with one change a row, and backpropagation in the same layers.
+
+Its data are `cifar10.npz` in the folder of the data sets (docs/cifar.md); `quick` scales the embedded digits to
+colour images.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from nudge.golden.contract.presets import PRESETS
+from nudge.golden.contract.spec import Spec
+from nudge.golden.training.plan import Plan
+
+from .backprop import Backprop
+from .held_out import Rule, Trial, facts, study
+from .recipe import Recipe
+from .study import GIBIBYTE, Budget
+
+DATA = {"data": "cifar10.npz", "held_out": 5000, "flip": True, "lr_scale": 0.7}
+
+BUDGETS = (
+    Budget("quick", 1, GIBIBYTE, {"data": "embedded", "samples": 96, "held_out": 50, "epochs": 1, "flip": True}, threads=1),
+    Budget("cpu", 3, 2 * GIBIBYTE, DATA | {"samples": 15000, "epochs": 2, "decay": 0.5}, threads=1),
+    Budget("scale", 1, 2 * GIBIBYTE, DATA | {"samples": 45000, "epochs": 12, "decay": 0.8, "average": 3}, threads=1),
+)
+
+
+def row(group: str, name: str, spec: Spec | None = None, rule: Rule | None = None, **plan: Any) -> Trial:
+    """Return the trial of a variant. plan: options that differ from the budget's."""
+    return Trial({"group": group, "variant": name}, spec or PRESETS["cifar"], plan, rule)
+
+
+def schedule(**changes: Any) -> Spec:
+    """Return `cifar` with another schedule."""
+    return replace(PRESETS["cifar"], schedule=replace(PRESETS["cifar"].schedule, **changes))
+
+
+def learning(**changes: Any) -> Spec:
+    """Return `cifar` with other constants of learning."""
+    return replace(PRESETS["cifar"], learning=replace(PRESETS["cifar"].learning, **changes))
+
+
+def trials(budget: Budget) -> Iterator[Trial]:
+    """Yield the rows; all but the first have one change."""
+    ep, back = partial(row, "equilibrium propagation"), partial(row, "backpropagation")
+    # `Backprop` doesn't read the plan's rates
+    sgd = Backprop("sgd", budget.values.get("lr_scale", 1.0), clipped_output=False, by_layer=True, centred=True)
+    adam = Backprop("adam", 1e-3, clipped_output=False, normalised=True)
+    yield ep("as it is", rule=Recipe())
+    yield ep("cosine schedule", rule=Recipe(cosine=True))
+    yield from (ep(f"rates x {x:g}", rule=Recipe(), lr_scale=x) for x in (0.7, 1.4))
+    if budget.name != "scale":
+        yield ep("both products", schedule(vector_field=False), Recipe())
+        yield ep("a clipped output", schedule(linear_output=False), Recipe())
+        yield ep("means from 0", learning(initial_means=0), Recipe())
+        yield ep("feedback / 4", schedule(feedback_shift=2), Recipe())
+        yield ep("full feedback", schedule(feedback_shift=0), Recipe())
+        yield ep("T 24/12", schedule(free=24, nudged=12), Recipe())
+        yield ep("not mirrored", rule=Recipe(), flip=False)
+        yield ep("shifted by up to 2 pixels", rule=Recipe(), shift=2)
+        yield ep("momentum 0.5, rates x 0.5", rule=Recipe(momentum=0.5), lr_scale=0.5)
+        yield ep("momentum 0.9, rates x 0.1", rule=Recipe(momentum=0.9), lr_scale=0.1)
+        yield from (ep(f"weight decay {x:g}", rule=Recipe(weight_decay=x)) for x in (1e-3, 1e-2))
+    yield back("descent at the same rates, centred", rule=sgd)
+    yield from (back(f"the same, rates x {x:g}", rule=replace(sgd, rate=x * sgd.rate)) for x in (0.5, 2.0))
+    yield back("Adam, pixels normalised", rule=adam)
+    yield from (back(f"the same, rate x {x:g}", rule=replace(adam, rate=x * adam.rate)) for x in (0.5, 2.0))
+    yield back("Adam, cross-entropy, ReLU", rule=replace(adam, cross_entropy=True, clipped=False))
+
+
+def with_rule(trial: Trial, plan: Plan, held_out: int) -> Any:
+    """Return everything that determines a trial's result, as plain data."""
+    return [*facts(trial, plan, held_out), type(trial.rule).__name__, vars(trial.rule)]
+
+
+STUDY = study(
+    "cifar",
+    BUDGETS,
+    trials,
+    "16-32-64 channels, 3x3 kernels, and 10 outputs; each row changes one thing of the first.",
+    facts=with_rule,
+)
