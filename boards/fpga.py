@@ -72,6 +72,8 @@ class Fpga:
     #: LEDs that show, in this order: error, core busy, then each phase, lit for its share of the time.
     #: Signals without an LED are not shown. A resource of three colours counts as three LEDs.
     leds: tuple[ResourceName, ...] = ()
+    #: Outputs that are always high.
+    high: tuple[ResourceName, ...] = ()
     #: Pins that the platform doesn't name.
     resources: tuple[Resource, ...] = ()
     #: SDRAM of 32 MB, 16 bits wide.

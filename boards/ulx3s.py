@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 
+from amaranth.build import Attrs, Pins, Resource
 from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_85F_Platform
 
 from nudge.golden.contract.config import configuration
@@ -28,6 +29,9 @@ ULX3S = Fpga(
     button=("button", 0),
     leds=tuple(("led", n) for n in (7, 6, 0, 1, 2, 3, 4, 5)),
     sdram=("sdram", 0),
+    # GPIO0 of the ESP32: while it is low, the firmware on older boards resets the FPGA seconds after loading
+    high=(("awake", 0),),
+    resources=(Resource("awake", 0, Pins("L2", dir="o"), Attrs(IO_TYPE="LVCMOS33")),),
     # LUT4 only: wider LUTs force several cells to be placed together
     synth_opts="-abc9 -nowidelut",
     # nextpnr's default, router1, doesn't terminate where wires are scarce

@@ -15,7 +15,7 @@ from .clock import CoreClock
 
 
 class BoardLogic(Elaboratable):
-    """`Top` on a board: clock, serial pins and, where the board has them, reset button, SDRAM and LEDs."""
+    """`Top` on a board: clock, serial pins and, where the board has them, reset button, SDRAM, LEDs and constant outputs."""
 
     def __init__(self, fpga: Fpga, preset: str, build: BuildFacts):
         self.fpga, facts = fpga, fpga.facts(preset)
@@ -35,6 +35,10 @@ class BoardLogic(Elaboratable):
             pin = platform.request(*self.fpga.button, dir="-")
             m.submodules.button = button = io.Buffer("i", pin)
             m.d.comb += clock.reset.eq(button.i)
+
+        for n, name in enumerate(self.fpga.high):
+            m.submodules[f"high_{n}"] = high = io.Buffer("o", platform.request(*name, dir="-"))
+            m.d.comb += high.o.eq(1)
 
         if top.sdram and self.fpga.sdram is not None:
             m.submodules.sdram = pads = Pads(platform.request(*self.fpga.sdram, dir="-"))

@@ -69,7 +69,7 @@ def check(fpga: Fpga, preset: str, platform: Any) -> None:
     pll(fpga.family, round(platform.default_clk_frequency), fpga.facts(preset).clock_hz)
     try:
         platform.add_resources(fpga.resources)
-        for resource in (fpga.uart, fpga.button, *fpga.leds, fpga.sdram):
+        for resource in (fpga.uart, fpga.button, *fpga.leds, *fpga.high, fpga.sdram):
             if resource is not None:
                 platform.lookup(*resource)
     except ResourceError as error:

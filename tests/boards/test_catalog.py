@@ -27,7 +27,7 @@ def test_elaborates(name, preset):
     assert synthesis(fpga, "top") in map(str.strip, made.files["top.ys"].splitlines())
     assert tools[1].startswith("nextpnr-")
     constraints = made.files.get("top.lpf", made.files.get("top.pcf"))
-    for pin in ("uart_0__rx", "uart_0__tx", "button_0"):
+    for pin in ("uart_0__rx", "uart_0__tx", "button_0", *("_".join(map(str, output)) for output in fpga.high)):
         assert pin in constraints
     assert ('"sdram_0__dq__io[15]"' in constraints) == fpga.facts(preset).sdram
 
