@@ -187,8 +187,8 @@ def often(rates: Mapping[str, float], kind: str) -> Range:
 
 
 def counters(cells: int, bits: int, clock_hz: float, volts: float) -> Range:
-    """Return the power in W of `cells` cells in counters of `bits` bits, to check the coefficients by a
-    published measurement.
+    """Return the power in W of `cells` cells in counters of `bits` bits, by whose
+    published power the coefficients were calibrated.
 
     A counter has about two transitions per cycle in total, and each wire leads to a neighbouring cell.
     """
