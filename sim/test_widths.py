@@ -85,9 +85,10 @@ def test_the_smallest_board_has_room():
     assert unproved(board(compact(PRESETS["tiny"]))) == []
 
 
+@pytest.mark.parametrize("slots", [2, 1])
 @pytest.mark.parametrize("seed", range(8))
-def test_a_random_core_has_room(seed):
-    assert unproved(Core(core_case(seed)[0])) == []
+def test_a_random_core_has_room(seed, slots):
+    assert unproved(Core(replace(core_case(seed)[0], slots=slots))) == []
 
 
 #: Extreme number formats of a network file (`golden.contract.network_file`).

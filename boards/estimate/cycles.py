@@ -16,9 +16,10 @@ from .activity import Activity, Cycles
 def estimate(config: Config, activity: Activity, batch: int, arrival: float = 0.0) -> Cycles:
     """Return the cycles per sample with the lanes of `config`, in batches of `batch` samples.
 
-    Two samples step at once, half a sweep apart, so on average a sample takes as many halves as it has
-    sweeps. Static drives and updates overlap with the steps, except for the first static drive of a batch,
-    its last updates and the commit. arrival: cycles from one image to the next, as limited by the link.
+    With two slots two samples step at once, half a sweep apart, so on average a sample takes as many halves as it
+    has sweeps; with one slot twice as many. Static drives and updates overlap with the steps, except for the first
+    static drive of a batch, its last updates and the commit. arrival: cycles from one image to the next, as limited
+    by the link.
     """
     if config.compact:
         return compact.estimate(config, activity, batch)
@@ -42,7 +43,7 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
 
     def of_batch(half: float, steps: int, learns: bool) -> tuple[float, str]:
         """Return the cycles of a batch without commit, and the name of its limit."""
-        waits = {"sweeps": steps * half, "static drive": static + 4, "images": arrival}
+        waits = {"sweeps": 2 * steps * half / config.slots, "static drive": static + 4, "images": arrival}
         if learns:
             waits["update"] = update + 4
         limit = max(waits, key=lambda name: waits[name])
@@ -51,22 +52,27 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
             # sweep, and its update overlaps with nothing
             alone = 2 * steps * half + (update if learns else 0.0)
             return config.spec.input.pixels + 2 + static + (batch - 1) * arrival + alone, limit
-        # the second sample begins once its static drive is complete; the last of an odd batch steps alone
-        apart = (2 * math.ceil((max(static, arrival) / half - 1) / 2) + 1) * half if batch > 1 else 0.0
-        alone = steps * half if batch % 2 else apart
+        if config.slots == 1:
+            more, alone = 0.0, 2 * steps * half
+        else:
+            # the second sample begins once its static drive is complete; the last of an odd batch steps alone
+            apart = (2 * math.ceil((max(static, arrival) / half - 1) / 2) + 1) * half if batch > 1 else 0.0
+            more = alone = steps * half if batch % 2 else apart
         tail = update + max(update - alone, 0.0) if learns else 0.0
-        return config.spec.input.pixels + 2 + static + batch * waits[limit] + alone + tail, limit
+        return config.spec.input.pixels + 2 + static + batch * waits[limit] + more + tail, limit
 
     training, limit = of_batch(length, sweeps, True)
-    # one sweep more: the prediction comes too late for the next sample to begin at once
-    inference, _ = of_batch(free, activity.free + 1, False)
+    # one sweep more with two slots: the prediction comes too late for the next sample to begin at once
+    inference, _ = of_batch(free, activity.free + config.slots - 1, False)
     return Cycles((training + commit + prepare) / batch, inference / batch, length, limit)
 
 
 def half_cycles(config: Config, activity: Activity) -> np.ndarray:
-    """Return the cycles of each half in which two samples step in antiphase: (pairs of samples, 2 * sweeps).
+    """Return the cycles of each half: (pairs of samples that step in antiphase, 2 * sweeps), with one slot (samples,
+    2 * sweeps).
 
-    In half h the sample in slot h % 2 steps its odd layers, the other one its even layers. An event or
+    In half h the sample in slot h % 2 steps its odd layers, the other one its even layers. With one slot an array
+    whose layer is idle takes the same cycles. An event or
     scatter engine that is still processing the spikes of the last half begins the next half late, and delays the
     layers that wait for its drives.
     """
@@ -74,13 +80,13 @@ def half_cycles(config: Config, activity: Activity) -> np.ndarray:
     drives = {bundle.index: timing.drives(config, bundle) for bundle in bundles}
     windows = {
         bundle.index: [
-            (source, of(config, bundle, name, in_halves(counted, source)))
+            (source, of(config, bundle, name, in_halves(counted, source, config.slots)))
             for name, source, of, counted in _sides(config, bundle, activity)
         ]
         for bundle in bundles
         if config.engine(bundle) in ("event", "scatter")
     }
-    pairs, sweeps = (max(n // d, 1) for n, d in zip(activity.spikes[1].shape[:2], (2, 1), strict=True))
+    pairs, sweeps = (max(n // d, 1) for n, d in zip(activity.spikes[1].shape[:2], (config.slots, 1), strict=True))
     late = {bundle.index: np.zeros((pairs, 1), np.int64) for bundle in bundles}
     lengths = np.empty((pairs, 2 * sweeps), np.int64)
     for half in range(2 * sweeps):
@@ -111,12 +117,17 @@ def _sides(config: Config, bundle: Bundle, activity: Activity) -> list[tuple[str
     return [("forward", pre, windows, activity.forward[n]), ("backward", n, windows, activity.backward[n])]
 
 
-def in_halves(counted: np.ndarray, source: int) -> np.ndarray:
-    """Rearrange a layer's counts by the halves in which two samples step in antiphase.
+def in_halves(counted: np.ndarray, source: int, slots: int) -> np.ndarray:
+    """Rearrange a layer's counts by halves.
 
-    counted: (samples, sweeps, ...); an odd number of samples repeats the last one. source: the layer's index.
-    Returns (pairs, 2 * sweeps, ...).
+    counted: (samples, sweeps, ...); with two slots an odd number of samples repeats the last one. source: the
+    layer's index. Returns (pairs, 2 * sweeps, ...); with one slot (samples, 2 * sweeps, ...), which is zero where the
+    layer is idle.
     """
+    if slots == 1:
+        alone = np.zeros((len(counted), 2 * counted.shape[1], *counted.shape[2:]), np.int64)
+        alone[:, 1 - source % 2 :: 2] = counted
+        return alone
     if len(counted) % 2:
         counted = np.concatenate([counted, counted[-1:]])
     sweeps = counted.shape[1]

@@ -1,9 +1,9 @@
 """Search for the lanes of a network on a part: the smallest design among the fastest that fit.
 
-The search enumerates all choices of engines, lanes, passes and places of kernels. A choice is discarded if it doesn't
-fit even with the smallest arrays, fewest taps and shared multipliers. The others are tried in the order of a
-lower bound of their cycles. Each starts with a whole word per cycle; then arrays, taps and multipliers are
-reduced as long as that costs hardly a cycle, or until the design fits.
+The search enumerates all choices of engines, lanes, passes and places of kernels, with two slots and, if none of
+these fits, with one. A choice is discarded if it doesn't fit even with the smallest arrays, fewest taps and shared
+multipliers. The others are tried in the order of a lower bound of their cycles. Each starts with a whole word per
+cycle; then arrays, taps and multipliers are reduced as long as that costs hardly a cycle, or until the design fits.
 
 The search is deterministic: the same network has the same lanes everywhere. Lanes never change a result.
 """
@@ -14,7 +14,7 @@ from itertools import combinations, product
 from typing import Any
 
 from nudge.golden.contract import layout
-from nudge.golden.contract.config import ENGINES, Config, configuration
+from nudge.golden.contract.config import ENGINES, SLOTS, Config, configuration
 from nudge.golden.contract.lanes import Lanes
 from nudge.golden.contract.spec import Spec
 from nudge.plumbing.errors import DesignError
@@ -37,6 +37,9 @@ SLOWER = 0.02
 
 #: Choices of an event-driven engine: passes over a window, and kernels in block RAM or not.
 PASSES, KERNEL_BLOCKS = (1, 2, 4), (False, True)
+
+#: Numbers of slots in the order in which they are tried.
+EACH_SLOTS = range(SLOTS, 0, -1)
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,10 @@ class Search:
                 parts = [fresh[f"{kind}_{n}"] for kind in ("array", "engine", "update", "weights")]
                 self._sizes[key] = sum(map(size_of, parts), Size(0.0, 0.0, 0, 0))
             total += self._sizes[key]
-        if () not in self._sizes:
+        if (config.slots,) not in self._sizes:
             around = (unit for unit in units(config, self.window, self.stores) if unit.kind in WHOLE)
-            self._sizes[()] = sum(map(size_of, around), Size(0.0, 0.0, 0, 0))
-        return total + self._sizes[()]
+            self._sizes[config.slots,] = sum(map(size_of, around), Size(0.0, 0.0, 0, 0))
+        return total + self._sizes[config.slots,]
 
     @staticmethod
     def _key(config: Config, n: int) -> tuple[Any, ...]:
@@ -114,11 +117,11 @@ class Search:
             engine = (*config.passes, config.kernel_blocks)
         elif n == 1:
             engine = config.image_taps
-        return n, config.lanes[n - 1], config.lanes[n], turns, engine, n in config.shared
+        return n, config.lanes[n - 1], config.lanes[n], turns, engine, n in config.shared, config.slots
 
     def cycles(self, config: Config) -> float:
         """Return the cycles of a training sample."""
-        key = (config.lanes, config.arrays, config.passes, config.scatters)
+        key = (config.lanes, config.arrays, config.passes, config.scatters, config.slots)
         if key not in self._halves:
             self._halves[key] = mean_halves(config, self.activity)
         return of_halves(config, self.activity, self.spec.learning.batch, 0.0, *self._halves[key]).training
@@ -138,13 +141,14 @@ class Search:
             if bundle.index in config.scatters
             for name, source in (("forward", bundle.pre.index), ("backward", bundle.index))
         ]
-        return max((self.activity.free + 2 * self.activity.nudged) * max(words + tiles), *spikes, 0.0)
+        halves = 2 * (self.activity.free + 2 * self.activity.nudged) // config.slots
+        return max(halves * max(words + tiles), *spikes, 0.0)
 
-    def choices(self) -> Iterator[Config]:
+    def choices(self, slots: int = SLOTS) -> Iterator[Config]:
         """Yield each choice of engines, lanes, passes and kernel places, with minimal arrays, taps and
         multipliers."""
         for plain in self.plains():
-            yield from self._choices_with(plain)
+            yield from self._choices_with(replace(plain, slots=slots))
 
     def plains(self) -> Iterator[Config]:
         """Yield the network with each choice of engines: event or line engines where a board has them by default,
@@ -241,25 +245,29 @@ class Search:
             size, part = self.size(config), self.part
             return max(size.share(part), size.cells / (part.routable * part.cells))
 
-        return min(self.choices(), key=factor)
+        return min((config for slots in EACH_SLOTS for config in self.choices(slots)), key=factor)
 
     def best(self) -> Config:
-        """Return the chosen design.
+        """Return the chosen design; it has one slot only if none with two fits.
 
         If none is likely to be routed, this is the smallest that fits. Raises `DesignError` if none fits.
         """
-        every = list(self.choices())
-        possible = [config for config in every if self.fits(self.size(config))]
-        if not possible:
-            part = self.part
-            if fitting := [config for config in every if self.size(config).fits(part)]:
+        part = self.part
+        for slots in EACH_SLOTS:
+            if possible := [config for config in self.choices(slots) if self.fits(self.size(config))]:
+                return self._fastest(possible)
+        for slots in EACH_SLOTS:
+            if fitting := [config for config in self.choices(slots) if self.size(config).fits(part)]:
                 return min(fitting, key=lambda one: self.size(one).cells)
-            smallest = self.size(self.closest())
-            raise DesignError(
-                f"{self.spec.name}: even the smallest design takes about {smallest.cells:,.0f} of {part.cells:,} cells, "
-                f"{smallest.blocks} of {part.blocks} block RAMs and {smallest.multipliers} of {part.multipliers} multipliers "
-                f"of the {part.name}"
-            )
+        smallest = self.size(self.closest())
+        raise DesignError(
+            f"{self.spec.name}: even the smallest design takes about {smallest.cells:,.0f} of {part.cells:,} cells, "
+            f"{smallest.blocks} of {part.blocks} block RAMs and {smallest.multipliers} of {part.multipliers} multipliers "
+            f"of the {part.name}"
+        )
+
+    def _fastest(self, possible: list[Config]) -> Config:
+        """Return the smallest among the fastest designs that these choices lead to."""
         ranked = sorted((self.bound(config), self.size(config).cells, n) for n, config in enumerate(possible))
         found: list[tuple[float, float, int, Config]] = []
         fewest, smallest_yet = float("inf"), float("inf")
@@ -298,7 +306,8 @@ def lanes_of(config: Config) -> Lanes:
         return Lanes(config.lanes)
     shared, scatters = (tuple(sorted(bundles)) or None for bundles in (config.shared, config.scatters))
     passes, blocks = (config.passes, config.kernel_blocks or None) if config.events else (None, None)
-    return Lanes(config.lanes, config.arrays or config.lanes, config.image_taps, shared, passes, blocks, scatters)
+    slots = None if config.slots == SLOTS else config.slots
+    return Lanes(config.lanes, config.arrays or config.lanes, config.image_taps, shared, passes, blocks, scatters, slots)
 
 
 def as_table(lanes: Lanes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from amaranth.utils import bits_for
 
 from nudge.golden.contract import layout, protocol
-from nudge.golden.contract.config import SLOTS, Config
+from nudge.golden.contract.config import Config
 from nudge.golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
 from nudge.golden.contract.formats import signed_bits
 from nudge.golden.contract.shapes import Bundle, Layer
@@ -18,7 +18,7 @@ from nudge.hw.core.totals import total_bits
 from nudge.hw.link.registers import counter_names
 from nudge.hw.memory.image_fetcher import BANKS
 from nudge.hw.synapse.event_layout import PAIR, weight_bits
-from nudge.hw.synapse.interface import STATIC_BANKS, banks_of
+from nudge.hw.synapse.interface import banks_of, static_banks
 from nudge.hw.synapse.scatter.engine import largest_drive
 from nudge.hw.update.correlator import pre_bits
 
@@ -33,11 +33,11 @@ def neuron_array(config: Config, layer: Layer) -> list[Shape]:
     output = layer.index == len(spec.layers) - 1
     state = spec.formats.decoder_bits + spec.membrane_bits + (spec.state_bits if output else 0)
     parts, all_words = 1 << bits_for(words * turns - 1), 1 << bits_for(words - 1)
-    sums = Shape(lanes * spec.sum_bits, SLOTS * all_words, reads=1 if output else 2, count=2)
+    sums = Shape(lanes * spec.sum_bits, config.slots * all_words, reads=1 if output else 2, count=2)
     out = [
-        Shape(lanes // turns * state, 2 * SLOTS * parts),
+        Shape(lanes // turns * state, 2 * config.slots * parts),
         Shape(bias_word(config, layer)["bias"].shape.size, config.groups(layer)),
-        Shape(lanes // turns * spec.sum_bits, SLOTS * parts),
+        Shape(lanes // turns * spec.sum_bits, config.slots * parts),
         sums,
     ]
     return [*out, Shape(sums.width, sums.depth)] if output else out
@@ -49,7 +49,7 @@ def deviation_array(config: Config, layer: Layer) -> list[Shape]:
     spec, lanes, words, turns = config.spec, config.lanes[layer.index], config.words(layer), config.turns(layer)
     points, n, output = spec.schedule.fine, layer.index, layer.index == len(spec.layers) - 1
     state = spec.formats.decoder_bits + spec.membrane_bits + (spec.state_bits + 1 if output else 0)
-    parts, all_words = SLOTS << bits_for(words * turns - 1), SLOTS << bits_for(words - 1)
+    parts, all_words = (config.slots << bits_for(count - 1) for count in (words * turns, words))
     difference = spec.sum_bits + 2
     vector_field = spec.schedule.vector_field
     out = [
@@ -86,7 +86,7 @@ def image_engine(config: Config, bundle: Bundle) -> list[Shape]:
     sums = [Shape(lanes * signed_bits(-bound, bound), post.positions)] if bundle.pre.channels > 1 else []
     return [
         line_buffer(config.spec.formats.pixel_bits, bundle.framed_width, bundle.kernel + 1),
-        drive_memory(post, lanes, post.phi_bits, STATIC_BANKS),
+        drive_memory(post, lanes, post.phi_bits, static_banks(config)),
         *sums,
     ]
 
@@ -94,7 +94,7 @@ def image_engine(config: Config, bundle: Bundle) -> list[Shape]:
 def pixel_engine(config: Config, bundle: Bundle) -> list[Shape]:
     """Memory of `hw.synapse.pixel_engine`: static drives."""
     post = bundle.post
-    return [drive_memory(post, config.lanes[post.index], post.phi_bits, STATIC_BANKS)]
+    return [drive_memory(post, config.lanes[post.index], post.phi_bits, static_banks(config))]
 
 
 def spike_buffer(config: Config, layer: Layer) -> Shape:

@@ -68,11 +68,13 @@ class Build:
 def in_words(config: Config) -> str:
     """Return lanes and engines as text, for reports and comparisons.
 
-    `kernel_blocks` and `scatters` are included only if set, so that older reports, which lack them, compare equal.
+    Fields that older reports lack are included only if they aren't at their defaults, so that such reports compare equal.
     """
-    fields = [field.name for field in dataclasses.fields(config) if field.name != "spec"]
-    fields = [name for name in fields if name not in ("kernel_blocks", "scatters") or getattr(config, name)]
-    return ", ".join(f"{name} {getattr(config, name)}" for name in fields)
+    values = {field: getattr(config, field.name) for field in dataclasses.fields(config) if field.name != "spec"}
+    newer = ("kernel_blocks", "scatters", "slots")
+    return ", ".join(
+        f"{field.name} {value}" for field, value in values.items() if field.name not in newer or value != field.default
+    )
 
 
 def build_bitstream(

@@ -14,7 +14,7 @@ from .spec import Spec
 #: Largest number of bundles, and of layers 1..N: a board's register map has this many addresses for each.
 MAX_BUNDLES = 8
 
-#: Samples that the core processes at once, half a sweep apart; the compact core processes one.
+#: Largest number of samples that a core processes at once, half a sweep apart; the compact core processes one.
 SLOTS = 2
 
 
@@ -51,6 +51,9 @@ class Config:
     #: Whether event-driven engines keep their kernels in block RAM, one to five blocks per unit, instead of
     #: logic cells.
     kernel_blocks: bool = False
+    #: Samples that step at once, 1 or 2. With 1 the memories of samples have half the banks, and in each half of a
+    #: sweep either the odd or the even layers are idle. The compact core ignores it.
+    slots: int = SLOTS
 
     def __post_init__(self) -> None:
         if len(self.lanes) != len(self.spec.layers):
@@ -65,6 +68,8 @@ class Config:
                 raise ConfigError(f"layer {layer.index}: arrays must divide {lanes} lanes, not {array}")
         if self.lanes[0] != 1:
             raise ConfigError(f"layer 0, the image, is read a byte at a time: lanes must be 1, not {self.lanes[0]}")
+        if not 1 <= self.slots <= SLOTS:
+            raise ConfigError(f"slots must be 1 to {SLOTS}, not {self.slots}")
         if self.image_taps < 1:
             raise ConfigError(f"image_taps must be at least 1, not {self.image_taps}")
         kinds = {bundle.index: bundle.kind for bundle in self.spec.bundles}

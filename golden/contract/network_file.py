@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from nudge.plumbing import files
 from nudge.plumbing.errors import SpecError
 
+from .config import SLOTS
 from .formats import Formats
 from .lanes import Lanes
 from .registers import rate_register
@@ -267,7 +268,7 @@ def _lanes(what: str, value: Any) -> Lanes:
                 raise SpecError(f"{what}.{key} must be true or false, not {reprlib.repr(x)}")
             made[key] = x
         else:
-            check_whole(f"{what}.{key}", x, 1, 1_000_000_000)
+            check_whole(f"{what}.{key}", x, 1, SLOTS if key == "slots" else 1_000_000_000)
             made[key] = x
     return Lanes(**made)
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from nudge.golden.contract import layout
-from nudge.golden.contract.config import SLOTS, Config
+from nudge.golden.contract.config import Config
 from nudge.golden.contract.event_units import SPOTS, adder_sizes
 from nudge.golden.contract.protocol import PHASES
 from nudge.golden.contract.shapes import Bundle, Layer, taps_of
@@ -167,7 +167,7 @@ def bound(config: Config, settings: Settings, counted: Events, batch: int) -> di
     parallel, for two samples half a sweep apart, so a sweep takes as long as its slowest part. The static
     drive and the update overlap with the steps of other samples, except the first static drive and the last
     two updates of a batch; in the compact core none overlaps. These and the commit are divided by ``batch``.
-    The bound has no pipeline fill and no start-up, so real counts are higher.
+    The bound has no pipeline fill and no start-up, so real counts are higher; with one slot they are about twice as high.
     """
     spec, steps = config.spec, settings.free_steps + 2 * settings.nudged_steps
     every = parts(config, settings, counted)
@@ -179,7 +179,7 @@ def bound(config: Config, settings: Settings, counted: Events, batch: int) -> di
         "free": settings.free_steps * step,
         "plus": settings.nudged_steps * step,
         "minus": settings.nudged_steps * step,
-        "update": update if config.compact else min(batch, SLOTS) * update / batch,
+        "update": update if config.compact else min(batch, config.slots) * update / batch,
         "commit": max(layout.master_words(config, b) for b in spec.bundles) / batch,
     }
 

@@ -13,7 +13,7 @@ from nudge.hw.synapse.conv_engine import ConvEngine
 from nudge.hw.synapse.dense_engine import DenseEngine
 from nudge.hw.synapse.event_conv_engine import EventConvEngine
 from nudge.hw.synapse.image_engine import ImageEngine
-from nudge.hw.synapse.interface import Halves
+from nudge.hw.synapse.interface import Halves, slot_bits
 from nudge.hw.synapse.pixel_engine import PixelEngine
 from nudge.hw.synapse.scatter.engine import ScatterEngine
 from nudge.hw.update.conv_update import ConvUpdate
@@ -39,7 +39,8 @@ UPDATE_ENGINES = {"image": ConvUpdate, "conv": ConvUpdate, "dense": DenseUpdate,
 
 
 class Core(wiring.Component):
-    """Trains on samples or infers their classes, two samples in antiphase (half a sweep apart).
+    """Trains on samples or infers their classes, two samples in antiphase (half a sweep apart), or one
+    (`Config.slots`).
 
     Latency: the sum of the latencies of the parts that the sequencer starts.
     Integer model: `golden.model.fixed`; every weight, bias, prediction and spike is equal.
@@ -232,7 +233,7 @@ class Core(wiring.Component):
         m.d.comb += [
             output.label.eq(sequencer.output_label),
             output.beta.eq(self.settings.beta),
-            output.free_address.eq(Cat(arg_max.address, sequencer.predict_slot)),
+            output.free_address.eq(Cat(arg_max.address, *slot_bits(sequencer.predict_slot, config.slots))),
             arg_max.start.eq(sequencer.predict_start),
             arg_max.values.eq(output.free_sums),
             sequencer.predict_busy.eq(arg_max.busy),

@@ -10,7 +10,7 @@ from nudge.golden.contract.shapes import Layer
 from nudge.hw.lib.block_memory import BlockMemory
 from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.rounding import clipped, half_up, limited
-from nudge.hw.synapse.interface import SLOTS
+from nudge.hw.synapse.interface import slot_bits
 
 from .deviation_sums import DeviationSums
 from .encoder import DeviationEncoder
@@ -73,9 +73,10 @@ class DeviationArray(NeuronArray):
 
     def _banks(self, m):
         """Build two memories: the free phase's state, and the deviations. Each step reads both."""
-        banks, slot = [], (self.step.slot,)
+        banks, slots = [], self.config.slots
+        slot, depth = tuple(slot_bits(self.step.slot, slots)), slots << bits_for(self.parts - 1)
         for name, when in (("free", ~self.step.nudge), ("deviations", self.step.nudge)):
-            m.submodules[name] = memory = BlockMemory(shape=self.state, depth=SLOTS << bits_for(self.parts - 1))
+            m.submodules[name] = memory = BlockMemory(shape=self.state, depth=depth)
             banks.append(Bank(memory.read_port(), memory.write_port(), slot, slot, when))
         return banks
 

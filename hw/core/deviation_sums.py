@@ -9,7 +9,7 @@ from nudge.golden.contract.shapes import Layer
 from nudge.hw.lib.adder_tree import data_delay, delay
 from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.rounding import half_up
-from nudge.hw.lib.turns import padded, word_of
+from nudge.hw.lib.turns import word_of
 
 from .window_sums import WindowSums
 
@@ -101,7 +101,7 @@ class DeviationSums(WindowSums):
             if not read:
                 continue
             found = word_of(m, self.turns, there, Cat(kept), name)
-            asked = [Cat(padded(addresses[side], self.words), self.updated) for side in read]
+            asked = [self._address(addresses[side], self.words, self.updated) for side in read]
             values = self._memory(m, name, shape, (there & last, word, found), asked)
             for side, value in zip(read, values, strict=True):
                 for lane in range(self.sums.length):

@@ -16,7 +16,7 @@ from nudge.hw.lib.flow import Flow
 from nudge.hw.lib.rounding import clipped
 from nudge.hw.lib.saturate import saturated
 from nudge.hw.lib.turns import padded, slice_of, word_of
-from nudge.hw.synapse.interface import SLOTS, Step, drive, spikes_of
+from nudge.hw.synapse.interface import Step, drive, slot_bits, spikes_of
 
 from .array_pass import pass_over, staged
 from .encoder import Encoder
@@ -193,8 +193,10 @@ class NeuronArray(wiring.Component):
 
     def _banks(self, m):
         """Build the state memory; return its ports with the bank numbers to read and to write."""
-        m.submodules.state = states = BlockMemory(shape=self.state, depth=2 * SLOTS << bits_for(self.parts - 1))
-        of_read, of_write = (self.step.state_read, self.step.slot), (self.step.state_write, self.step.slot)
+        slots = self.config.slots
+        m.submodules.state = states = BlockMemory(shape=self.state, depth=2 * slots << bits_for(self.parts - 1))
+        slot = slot_bits(self.step.slot, slots)
+        of_read, of_write = (self.step.state_read, *slot), (self.step.state_write, *slot)
         return [Bank(states.read_port(), states.write_port(), of_read, of_write, None)]
 
     def _add_drives(self, m, at):

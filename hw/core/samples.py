@@ -1,11 +1,10 @@
 """The sequencer's bookkeeping: counters of samples by stage; a slot's registers, and how they advance."""
 
-from amaranth.hdl import Array, Cat, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Mux, Signal
 from amaranth.utils import bits_for
 
 from nudge.golden.contract.schedule import MAX_STEPS
 from nudge.hw.lib.bounds import low_bits
-from nudge.hw.synapse.interface import STATIC_BANKS
 
 
 def following(bank, banks):
@@ -16,12 +15,12 @@ def following(bank, banks):
 class Samples:
     """Counters of the samples that have passed each stage, modulo 2 * ``places``.
 
-    A sample's number modulo ``places`` is its place in the image buffer; modulo two it is its slot.
+    A sample's number modulo ``places`` is its place in the image buffer; modulo ``slots`` it is its slot.
     ``started`` >= ``drawn`` >= ``begun`` >= ``done`` >= ``freed`` >= ``started`` - places.
     """
 
-    def __init__(self, places: int, label_bits: int):
-        self.places = places
+    def __init__(self, places: int, slots: int, label_bits: int):
+        self.places, self.slots = places, slots
         count = range(2 * places)
         #: Samples started by the host.
         self.started = Signal(count, name="started")
@@ -43,7 +42,7 @@ class Samples:
 
     def slot(self, number):
         """Return the slot of sample ``number``."""
-        return number[0]
+        return number[0] if self.slots > 1 else Const(0, 1)
 
     def between(self, behind, ahead):
         """Return the number of samples between two stages: ``ahead`` - ``behind``, modulo 2 * places."""
@@ -58,7 +57,7 @@ class Slot:
     """Registers of one slot: the sample that steps in it, and its phase. An empty slot is in the state in
     which the next sample begins."""
 
-    def __init__(self, number: int, label_bits: int, halvings: tuple[int, ...]):
+    def __init__(self, number: int, static_banks: int, label_bits: int, halvings: tuple[int, ...]):
         def flag(name):
             return Signal(name=f"{name}_{number}")
 
@@ -73,7 +72,7 @@ class Slot:
         #: Halvings of lambda so far; `falls`: lambda is halved before the next sweep.
         self.halved, self.falls = Signal(range(len(halvings) + 1), name=f"halved_{number}"), flag("falls")
         #: Bank of the sample's static drive; its label.
-        self.static = Signal(range(STATIC_BANKS), name=f"static_{number}")
+        self.static = Signal(range(static_banks), name=f"static_{number}")
         self.label = Signal(label_bits, name=f"label_of_{number}")
         #: `unpredicted`: the free phase is over, the prediction pending. `predicted`: `prediction` is valid.
         self.unpredicted, self.predicted = flag("unpredicted"), flag("predicted")

@@ -1,4 +1,4 @@
-"""Sequencer: steps two samples in antiphase, in parallel with updates, images and static drives."""
+"""Sequencer: steps two samples in antiphase, or one, in parallel with updates, images and static drives."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
@@ -9,7 +9,7 @@ from nudge.golden.contract import protocol
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.schedule import MAX_STEPS
 from nudge.hw.lib.bounds import bounded
-from nudge.hw.synapse.interface import SLOTS, STATIC_BANKS, Halves
+from nudge.hw.synapse.interface import Halves, Step, static_banks
 
 from .interface import Operation, annealing, label_bits, samples_in_flight
 from .samples import Samples, Slot, following
@@ -23,17 +23,17 @@ def one_hot(phase):
 class Sequencer(wiring.Component):
     """Starts all parts of the core: accepts samples, steps two of them, updates the masters; or commits.
 
-    A sample's odd layers step in one half of a sweep, its even layers in the next. Two samples, one
-    in each *slot*, are half a sweep apart: while the odd layers of one step, the even layers of the
-    other do. So each half uses every array once and every bundle once in each direction. Samples use
-    the slots in turn; each begins when its static drive is complete and its slot is free. The layers
-    of an empty slot are idle.
+    A sample's odd layers step in one half of a sweep, its even layers in the next. Two samples, one in each *slot*,
+    are half a sweep apart: while the odd layers of one step, the even layers of the other do. So each half uses every
+    array once and every bundle once in each direction. Samples use the slots in turn; each begins when its static
+    drive is complete and its slot is free. The layers of an empty slot are idle. With one slot (`Config.slots`)
+    either the odd or the even layers are idle in each half.
 
     Each part is started by a one-cycle pulse and has a busy line, so the sequencer depends on no
     part's latency. Snapshot and restore take no cycles: they are the bank numbers of `Step`.
 
     In parallel with the halves, each in the order of the samples: ``take`` copies an image from the
-    link; ``image`` computes a static drive, for one sample more than the two that step; ``predict``
+    link; ``image`` computes a static drive, for one sample more than those that step; ``predict``
     runs after a sample's free phase; ``update`` after its last phase, one sample at a time. Before the
     last sweep of its +beta phase a sample waits until the update of its slot's previous sample is
     over, because it would overwrite that sample's sums. A commit waits for all updates.
@@ -80,7 +80,7 @@ class Sequencer(wiring.Component):
     """
 
     def __init__(self, config: Config):
-        self.config, self.places = config, samples_in_flight(config)
+        self.config, self.places, self.static_banks = config, samples_in_flight(config), static_banks(config)
         steps, label = bits_for(MAX_STEPS), label_bits(config)
         members = {
             "start": In(1),
@@ -93,9 +93,9 @@ class Sequencer(wiring.Component):
             "free_steps": In(steps),
             "nudged_steps": In(steps),
             "step": Out(Halves),
-            "static_read": Out(range(STATIC_BANKS)),
+            "static_read": Out(range(self.static_banks)),
             "output_label": Out(label),
-            "static_write": Out(range(STATIC_BANKS)),
+            "static_write": Out(range(self.static_banks)),
             "predict_slot": Out(1),
             "update_slot": Out(1),
             "answer": In(label),
@@ -113,9 +113,9 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        bits = label_bits(self.config)
-        halvings = self.config.spec.schedule.halvings
-        samples, slots = Samples(self.places, bits), [Slot(n, bits, halvings) for n in range(SLOTS)]
+        bits, halvings = label_bits(self.config), self.config.spec.schedule.halvings
+        samples = Samples(self.places, self.config.slots, bits)
+        slots = [Slot(n, self.static_banks, bits, halvings) for n in range(self.config.slots)]
         committing, preparing = self._commit(m, samples)
         self._take(m, samples, committing)
         self._draw(m, samples)
@@ -152,7 +152,7 @@ class Sequencer(wiring.Component):
             self.image_bank.eq(samples.place(samples.drawn)),
             # While an image is being taken, the sample started last doesn't count.
             waiting.eq(samples.between(samples.drawn, samples.started) > self.take_busy),
-            free.eq(samples.between(samples.done, samples.drawn) < STATIC_BANKS),
+            free.eq(samples.between(samples.done, samples.drawn) < self.static_banks),
         ]
         with m.FSM(name="draw"):
             with m.State("IDLE"):
@@ -162,14 +162,14 @@ class Sequencer(wiring.Component):
             with m.State("DRAW"):
                 with m.If(~self.image_busy):
                     m.d.sync += samples.advance(samples.drawn)
-                    m.d.sync += self.static_write.eq(following(self.static_write, STATIC_BANKS))
+                    m.d.sync += self.static_write.eq(following(self.static_write, self.static_banks))
                     m.next = "IDLE"
 
     def _halves(self, m, samples, slots, preparing):
         """Start one half after another while a slot holds a sample. Return the slot whose odd layers step,
         the slots in which a sample begins (one bit each), and the flag that a half waits for an update."""
-        turn, stalled, static = Signal(), Signal(), Signal(range(STATIC_BANKS))
-        beginning = Signal(SLOTS)
+        turn, stalled, static = Signal(), Signal(), Signal(range(self.static_banks))
+        beginning = Signal(len(slots))
         active = Cat(slot.active for slot in slots)
         place, next_slot = samples.place(samples.begun), samples.slot(samples.begun)
         with m.FSM(name="halves"):
@@ -184,7 +184,7 @@ class Sequencer(wiring.Component):
                         m.d.sync += [slot.label.eq(samples.labels[place]), slot.static.eq(static)]
                 with m.If(beginning.any()):
                     m.d.sync += samples.advance(samples.begun)
-                    m.d.sync += static.eq(following(static, STATIC_BANKS))
+                    m.d.sync += static.eq(following(static, self.static_banks))
                 # The half would overwrite sums that the update of the slot's previous sample still reads.
                 hazards = (s.active & s.nudged & s.last & s.unlearned for s in slots)
                 m.d.comb += stalled.eq(Cat(hazards).any())
@@ -213,7 +213,7 @@ class Sequencer(wiring.Component):
         for told, name, chosen in ((self.static_read, "static", turn), (self.output_label, "label", output)):
             # In the cycle of STEP a sample may begin; its slot's registers are valid one cycle later.
             values = [getattr(slot, name) for slot in slots]
-            m.d.comb += told.eq(Mux(chosen[0], values[1], values[0]))
+            m.d.comb += told.eq(Mux(chosen[0], values[-1], values[0]))
         for n, slot in enumerate(slots):
             start, window_start = Signal(name=f"start_{n}"), Signal.like(slot.count, name=f"window_start_{n}")
             m.d.comb += start.eq(slot.count == 0)
@@ -244,6 +244,9 @@ class Sequencer(wiring.Component):
                         step.sum_first.eq(slot.count == window_start),
                         step.sum_last.eq(slot.last),
                     ]
+                if len(slots) == 1:
+                    with m.Else():
+                        m.d.sync += step.eq(Step.const({"idle": 1, "first": 1, "silent": 1}))
 
     def _predict(self, m, slots):
         """Run ``predict`` for each sample after its free phase."""
@@ -267,7 +270,7 @@ class Sequencer(wiring.Component):
     def _leave(self, m, samples, slots):
         """Report the oldest sample as done once its sweeps are over and its prediction is known."""
         oldest = samples.slot(samples.done)
-        m.d.comb += self.prediction.eq(Mux(oldest, slots[1].prediction, slots[0].prediction))
+        m.d.comb += self.prediction.eq(Mux(oldest, slots[-1].prediction, slots[0].prediction))
         for n, slot in enumerate(slots):
             m.d.comb += slot.leaving.eq((oldest == n) & slot.ended & slot.predicted)
             with m.If(slot.leaving):
@@ -333,9 +336,8 @@ class Sequencer(wiring.Component):
             m.d.comb += self.phase.eq(one_hot("update"))
         with m.Elif(committing | preparing):
             m.d.comb += self.phase.eq(one_hot("commit"))
-        for oldest in range(SLOTS):
-            for n in (oldest, 1 - oldest):
-                slot = slots[n]
+        for oldest in range(len(slots)):
+            for slot in (*slots[oldest:], *slots[:oldest]):
                 nudged = Mux(slot.negative, one_hot("minus"), one_hot("plus"))
                 with m.Elif((samples.slot(samples.done) == oldest) & slot.active):
                     m.d.comb += self.phase.eq(Mux(slot.nudged, nudged, one_hot("free")))

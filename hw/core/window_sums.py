@@ -13,7 +13,7 @@ from nudge.hw.lib.block_memory import BlockMemory
 from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.flow import Flow
 from nudge.hw.lib.turns import padded, word_of
-from nudge.hw.synapse.interface import SLOTS, Step
+from nudge.hw.synapse.interface import Step, slot_bits
 from nudge.hw.update.interface import sums_word
 
 from .interface import xi_shape
@@ -29,7 +29,7 @@ def readers(config: Config, layer: Layer) -> dict[str, Any]:
     post_sums, pre_sums : Out(sums_word)
         The nudged phases' sums at the address of the previous cycle.
     free_address : In
-        Output layer only: word address, with the slot in the bit above it.
+        Output layer only: word address, with the slot in the bit above it if there are two.
     free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
         Output layer only: the free phase's sums at the address of the previous cycle.
     read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
@@ -41,7 +41,7 @@ def readers(config: Config, layer: Layer) -> dict[str, Any]:
     members |= {f"{side}_sums": Out(sums_word(config, layer, side)) for side in ("post", "pre")}
     sums = data.ArrayLayout(unsigned(config.spec.sum_bits), config.lanes[layer.index])
     if layer.index == len(config.spec.layers) - 1:
-        members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(sums)}
+        members |= {"free_address": In(bits_for((config.slots << address) - 1)), "free_sums": Out(sums)}
     elif config.spec.schedule.centred:
         members |= {"read": Out(Flow(sums))}
     return members
@@ -114,7 +114,7 @@ class WindowSums(wiring.Component):
         m = Module()
         step = self.step
         word = word_of(m, self.turns, self.valid, self._grow(m).as_value(), "sums")
-        readers = [Cat(padded(address, self.words), self.updated) for address in (self.post_address, self.pre_address)]
+        readers = [self._address(address, self.words, self.updated) for address in (self.post_address, self.pre_address)]
         for name, phase in (("plus", step.nudge & ~step.negative), ("minus", step.negative)):
             post, pre = self._complete(m, name, word, phase, readers)
             m.d.comb += [self.post_sums[name].eq(post), self.pre_sums[name].eq(pre)]
@@ -122,6 +122,10 @@ class WindowSums(wiring.Component):
             m.d.comb += self.free_sums.eq(self._complete(m, "free", word, ~step.nudge, [self.free_address])[0])
         self._tell(m, word)
         return m
+
+    def _address(self, number, count, slot):
+        """Return the address of one of ``count`` words or parts in a memory with a bank for each slot."""
+        return Cat(padded(number, count), *slot_bits(slot, self.config.slots))
 
     def _tell(self, m, word):
         """Drive ``read`` with the free phase's sums, for centred commits."""
@@ -143,11 +147,11 @@ class WindowSums(wiring.Component):
 
     def _parts(self, m, name, written, enable):
         """Build a memory of sums, one word a part; return the data of its read port, for part ``coming``."""
-        depth = SLOTS << bits_for(self.parts - 1)
+        depth = self.config.slots << bits_for(self.parts - 1)
         m.submodules[name] = memory = BlockMemory(shape=self.part_sums, depth=depth)
         read, write = memory.read_port(), memory.write_port()
-        m.d.comb += read.addr.eq(Cat(padded(self.coming, self.parts), self.step.slot))
-        m.d.comb += write.addr.eq(Cat(padded(self.part, self.parts), self.step.slot))
+        m.d.comb += read.addr.eq(self._address(self.coming, self.parts, self.step.slot))
+        m.d.comb += write.addr.eq(self._address(self.part, self.parts, self.step.slot))
         m.d.comb += [write.data.eq(written), write.en.eq(enable)]
         return read.data
 
@@ -159,9 +163,10 @@ class WindowSums(wiring.Component):
     def _memory(self, m, name, shape, written, addresses):
         """Build a memory with one word for each word of the layer; return the data of its read ports, one for
         each of ``addresses``. written: write enable, word address, data."""
-        m.submodules[name] = memory = BlockMemory(shape=shape, depth=SLOTS << bits_for(self.words - 1))
+        depth = self.config.slots << bits_for(self.words - 1)
+        m.submodules[name] = memory = BlockMemory(shape=shape, depth=depth)
         write, ports = memory.write_port(), [memory.read_port() for _ in addresses]
         enable, at, word = written
-        m.d.comb += [write.addr.eq(Cat(padded(at, self.words), self.step.slot)), write.data.eq(word), write.en.eq(enable)]
+        m.d.comb += [write.addr.eq(self._address(at, self.words, self.step.slot)), write.data.eq(word), write.en.eq(enable)]
         m.d.comb += [port.addr.eq(address) for port, address in zip(ports, addresses, strict=True)]
         return [port.data for port in ports]

@@ -131,14 +131,14 @@ class Side:
         bank = Signal.like(drives.write_bank, name=f"{self.name}_bank")
         m.d.comb += [
             drives.start.eq(begin),
-            drives.read_bank.eq(bank_of(target)),
+            drives.read_bank.eq(bank_of(target, self.config.slots)),
             drives.silent.eq(target.silent),
             drives.write_bank.eq(bank),
         ]
         left, complete = self._write_rows(m, drives)
         # The write bank changes at the begin of a half or, if the previous half's rows aren't all written by
         # then, after the last of them.
-        unfinished, next_waits = self.signal("unfinished"), self.signal("next_waits")
+        unfinished, next_waits, muted = (self.signal(name) for name in ("unfinished", "next_waits", "muted"))
         with m.If(begin):
             m.d.sync += unfinished.eq(1)
             with m.If(unfinished & ~complete):
@@ -146,7 +146,13 @@ class Side:
         with m.Elif(complete):
             m.d.sync += [unfinished.eq(next_waits), next_waits.eq(0)]
         with m.If(Mux(begin, ~unfinished | complete, complete & next_waits)):
-            m.d.sync += bank.eq(bank_for(source))
+            m.d.sync += bank.eq(bank_for(source, self.config.slots))
+            if self.config.slots == 1:
+                m.d.sync += muted.eq(source.idle)
+        if self.config.slots == 1:
+            # An idle layer's rows would replace those that its neighbour reads, for there is no other bank.
+            with m.If(muted):
+                m.d.comb += drives.i.valid.eq(0)
 
         m.d.comb += [out.valid.eq(drives.o.valid), drives.o.ready.eq(out.ready)]
         m.d.comb += [lane.eq(drive) for lane, drive in zip(out.payload, drives.o.payload, strict=True)]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from nudge.golden.contract import layout
-from nudge.golden.contract.config import SLOTS, Config
+from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Bundle
 from nudge.hw.lib.flow import Flow
 
@@ -23,9 +23,10 @@ class Step(data.Struct):
     With fine spikes the first half of each nudged phase has no spikes instead.
     """
 
-    #: Slot of the sample, 0 to `SLOTS` - 1; each slot has its own banks in every memory.
+    #: Slot of the sample, 0 to `Config.slots` - 1; each slot has its own banks in every memory.
     slot: unsigned(1)
-    #: The slot is empty: drives are taken, spikes are 0, nothing is stored.
+    #: No sample steps here: drives are taken, spikes are 0, nothing is stored. With one slot ``first`` and ``silent``
+    #: are also set, and the neighbours' memories, which have no other bank, don't store these spikes.
     idle: unsigned(1)
     #: First sweep of a sample: the state reads as zero.
     first: unsigned(1)
@@ -52,7 +53,8 @@ class Step(data.Struct):
 
 
 class Halves(data.Struct):
-    """The two halves that run at the same time: one sample's odd layers, the other's even layers."""
+    """The two halves that run at the same time: one sample's odd layers, the other's even layers. With one slot
+    either of them is idle."""
 
     odd: Step
     even: Step
@@ -62,22 +64,27 @@ class Halves(data.Struct):
         return self.odd if layer % 2 else self.even
 
 
-def bank_of(target: Step):
+def slot_bits(slot, slots: int) -> list:
+    """Return a slot's bits in an address or in the number of a bank: none if there is one slot."""
+    return [slot] if slots > 1 else []
+
+
+def bank_of(target: Step, slots: int):
     """Return the bank that a layer reads, of its neighbour's spikes or of the drives computed from them: one
     of `banks_of` the neighbour."""
-    return Cat(target.slot, target.kept)
+    return Cat(*slot_bits(target.slot, slots), target.kept)
 
 
-def bank_for(source: Step):
+def bank_for(source: Step, slots: int):
     """Return the bank for a layer's new spikes, or drives computed from them: one of `banks_of` the layer."""
-    return Cat(source.slot, source.keep)
+    return Cat(*slot_bits(source.slot, slots), source.keep)
 
 
 def banks_of(source: int, config: Config) -> int:
     """Return the number of banks of a layer's spikes, and of the drives computed from them, given its index:
     one for each slot, and in even layers another for each slot's kept spikes. With fine spikes none are kept,
     since deviations begin without spikes."""
-    return SLOTS if source % 2 or config.spec.schedule.fine else 2 * SLOTS
+    return config.slots if source % 2 or config.spec.schedule.fine else 2 * config.slots
 
 
 def spike_word(words, lanes, bits=1):
@@ -113,8 +120,9 @@ def tile(config: Config, bundle: Bundle):
     return data.ArrayLayout(signed(config.spec.formats.weight_bits), lanes)
 
 
-#: Banks of static drives: one for each of the two samples that step, and one for the next sample.
-STATIC_BANKS = SLOTS + 1
+def static_banks(config: Config) -> int:
+    """Return the number of banks of static drives: one for each sample that steps, and one for the next sample."""
+    return config.slots + 1
 
 
 class StaticSignature(wiring.Signature):
@@ -123,7 +131,7 @@ class StaticSignature(wiring.Signature):
 
     Members
     -------
-    start : In(1), write_bank : In(range(STATIC_BANKS))
+    start : In(1), write_bank : In(range(static_banks))
         One-cycle pulse, ignored while ``busy``: computes the drives and stores them in ``write_bank``, which
         must be stable until they are stored.
     busy : Out(1)
@@ -136,7 +144,7 @@ class StaticSignature(wiring.Signature):
         Address in the working memory.
     tile : In(tile)
         The word at the address of the previous cycle.
-    replay : In(1), read_bank : In(range(STATIC_BANKS))
+    replay : In(1), read_bank : In(range(static_banks))
         One-cycle pulse: sends all words of ``read_bank``, which must be complete, once and in order.
     forward : Out(stream.Signature(drive(post)))
         Static drives; the first word is sent two cycles after ``replay``.
@@ -151,9 +159,9 @@ class StaticSignature(wiring.Signature):
                 "pixel": In(config.spec.formats.pixel_bits),
                 "tile_address": Out(bits_for(layout.tiles(config, bundle) - 1)),
                 "tile": In(tile(config, bundle)),
-                "write_bank": In(range(STATIC_BANKS)),
+                "write_bank": In(range(static_banks(config))),
                 "replay": In(1),
-                "read_bank": In(range(STATIC_BANKS)),
+                "read_bank": In(range(static_banks(config))),
                 "forward": Out(stream.Signature(drive(config, bundle.post))),
             }
         )

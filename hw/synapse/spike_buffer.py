@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from nudge.golden.contract.config import SLOTS
 from nudge.hw.lib.block_memory import BlockMemory
 from nudge.hw.lib.flow import Flow
 
@@ -25,6 +26,8 @@ class SpikeBuffer(wiring.Component):
         `banks_of` the layer.
     bits : int
         Width of a spike.
+    slots : int
+        `Config.slots`. With one slot spikes aren't stored while the source is idle: the half then reads the bank.
 
     Members
     -------
@@ -41,8 +44,8 @@ class SpikeBuffer(wiring.Component):
     #: Cycles from ``address`` to ``data``.
     latency = 1
 
-    def __init__(self, *, words, lanes, banks, bits=1):
-        self.words, self.lanes, self.banks, self.bits = words, lanes, banks, bits
+    def __init__(self, *, words, lanes, banks, bits=1, slots=SLOTS):
+        self.words, self.lanes, self.banks, self.bits, self.slots = words, lanes, banks, bits, slots
         super().__init__(
             {
                 "source": In(Step),
@@ -61,10 +64,10 @@ class SpikeBuffer(wiring.Component):
         silent = Signal()
         m.d.sync += silent.eq(self.target.silent)
         m.d.comb += [
-            write.addr.eq(Cat(self.i.payload.address, bank_for(self.source))),
+            write.addr.eq(Cat(self.i.payload.address, bank_for(self.source, self.slots))),
             write.data.eq(self.i.payload.spikes),
-            write.en.eq(self.i.valid),
-            read.addr.eq(Cat(self.address, bank_of(self.target))),
+            write.en.eq(self.i.valid if self.slots > 1 else self.i.valid & ~self.source.idle),
+            read.addr.eq(Cat(self.address, bank_of(self.target, self.slots))),
             self.data.eq(Mux(silent, 0, read.data)),
         ]
         return m
@@ -80,6 +83,7 @@ def spike_buffers(m, engine) -> tuple[SpikeBuffer, SpikeBuffer]:
             lanes=config.lanes[layer.index],
             banks=banks_of(layer.index, config),
             bits=config.spec.spike_bits,
+            slots=config.slots,
         )
         for layer in (bundle.pre, bundle.post)
     )

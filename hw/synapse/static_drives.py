@@ -8,14 +8,16 @@ from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.rounding import half_up
 
 from .drive_memory import DriveMemory
-from .interface import STATIC_BANKS
+from .interface import static_banks
 
 
 def static_memory(m, engine) -> DriveMemory:
     """Build the memory of static drives, which ``forward`` replays, as submodule ``static`` of an engine with
     `StaticSignature`."""
     post, lanes = engine.bundle.post, engine.lanes
-    m.submodules.static = static = DriveMemory(post, lanes=lanes, bits=post.phi_bits, banks=STATIC_BANKS)
+    m.submodules.static = static = DriveMemory(
+        post, lanes=lanes, bits=post.phi_bits, banks=static_banks(engine.config)
+    )
     m.d.comb += [
         static.start.eq(engine.replay),
         static.read_bank.eq(engine.read_bank),

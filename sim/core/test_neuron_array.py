@@ -51,6 +51,8 @@ UNITS = {
     "array_weak_feedback": hidden((4, 2, 1), 2, phi_bound=9000, feedback_shift=2),
     "array_weak_feedback_annealed": hidden((2, 2, 2), 2, phi_bound=20000, decay_shift=0, halvings=(1, 3), feedback_shift=3),
     "array_weak_feedback_output": output(5, phi_bound=6000, feedback_shift=2),
+    "array_alone": hidden((4, 2, 2), 2, 1, phi_bound=9000, window_log2=1, slots=1),
+    "array_alone_output": output(5, phi_bound=6000, slots=1),
     "array_annealed_output": output(5, phi_bound=20000, decay_shift=1, halvings=(2, 5)),
 }
 AIMS = ("U low", "U high", "rounding", "d low", "d high", "chance")
@@ -149,7 +151,7 @@ class Driver:
             self.port.beta.value = beta
         going: dict[int, Going] = {}
         schedule = self.spec.schedule
-        for number, half in enumerate(halves(schedule.window, steps, first, fine=bool(schedule.fine))):
+        for number, half in enumerate(halves(schedule.window, steps, first, fine=bool(schedule.fine), slots=self.config.slots)):
             planned = half[self.layer.index % 2]
             if planned.idle:
                 await self.rest(f"{self.name}, half {number} without a sample", planned)

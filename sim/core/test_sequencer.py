@@ -10,7 +10,7 @@ from cocotb.triggers import RisingEdge
 from nudge.golden.contract import protocol
 from nudge.hw.core.interface import Operation, annealing
 from nudge.hw.core.sequencer import Sequencer, one_hot
-from nudge.hw.synapse.interface import SLOTS, STATIC_BANKS, Step
+from nudge.hw.synapse.interface import Step
 from sim.harness.networks import config_of
 from sim.harness.streams import PATIENCE, Port, start
 from sim.harness.testbench import CLOCK
@@ -30,6 +30,10 @@ UNITS = {
     ),
     "sequencer_fine": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, fine=True)),
     "sequencer_centred": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, centred=True)),
+    "sequencer_alone": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=1, decay_shift=1, index=3, slots=1)),
+    "sequencer_alone_fine": Sequencer(
+        config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=0, halvings=(1, 3), fine=True, centred=True, slots=1)
+    ),
 }
 #: (free, nudged) sweeps of two batches: together they exercise all bits but the highest of the settings and
 #: their counters.
@@ -43,6 +47,7 @@ class Told:
     """A started sample, and its expected progress."""
 
     number: int
+    slot: int
     training: bool
     label: int
     answer: int
@@ -50,10 +55,6 @@ class Told:
     #: Number of completed halves; and the cycle of each event, by name.
     halves: int = 0
     at: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def slot(self) -> int:
-        return self.number % SLOTS
 
     @property
     def over(self) -> bool:
@@ -98,7 +99,7 @@ async def check(dut, name, unit):
             await until(port, port.busy, f"{name}: a commit doesn't end", 0)
             assert watch.commits[-1] > max((s.at["update over"] for s in watch.samples if s.training), default=0)
             watch.committing = False
-    assert watch.full > 30, f"{name}: only {watch.full} halves had two samples"
+    assert watch.full > 30, f"{name}: only {watch.full} halves had a sample in each slot"
     assert len(watch.commits) > 2
 
 
@@ -116,7 +117,7 @@ class Watch:
 
     def __init__(self, dut, name, unit):
         self.port, self.name, self.edge = Port(dut, name), name, RisingEdge(getattr(dut, CLOCK))
-        self.unit, self.samples, self.commits = unit, [], []
+        self.unit, self.slots, self.samples, self.commits = unit, unit.config.slots, [], []
         self.output_parity = len(unit.config.spec.bundles) % 2
         self.left, self.cycle, self.committing = dict.fromkeys(PARTS, 0), 0, False
         #: Number of the next sample of each part.
@@ -129,7 +130,8 @@ class Watch:
 
     def expect(self, training, planned):
         """Record a sample at its start."""
-        told = Told(len(self.samples), training, random.randrange(10), random.randrange(10), planned)
+        number = len(self.samples)
+        told = Told(number, number % self.slots, training, random.randrange(10), random.randrange(10), planned)
         self.samples.append(told)
 
     def check_rest(self):
@@ -203,7 +205,7 @@ class Watch:
         assert self.port.image_bank.value == sample.number % self.unit.places, f"{where}: of another image"
         bank = int(self.port.static_write.value)
         users = [s for s in self.samples[: sample.number] if "done" not in s.at]
-        assert bank < STATIC_BANKS, f"{where}: bank {bank} is in use"
+        assert bank < self.unit.static_banks, f"{where}: bank {bank} is in use"
         assert bank not in [self.statics[s.number] for s in users], f"{where}: bank {bank} is in use"
         self.statics[sample.number] = bank
         self.drawing = sample
@@ -216,7 +218,7 @@ class Watch:
         """Return the sample of a slot if its odd (or even) layers step next; else None."""
         for sample in self.samples:
             if sample.slot == slot and not ("done" in sample.at or sample.over):
-                before = self.samples[sample.number - SLOTS] if sample.number >= SLOTS else None
+                before = self.samples[sample.number - self.slots] if sample.number >= self.slots else None
                 here = "drawn" in sample.at and (before is None or "done" in before.at)
                 return sample if here and (sample.halves % 2 == 0) == odd else None
         return None
@@ -232,13 +234,19 @@ class Watch:
         bits = int(port.step.value)
         width = Step.as_shape().size
         odd, even = (Step.from_bits(bits >> n * width & (1 << width) - 1) for n in range(2))
-        assert odd.slot != even.slot, f"{self.name}: both halves are of slot {odd.slot}"
+        if self.slots > 1:
+            assert odd.slot != even.slot, f"{self.name}: both halves are of slot {odd.slot}"
+        else:
+            assert odd.idle != even.idle, f"{self.name}: both halves are of one sample, or none is"
+            (idle,) = (step for step in (odd, even) if step.idle)
+            assert idle.first, f"{self.name}: idle layers read a state"
+            assert idle.silent, f"{self.name}: idle layers read drives"
         going = []
         for step, first in ((odd, True), (even, False)):
             sample = self.in_slot(step.slot, first)
             if step.idle:
                 if sample:
-                    before = self.samples[sample.number - SLOTS].at["done"] if sample.number >= SLOTS else 0
+                    before = self.samples[sample.number - self.slots].at["done"] if sample.number >= self.slots else 0
                     late = self.began - max(before, sample.at["drawn"], self.prepared) > 3
                     assert first, f"{self.name}: sample {sample.number} waits without need"
                     assert not late, f"{self.name}: sample {sample.number} waits without need"
@@ -262,8 +270,8 @@ class Watch:
                 assert port.static_read.value == self.statics[sample.number], f"{where}: another one's static drive"
             if first == bool(self.output_parity):
                 assert port.output_label.value == sample.label, f"{where}: another one's label"
-            if phase == "plus" and shared["sum_last"] and sample.number >= SLOTS:
-                before = self.samples[sample.number - SLOTS]
+            if phase == "plus" and shared["sum_last"] and sample.number >= self.slots:
+                before = self.samples[sample.number - self.slots]
                 assert not before.training or "update over" in before.at, f"{where}: over the sums of an update"
             going.append(sample)
         assert going, f"{self.name}: a half of nothing"
@@ -271,7 +279,7 @@ class Watch:
 
     def end_step(self):
         going = self.compare_halves()
-        self.full += len(going) == SLOTS
+        self.full += len(going) == self.slots
         for sample in going:
             sample.halves += 1
 

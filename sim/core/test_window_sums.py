@@ -17,17 +17,17 @@ from sim.harness.units import each, halves
 from sim.harness.words import layer_words, packed
 
 
-def hidden(shape, lanes, at_once=None, *, window_log2=2, fine=False, **flags):
-    """Return the sums of layer 1 with any shape. fine: binary points of fine spikes. flags: of the schedule."""
+def hidden(shape, lanes, at_once=None, *, window_log2=2, fine=False, **rest):
+    """Return the sums of layer 1 with any shape. fine: binary points of fine spikes. rest: flags of the schedule, slots."""
     kind = DeviationSums if fine else WindowSums
     schedule = {"window_log2": window_log2, "decay_shift": 1, "fine": fine}
-    return kind(*hidden_layer(shape, lanes, at_once, **schedule, **flags))
+    return kind(*hidden_layer(shape, lanes, at_once, **schedule, **rest))
 
 
-def output(lanes, at_once=None, *, window_log2=2, fine=False, **flags):
+def output(lanes, at_once=None, *, window_log2=2, fine=False, **rest):
     """Return the sums of an output layer."""
     kind = DeviationSums if fine else WindowSums
-    return kind(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=1, fine=fine, **flags))
+    return kind(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=1, fine=fine, **rest))
 
 
 UNITS = {
@@ -49,6 +49,10 @@ UNITS = {
     "sums_vector_turns": hidden((4, 2, 2), 2, 1, window_log2=1, fine=(8, 6, 4), vector_field=True),
     "sums_vector_output": output(10, 2, window_log2=3, fine=(4, 2, 1), vector_field=True),
     "sums_fine_output": output(10, 2, window_log2=3, fine=(4, 2, 1)),
+    "sums_alone": hidden((3, 2, 3), 1, slots=1),
+    "sums_alone_output": output(10, 5, slots=1),
+    "sums_alone_fine": hidden((4, 2, 2), 2, 1, window_log2=1, fine=(3, 2, 0), centred=True, slots=1),
+    "sums_alone_fine_output": output(10, 2, window_log2=3, fine=(4, 2, 1), slots=1),
 }
 
 
@@ -95,7 +99,7 @@ class Driver:
         growing: dict[int, torch.Tensor] = {}
         kind: dict[int, str] = {}
         fine = bool(self.spec.schedule.fine)
-        for number, half in enumerate(halves(window, steps, first, fine=fine)):
+        for number, half in enumerate(halves(window, steps, first, fine=fine, slots=self.unit.config.slots)):
             planned = half[layer.index % 2]
             if planned.idle:
                 await self.rest()

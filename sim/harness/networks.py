@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nudge.golden.contract.config import Config
+from nudge.golden.contract.config import SLOTS, Config
 from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.shapes import Bundle, Conv, Dense, Layer
 from nudge.golden.contract.spec import CLASSES, Learning, Spec
@@ -27,6 +27,7 @@ def config_of(
     centred: bool = False,
     linear_output: bool = False,
     vector_field: bool = False,
+    slots: int = SLOTS,
 ) -> Config:
     """A configuration with these channels and lanes in layers index - 1 and index, followed by the output
     layer.
@@ -43,7 +44,7 @@ def config_of(
     before = index - 2
     stages = (*[Conv(1)] * before, Conv(channels[0]), second, Dense(CLASSES))
     spec = Spec("bench", stages, schedule, Learning(rates=(0.0,) * len(stages)))
-    return Config(spec, (1, *[1] * before, *lanes, 1))
+    return Config(spec, (1, *[1] * before, *lanes, 1), slots=slots)
 
 
 def hidden_layer(
@@ -57,9 +58,10 @@ def hidden_layer(
 
 def output_layer(lanes: int, at_once: int | None = None, *, phi_bound: int = 0, **schedule: Any) -> tuple[Config, Layer]:
     """A configuration and its output layer. at_once: lanes of its array."""
-    spec = config_of((1, 1), (1, 1), dense=True, **schedule).spec
-    ones = (1,) * (len(spec.layers) - 1)
-    return Config(spec, (*ones, lanes), (*ones, at_once or lanes)), replace(spec.layers[-1], phi_bound=phi_bound)
+    config = config_of((1, 1), (1, 1), dense=True, **schedule)
+    spec, ones = config.spec, config.lanes[:-1]
+    config = replace(config, lanes=(*ones, lanes), arrays=(*ones, at_once or lanes))
+    return config, replace(spec.layers[-1], phi_bound=phi_bound)
 
 
 def bundle_of(
@@ -80,6 +82,7 @@ def bundle_of(
     fine: bool = False,
     centred: bool = False,
     vector_field: bool = False,
+    slots: int = SLOTS,
 ) -> tuple[Config, Bundle]:
     """A configuration and its bundle from a layer of shape `pre` to one of `channels`.
 
@@ -88,7 +91,7 @@ def bundle_of(
     padding: of a convolution. events: use the event engine, with this number of `passes`; `kernel_blocks`:
     its kernels are in block RAM. scatters: use the scatter engine. index: number of the bundle; a bundle on the
     image always has 1. shared: the update engine shares multipliers between the phases. fine: fine spikes.
-    centred, vector_field: as in `config_of`.
+    centred, vector_field, slots: as in `config_of`.
     """
     full = kind in ("dense", "pixels")
     height, width = (1, 1) if full else ((n + 2 * padding - kernel + 1) // 2 for n in pre[1:])
@@ -96,7 +99,7 @@ def bundle_of(
     near = (channels, 1) if index == 1 else (pre[0], channels)
     near_lanes = (lanes[1], 1) if index == 1 else lanes
     schedule = {"window_log2": window_log2, "decay_shift": 1, "fine": fine, "centred": centred}
-    schedule |= {"vector_field": vector_field}
+    schedule |= {"vector_field": vector_field, "slots": slots}
     config = config_of(near, near_lanes, dense=full, index=max(index, 2), **schedule)
     if kind == "pixels":
         config = replace(config, spec=replace(config.spec, stages=(Dense(channels), *config.spec.stages[1:])))

@@ -8,7 +8,6 @@ from torch import Tensor
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Layer
 from nudge.golden.model import ops
-from nudge.hw.synapse.interface import SLOTS
 from nudge.hw.update.interface import sums_word
 
 from .streams import Port
@@ -28,7 +27,7 @@ async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str],
     """
     config, layer, words = unit.config, unit.layer, unit.words
     shapes = {side: sums_word(config, layer, side) for side in ("post", "pre")}
-    for slot in range(SLOTS):
+    for slot in range(config.slots):
         rows = {phase: layer_words(config, layer, x[0]).tolist() for (at, phase), x in sums.items() if at == slot}
         asked: list[tuple[int, int]] = []
         port.updated.value = slot

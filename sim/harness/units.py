@@ -9,8 +9,9 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge, gather
 
+from nudge.golden.contract.config import SLOTS
 from nudge.golden.model.difference import first_difference
-from nudge.hw.synapse.interface import SLOTS, Step
+from nudge.hw.synapse.interface import Step
 
 from .streams import PATIENCE
 from .testbench import CLOCK
@@ -81,17 +82,19 @@ def annealing(halvings: tuple[int, ...], phase: str, t: int, free: int) -> dict[
 
 
 def halves(
-    window: int, samples: list[tuple[int, int]], first: int = 0, *, fine: bool = False
+    window: int, samples: list[tuple[int, int]], first: int = 0, *, fine: bool = False, slots: int = SLOTS
 ) -> Iterator[dict[int, Planned]]:
-    """Plans of odd layers (key 1) and even layers (key 0) in each half; samples alternate between the slots.
+    """Plans of odd layers (key 1) and even layers (key 0) in each half; samples alternate between two slots.
 
     samples: (free, nudged) numbers of sweeps. first: number of the first sample; its parity is the slot.
-    fine: as in `sides`.
+    fine: as in `sides`. slots: with 1 either the odd or the even layers are idle.
     """
     ways = {first + n: sweeps(window, *sample) for n, sample in enumerate(samples)}
-    waiting, at, turn = list(ways), dict.fromkeys(range(SLOTS), (-1, 0)), first % SLOTS
+    waiting, at, turn = list(ways), dict.fromkeys(range(slots), (-1, 0)), first % slots
 
     def planned(slot: int, odd: bool) -> Planned:
+        if slot not in at:
+            return Planned(-1, "idle", 0, {"slot": 0, "idle": 1, "first": 1, "silent": 1})
         sample, number = at[slot]
         if sample < 0:
             noise = {name: random.getrandbits(1) for name in ("first", "nudge", "negative", "sum", "sum_last")}
@@ -102,10 +105,10 @@ def halves(
 
     while waiting or any(sample >= 0 for sample, _ in at.values()):
         other = 1 - turn
-        if at[turn][0] < 0 and waiting and waiting[0] % SLOTS == turn:
+        if turn in at and at[turn][0] < 0 and waiting and waiting[0] % slots == turn:
             at[turn] = (waiting.pop(0), 0)
         yield {1: planned(turn, True), 0: planned(other, False)}
-        sample, number = at[other]
+        sample, number = at.get(other, (-1, 0))
         if sample >= 0:
             at[other] = (sample, number + 1) if number + 1 < len(ways[sample]) else (-1, 0)
         turn = other

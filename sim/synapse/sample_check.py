@@ -1,4 +1,4 @@
-"""Compare engines of conv and dense bundles with the golden model: two samples in antiphase, spike banks."""
+"""Compare engines of conv and dense bundles with the golden model: two samples in antiphase or one, spike banks."""
 
 import random
 
@@ -6,7 +6,7 @@ import cocotb
 import torch
 from cocotb.triggers import gather
 
-from nudge.hw.synapse.interface import SLOTS, spikes_of
+from nudge.hw.synapse.interface import spikes_of
 from sim.harness.networks import drives
 from sim.harness.random_values import integers, spikes
 from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, wait_for
@@ -38,7 +38,7 @@ async def check(dut, name, unit, least: int, most: int):
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
     silence = {side: torch.zeros((1, *layer.shape), dtype=torch.int64) for side, layer in layers.items()}
     # the newest spikes by side and slot, and the kept ones (end of the free phase)
-    last = {(side, slot): silence[side] for side in layers for slot in range(SLOTS)}
+    last = {(side, slot): silence[side] for side in layers for slot in range(config.slots)}
     kept = dict(last)
 
     for run in range(4):
@@ -52,7 +52,7 @@ async def check(dut, name, unit, least: int, most: int):
         if port.preparing.value:
             await wait_for(dut, f"{name}__preparing", 0)
         samples = [(random.randint(1, 3), random.randint(1, 2)) for _ in range((2, 1, 3, 2)[run])]
-        for number, half in enumerate(halves(window=1, samples=samples, first=run, fine=fine)):
+        for number, half in enumerate(halves(window=1, samples=samples, first=run, fine=fine, slots=config.slots)):
             does = {side: half[layer.index % 2] for side, layer in layers.items()}
             port.pre_step.value, port.post_step.value = does["pre"].bits, does["post"].bits
             new = {}
@@ -92,6 +92,8 @@ async def check(dut, name, unit, least: int, most: int):
             for sink, _ in sinks.values():
                 assert not sink.valid.value, f"{where}: {sink.name} has more words than the layer"
             for side, source in does.items():
+                if source.idle and config.slots == 1:
+                    continue  # the other layers' half reads this bank
                 banks = kept if source.fields.get("keep") else last
                 banks[side, source.slot] = new[side]
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from nudge.golden.model import ops
-from nudge.hw.synapse.interface import STATIC_BANKS
+from nudge.hw.synapse.interface import static_banks
 from sim.harness.random_values import integers
 from sim.harness.streams import Port, StreamSink, serve_memory
 from sim.harness.units import expect, pulse, run_part
@@ -35,12 +35,13 @@ async def check(dut, name, unit, least: int, most: int):
         (integers(f.weight_low, f.weight_high, bundle.weight_shape), integers(0, top, (1, *pre.shape))) for _ in range(IMAGES)
     ]
     kept: dict[int, np.ndarray] = {}
+    banks = static_banks(config)
     for number, (w, image) in enumerate(cases):
         # any bank may be selected while the engine is idle: it writes nothing
-        port.write_bank.value = random.randrange(STATIC_BANKS)
+        port.write_bank.value = random.randrange(banks)
         for _ in range(random.randrange(4)):
             await port.edge
-        bank = number % STATIC_BANKS
+        bank = number % banks
         port.write_bank.value = bank
         replay = cocotb.start_soon(replays(dut, name, unit, sink, kept, bank))
         tiles[:], pixels[:] = tile_words(config, bundle, w), image.flatten().tolist()

@@ -22,6 +22,10 @@ UNITS = {
     "event_conv_fine": EventConvEngine(*bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, fine=True)),
     "event_conv_halves": EventConvEngine(*bundle_of("conv", (3, 7, 6), 8, kernel=3, lanes=(3, 2), events=True, passes=(2, 1))),
     "event_conv_fourths": EventConvEngine(*bundle_of("conv", (8, 6, 6), 8, kernel=3, lanes=(4, 2), events=True, passes=(4, 2))),
+    "event_conv_alone": EventConvEngine(*bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, slots=1)),
+    "event_conv_alone_third": EventConvEngine(
+        *bundle_of("conv", (4, 10, 16), 8, kernel=3, lanes=(4, 8), events=True, index=3, fine=True, slots=1)
+    ),
     "event_conv_blocks": EventConvEngine(
         *bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, passes=(2, 2), kernel_blocks=True, fine=True)
     ),
@@ -66,8 +70,9 @@ async def check_time(dut, name, unit):
     port, layers, sources, sinks = attached(dut, name, unit)
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", [])
     finish, came, where, late = 0, 0, "", 0
-    for half in halves(window=1, samples=[(4, 1)]):
-        fired = {side: spikes(layer.shape) for side, layer in layers.items()}
+    for half in halves(window=1, samples=[(4, 1)], slots=config.slots):
+        alone = {side: config.slots == 1 and half[layer.index % 2].idle for side, layer in layers.items()}
+        fired = {side: spikes(layer.shape) * (not alone[side]) for side, layer in layers.items()}
         port.pre_step.value, port.post_step.value = (half[layer.index % 2].bits for layer in layers.values())
         assert not port.busy.value, f"{where}: a start has been put off"
         reads = [cocotb.start_soon(sink.get(config.words(layer))) for sink, layer in sinks.values()]

@@ -19,6 +19,7 @@ UNITS = {
     "image_engine_kernel_7": ImageEngine(*bundle_of("image", (1, 9, 8), 2, kernel=7, lanes=(1, 2))),
     "image_engine_colour": ImageEngine(*bundle_of("image", (3, 7, 6), 4, kernel=3, lanes=(1, 2))),
     "image_engine_colour_once": ImageEngine(*bundle_of("image", (3, 4, 5), 3, kernel=3)),
+    "image_engine_alone": ImageEngine(*bundle_of("image", (3, 7, 6), 4, kernel=3, lanes=(1, 2), slots=1)),
     "image_engine_padding_1": ImageEngine(*bundle_of("image", (3, 7, 6), 4, kernel=3, padding=1, lanes=(1, 2))),
     "image_engine_padding_2": ImageEngine(*bundle_of("image", (1, 5, 6), 2, kernel=5, padding=2)),
     "image_engine_colour_1": ImageEngine(*bundle_of("image", (3, 6, 6), 2, kernel=1)),

@@ -30,6 +30,10 @@ UNITS = {
     "scatter_kernel_1": ScatterEngine(*bundle_of("conv", (2, 5, 4), 4, kernel=1, lanes=(2, 2), scatters=True)),
     "scatter_kernel_2": ScatterEngine(*bundle_of("conv", (2, 6, 5), 4, kernel=2, lanes=(2, 1), scatters=True, fine=True)),
     "scatter_kernel_5": ScatterEngine(*bundle_of("conv", (2, 7, 8), 2, kernel=5, padding=2, lanes=(1, 2), scatters=True)),
+    "scatter_alone": ScatterEngine(*bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), scatters=True, slots=1)),
+    "scatter_alone_third": ScatterEngine(
+        *bundle_of("conv", (4, 6, 6), 8, kernel=3, padding=1, lanes=(2, 4), scatters=True, index=3, fine=True, slots=1)
+    ),
     "scatter_kernel_6": ScatterEngine(*bundle_of("conv", (2, 5, 4), 2, kernel=6, padding=2, lanes=(2, 2), scatters=True)),
 }
 
@@ -65,7 +69,7 @@ async def check_time(dut, name, unit):
     port, layers, sources, sinks = attached(dut, name, unit)
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", [])
     least, most = FIRST_WORD, 1 << 20  # all memories are zeroed after the reset
-    for number, half in enumerate(halves(window=1, samples=[(4, 1)])):
+    for number, half in enumerate(halves(window=1, samples=[(4, 1)], slots=config.slots)):
         port.pre_step.value, port.post_step.value = (half[layer.index % 2].bits for layer in layers.values())
         reads = [cocotb.start_soon(sink.get(config.words(layer))) for sink, layer in sinks.values()]
         await pulse(port.start, port.edge)
@@ -76,17 +80,20 @@ async def check_time(dut, name, unit):
         fired = {way: spikes(layer.shape) * (number > 2) for way, layer in layers.items()}
         for s in fired.values() if number == 2 else ():
             s[-1, -1, -1] = 1
+        for way, layer in layers.items():
+            fired[way] *= not (config.slots == 1 and half[layer.index % 2].idle)
         words = {way: spike_words(config, layer, fired[way][None]) for way, layer in layers.items()}
         await gather(*(sources[way].send(words[way]) for way in layers))
         for way, layer in layers.items():
             step = half[layer.index % 2].fields
-            if layer.index % 2 == 0 and config.spec.spike_bits == 1 and step["nudge"] and step["sum_last"]:
+            if layer.index % 2 == 0 and config.spec.spike_bits == 1 and step.get("nudge") and step["sum_last"]:
                 fired[way] *= 0  # the last spikes of a nudged phase drive nothing
         works = [taps(unit, fired["pre"]), int(fired["post"].abs().sum()) * side(bundle) ** 2 * config.groups(bundle.pre)]
         sent = max(map(len, words.values()))
         # taps outside of the map, and words, take a cycle each at most
         others = max(int(s.abs().sum()) * bundle.kernel**2 + len(words[way]) for way, s in fired.items())
-        least, most = max(max(works) - sent - 4, FIRST_WORD), max(works) + (others if any(works) else 0) + OVERHEAD
+        most = max(works) + (others if any(s.any() for s in fired.values()) else 0) + OVERHEAD
+        least = max(max(works) - sent - 4, FIRST_WORD)
 
 
 def taps(unit, pre) -> int:

@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect
 
-from nudge.golden.contract.config import SLOTS, Config
+from nudge.golden.contract.config import Config
 from nudge.golden.contract.formats import signed_bits
 from nudge.golden.contract.shapes import Bundle, Layer
-from nudge.hw.synapse.interface import SynapseSignature, bank_for, banks_of, put_off
+from nudge.hw.synapse.interface import SynapseSignature, bank_for, banks_of, put_off, slot_bits
 
 from .backward import BackwardScatter
 from .forward import ForwardScatter
@@ -87,7 +87,7 @@ class ScatterEngine(wiring.Component):
         connect(m, queue.o, scatter.i)
         m.d.comb += [queue.start.eq(begin), queue.i.payload.eq(spikes.payload)]
         dropped = Signal(name=f"dropped_{source.index}")
-        if banks_of(source.index, self.config) > SLOTS:
+        if banks_of(source.index, self.config) > self.config.slots:
             # The last spikes of a nudged phase drive nothing, and would remain in the memory.
             with m.If(begin):
                 m.d.sync += dropped.eq(step.nudge & step.sum_last)
@@ -97,7 +97,8 @@ class ScatterEngine(wiring.Component):
     def _keep_drives(self, m, begin, scatter, source: Layer, target: Layer, out, steps):
         """Add a direction's terms to its drives, and send the drives. steps: of source and target."""
         forward = target.index == self.bundle.index
-        most, banks = largest_drive(self.config, self.bundle, forward), banks_of(source.index, self.config)
+        most, slots = largest_drive(self.config, self.bundle, forward), self.config.slots
+        banks = banks_of(source.index, self.config)
         m.submodules[f"drives_{target.index}"] = sums = DriveSums(
             words=self.config.words(target),
             lanes=self.config.lanes[target.index],
@@ -109,15 +110,19 @@ class ScatterEngine(wiring.Component):
         from_step, to_step = steps
         # Kept drives are zeroed when they are read for the last time, in the -beta phase, or else in the first
         # sweep of the slot's next sample, in which nothing is read.
-        kept = to_step.kept | to_step.silent
+        kept, keep = to_step.kept | to_step.silent, to_step.kept & ~to_step.negative
+        if slots == 1:
+            # An idle layer doesn't read its drives, to which terms are being added.
+            keep |= to_step.idle
+        slot = slot_bits(to_step.slot, slots)
         write_bank = Signal.like(sums.write_bank, name=f"write_bank_{target.index}")
         with m.If(begin):
-            m.d.sync += write_bank.eq(bank_for(from_step))
+            m.d.sync += write_bank.eq(bank_for(from_step, slots))
         m.d.comb += [
             sums.start.eq(begin),
             sums.silent.eq(to_step.silent),
-            sums.keep.eq(to_step.kept & ~to_step.negative),
-            sums.read_bank.eq(Cat(to_step.slot, kept) if banks > SLOTS else to_step.slot),
+            sums.keep.eq(keep),
+            sums.read_bank.eq(Cat(*slot, kept) if banks > slots else Cat(*slot)),
             sums.write_bank.eq(write_bank),
             sums.add.eq(scatter.add),
             scatter.ready.eq(sums.ready),

@@ -17,7 +17,6 @@ from nudge.golden.model import weight_image
 from nudge.golden.model.parameters import Parameters
 from nudge.golden.model.settings import Settings
 from nudge.hw.core.interface import LANE_LATENCY, READ_LATENCY, Operation, settings_layout
-from nudge.hw.synapse.interface import SLOTS
 from sim.harness.streams import PERIOD, start
 from sim.harness.testbench import CLOCK
 
@@ -215,4 +214,4 @@ class CoreDriver:
 
     def slot(self, number: int) -> int:
         """Return the slot of the sample with this number, counted from 0 since the reset."""
-        return 0 if self.config.compact else number % SLOTS
+        return 0 if self.config.compact else number % self.config.slots

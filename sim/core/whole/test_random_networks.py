@@ -6,20 +6,22 @@ Together, the cores of `COVER` take every quantity to its extremes; NUDGE_CORES=
 """
 
 import os
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
 from nudge.golden.contract import layout
-from nudge.golden.contract.config import Config
+from nudge.golden.contract.config import SLOTS, Config
 from nudge.golden.contract.protocol import MASTER_BITS
 from nudge.golden.contract.spec import Spec
 from nudge.golden.model import weight_image
 from nudge.golden.model.fixed import FixedModel
 from nudge.golden.model.parameters import Parameters
 from nudge.golden.model.settings import Settings
-from nudge.hw.core.core import Core
+from nudge.hw.core.core import SYNAPSE_ENGINES, Core
 from nudge.hw.core.interface import READ_LATENCY, Operation
 from sim.harness.units import expect
 from tests.golden.model import page
@@ -43,10 +45,25 @@ PATIENCE = 60_000
 #: Seeds of cores with padding, of which three have it in two convolutions.
 PADDED = (8, 68, 69, 174)
 
+#: Seeds of cores that also run with one slot: event, scatter and line engines, each with coarse and with fine spikes;
+#: centred commits; pixels.
+ALONE = (92, 135, 99, 115, 78, 66, 2, 4)
+
 
 @pytest.mark.parametrize(("seed", "padded"), [*((seed, False) for seed in SEEDS), *((seed, True) for seed in PADDED)])
 def test_a_random_core_equals_golden(seed, padded):
     trains_as_golden(seed, padded)
+
+
+@pytest.mark.parametrize("seed", ALONE)
+def test_a_random_core_with_one_slot_equals_golden(seed):
+    trains_as_golden(seed, slots=1)
+
+
+def test_cores_with_one_slot_have_every_engine():
+    configs = [core_case(seed)[0] for seed in ALONE]
+    seen = {(config.engine(bundle), config.spec.spike_bits) for config in configs for bundle in config.spec.bundles}
+    assert seen == set(product(SYNAPSE_ENGINES, (1, 2)))
 
 
 def test_cores_reach_every_extreme():
@@ -60,9 +77,10 @@ def test_a_narrow_bias_step_is_noticed(monkeypatch):
         trains_as_golden(NARROW)
 
 
-def trains_as_golden(seed, padded=False):
+def trains_as_golden(seed, padded=False, slots=SLOTS):
     """Train all batches of a seed's core; predictions, spikes, masters and means must equal the model's."""
     config, case = core_case(seed, padded)
+    config = replace(config, slots=slots)
     spec, core = config.spec, Core(config)
     model = FixedModel(spec, case.settings, case.parameters)
     driver = Driver(core, config)

@@ -74,13 +74,14 @@ def computed(shapes):
     return found
 
 
+@pytest.mark.parametrize("slots", [2, 1])
 @pytest.mark.parametrize("engines", ["event", "line", "scatter"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_of_every_unit(name, engines):
+def test_of_every_unit(name, engines, slots):
     stages, lanes = NETWORKS[name]
     schedule = {"fine": [8, 6, 4, 1], "feedback_shift": 2, "free": 16, "nudged": 16, "centred": True}
     fine = {"schedule": schedule} if name == "fine" else {}
-    spec = network({"name": "n", "stage": stages, "lanes": {engines: lanes}} | fine, "n")
+    spec = network({"name": "n", "stage": stages, "lanes": {engines: lanes | {"slots": slots}}} | fine, "n")
     config = configuration(spec, engines)
     for bundle in spec.bundles:
         kind = config.engine(bundle)
@@ -94,7 +95,7 @@ def test_of_every_unit(name, engines):
         if fine:
             if bundle is spec.bundles[-1]:
                 # as below, for the means and for the rounded differences, which have a memory of their own
-                words = 2 << bits_for(config.words(bundle.post) - 1)
+                words = slots << bits_for(config.words(bundle.post) - 1)
                 means, rounded = (Shape(5 * bits, words) for bits in (spec.sum_bits, spec.sum_bits + 2))
                 expected += Counter([replace(means, reads=2), rounded])
                 expected[means] -= 1

@@ -52,6 +52,8 @@ def test_an_order_that_no_gateware_has():
         ({"arrays": (1, 8)}, "arrays must have 5 entries (layers 0..N), not 2"),
         ({"arrays": (1, 8, 8, 3, 1)}, "layer 3: arrays must divide 8 lanes, not 3"),
         ({"arrays": (1, 8, 0, 8, 1)}, "layer 2: arrays must divide 8 lanes, not 0"),
+        ({"slots": 0}, "slots must be 1 to 2, not 0"),
+        ({"slots": 3}, "slots must be 1 to 2, not 3"),
         ({"image_taps": 0}, "image_taps must be at least 1, not 0"),
         ({"events": frozenset({3})}, "events must name conv bundles, not bundle 3 (dense)"),
         ({"events": frozenset({9})}, "events must name conv bundles, not bundle 9 (there is none)"),

@@ -132,7 +132,7 @@ def test_any_network_survives_its_document(convs, dense, free, halvings, weak, c
     shifts = min(weak[0], formats.drive_shift), (1,) * len(stages) * weak[1]
     schedule = Schedule(free, max(free // 2, 4), 2, 1, order, tuple(sorted(halvings)), *shifts, centred)
     ones = (1,) * (len(stages) + 1)
-    lanes = (("event", Lanes(ones, passes=(1, 1), kernel_blocks=True)), ("ulx3s", Lanes(ones, clock=48)))
+    lanes = (("event", Lanes(ones, passes=(1, 1), kernel_blocks=True)), ("ulx3s", Lanes(ones, clock=48, slots=1)))
     spec = Spec("any", stages, schedule, Learning(rates, batch=batch), formats, lanes, shown)
     again = network_file.network(json.loads(json.dumps(network_file.document(spec))), "test")
     assert again == spec
@@ -155,14 +155,14 @@ def test_formats_that_no_file_can_name_have_no_document():
 
 def test_lanes_of_a_kind_of_engine_or_of_a_board(tmp_path):
     event = "[lanes.event]\nlanes = [1, 3, 8, 2]\narrays = [1, 3, 2, 1]\n"
-    board = "[lanes.ulx3s]\nlanes = [1, 6, 8, 2]\nclock = 40_000_000\n"
+    board = "[lanes.ulx3s]\nlanes = [1, 6, 8, 2]\nclock = 40_000_000\nslots = 1\n"
     spec = network_file.read(written(tmp_path, MINE + event + board))
     config = configuration(spec, "event")
     assert (config.lanes, config.arrays) == ((1, 3, 8, 2), (1, 3, 2, 1))
     assert configuration(spec, "line").lanes == (1, 1, 1, 1)
-    assert dict(spec.lanes)["ulx3s"] == Lanes((1, 6, 8, 2), clock=40_000_000)
+    assert dict(spec.lanes)["ulx3s"] == Lanes((1, 6, 8, 2), clock=40_000_000, slots=1)
     own = configuration(spec, "event", "ulx3s")
-    assert (own.lanes, own.arrays, own.image_taps) == ((1, 6, 8, 2), (), 3)
+    assert (own.lanes, own.arrays, own.image_taps, own.slots, config.slots) == ((1, 6, 8, 2), (), 3, 1, 2)
     assert configuration(spec, "event", "icebreaker") == config
     assert spec == network_file.read(written(tmp_path, MINE))
     assert isinstance(config, Config)
@@ -232,6 +232,7 @@ BROKEN = [
     (HEAD + STAGES + "[lanes.ulx3s]\nclock = 3\n", "lanes.ulx3s must have the key 'lanes'"),
     (HEAD + STAGES + "[lanes.event]\nlanes = [1, 0, 1]\n", "lanes.event.lanes must be a whole number 1..16384, not 0"),
     (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\npasses = [1]\n", "lanes.event.passes must be two numbers"),
+    (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\nslots = 3\n", "lanes.event.slots must be a whole number 1..2, not 3"),
     (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\nkernel_blocks = 1\n", "kernel_blocks must be true or false, not 1"),
     (HEAD + "stage = [{dense = 16384}, {dense = 16384}, {dense = 10}]\n", "8,388,608 weights and biases, not 281,477,130"),
     ("name = mine\n", r"mine.toml is no TOML: Invalid value .at line 1, column 8."),
