@@ -87,6 +87,17 @@ def test_engines_are_chosen_for_each_convolution(padding, part, scatters):
     assert all(search.cycles(best) < search.cycles(search.widest(config)) for config in others)
 
 
+def test_one_slot_only_where_nothing_with_two_fits(mine):
+    search = Search(mine, LARGEST, counted(mine), WINDOW)
+    least = [min(search.size(config).blocks for config in search.choices(slots)) for slots in (1, 2)]
+    assert least[0] < least[1]
+    for blocks, slots in ((least[1], 2), (least[1] - 1, 1)):
+        smaller = Search(mine, replace(LARGEST, blocks=blocks), counted(mine), WINDOW)
+        best = smaller.best()
+        assert smaller.fits(smaller.size(best))
+        assert (best.slots, lanes_of(best).slots) == (slots, None if slots == 2 else 1)
+
+
 def test_no_choice_is_better(mine):
     """The chosen design is within 2 % of the fastest of all `widest` designs that fit."""
     search = Search(mine, LARGEST, counted(mine), WINDOW)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from amaranth.hdl import Fragment
@@ -21,7 +22,7 @@ from nudge.hw.core.totals import Totals
 from nudge.hw.lib.block_memory import BLOCK, STYLE, UNDEFINED
 
 CONV, WIDE = {"conv": 4}, {"conv": 6, "kernel": 5}
-NETWORKS = {
+NETWORKS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "one convolution": ([CONV, {"dense": 10}], {"lanes": [1, 2, 5]}),
     "turns": ([WIDE, {"dense": 24}, {"dense": 10}], {"lanes": [1, 6, 8, 2], "arrays": [1, 3, 2, 1], "image_taps": 4}),
     "events": ([CONV, {"conv": 6}, {"dense": 10}], {"lanes": [1, 2, 3, 1], "passes": [2, 4], "shared": [2]}),
