@@ -21,10 +21,11 @@ from nudge.hw.core.interface import samples_in_flight
 from nudge.hw.link.decoder import Decoder
 from nudge.hw.link.deframer import Deframer
 from nudge.hw.link.framer import Framer
+from nudge.hw.link.issuer import Issuer
+from nudge.hw.link.line_samples import LineSamples
 from nudge.hw.link.record_access import RecordAccess
 from nudge.hw.link.register_access import RegisterAccess
 from nudge.hw.link.registers import RegisterFile
-from nudge.hw.link.sample_control import SampleControl
 from nudge.hw.link.stored_samples import StoredSamples
 from nudge.hw.link.weight_access import WeightAccess
 from nudge.hw.memory.image_store import ImageStore
@@ -86,7 +87,8 @@ class System(wiring.Component):
         m.submodules.registers = registers = RegisterFile(self.config, self.build, self.stores)
         m.submodules.register_access = register_access = RegisterAccess(frame_bytes)
         m.submodules.weight_access = weight_access = WeightAccess(self.config)
-        m.submodules.sample_control = sample_control = SampleControl(self.config)
+        m.submodules.line_samples = line = LineSamples(self.config)
+        m.submodules.issuer = issuer = Issuer(self.config, 2 if self.stores else 1)
         m.submodules.framer = framer = Framer(window)
 
         connect(m, flipped(self.i), deframer.i)
@@ -95,28 +97,29 @@ class System(wiring.Component):
         connect(m, framer.o, flipped(self.o))
         connect(m, decoder.registers, register_access.execute)
         connect(m, decoder.weights, weight_access.execute)
-        connect(m, decoder.samples, sample_control.execute)
+        connect(m, decoder.samples, line.execute)
+        connect(m, line.issue, issuer.sources[0])
 
         def wire(source, sink, *names):
             m.d.comb += [getattr(sink, name).eq(getattr(source, name)) for name in names]
 
         # the core reads the frame buffer while it needs an image; weights are accessed while the core is idle
         m.d.comb += [
-            deframer.buffer.address.eq(Mux(core.holding, sample_control.buffer.address, weight_access.buffer.address)),
+            deframer.buffer.address.eq(Mux(core.holding, line.buffer.address, weight_access.buffer.address)),
             weight_access.buffer.data.eq(deframer.buffer.data),
-            sample_control.buffer.data.eq(deframer.buffer.data),
+            line.buffer.data.eq(deframer.buffer.data),
         ]
         wire(decoder, framer, "write", "slot", "address", "data")
 
         wire(register_access, registers, "address", "write", "write_data")
         wire(registers, register_access, "read_data", "exists", "writable")
 
-        wire(registers, sample_control, "batch", "pending")
-        wire(weight_access, sample_control, "written")
+        wire(registers, issuer, "batch", "pending")
+        wire(weight_access, issuer, "written")
         m.d.comb += weight_access.pending.eq(registers.pending != 0)
 
-        wire(sample_control, core, "start", "operation", "label", "pixel")
-        wire(core, sample_control, "ready", "holding", "done", "busy", "prediction", "pixel_address")
+        wire(issuer, core, "start", "operation", "label", "pixel")
+        wire(core, issuer, "ready", "holding", "done", "busy", "prediction", "pixel_address")
         wire(weight_access, core, "bundle", "address", "lane", "write", "write_data")
         wire(core, weight_access, "read_data")
         wire(registers, core, "settings")
@@ -128,17 +131,17 @@ class System(wiring.Component):
 
         # `pending` without delay; the others are registered: long wires whose latency doesn't matter
         increment = registers.increment
-        m.d.comb += increment.pending.eq(sample_control.trained)
+        m.d.comb += increment.pending.eq(issuer.trained)
         m.d.sync += [
             increment.frames.eq(deframer.good),
             increment.overruns.eq(deframer.overrun),
             increment.framing.eq(self.framing),
             increment.duplicates.eq(decoder.repeated),
-            increment.samples.eq(sample_control.sampled),
-            increment.errors.eq(sample_control.mistaken),
+            increment.samples.eq(issuer.sampled),
+            increment.errors.eq(issuer.mistaken),
         ]
         m.d.comb += [
-            registers.commit.eq(sample_control.committed),
+            registers.commit.eq(issuer.committed),
             self.busy.eq(core.busy),
             self.phase.eq(core.phase),
         ]
@@ -150,12 +153,11 @@ class System(wiring.Component):
         with m.If(decoder.refused | deframer.overrun | self.framing):
             m.d.sync += self.error.eq(1)
         if self.stores:
-            parts = (core, deframer, decoder, registers, weight_access, sample_control)
-            self._store(m, wire, *parts)
+            self._store(m, wire, deframer, decoder, registers, issuer)
         return m
 
-    def _store(self, m, wire, core, deframer, decoder, registers, weight_access, sample_control):
-        """Adds the store of samples and its executors, which control the core while `active` is high."""
+    def _store(self, m, wire, deframer, decoder, registers, issuer):
+        """Adds the store of samples and its executors."""
         m.submodules.store = store = ImageStore()
         m.submodules.record_access = record_access = RecordAccess()
         m.submodules.stored_samples = stored = StoredSamples(self.config)
@@ -167,15 +169,11 @@ class System(wiring.Component):
         connect(m, stored.move, store.move)
         connect(m, store.found, stored.found)
         wire(store, record_access, "digest", "count", "end")
-        wire(store, stored, "count")
+        connect(m, stored.issue, issuer.sources[1])
+        wire(store, stored, "count", "pixel")
         wire(stored, store, "address")
-        wire(core, stored, "ready", "holding", "done", "busy", "prediction", "pixel_address")
-        wire(registers, stored, "batch", "pending")
-        wire(weight_access, stored, "written")
         wire(registers, store, "forget")
         m.d.comb += [
-            stored.image_pixel.eq(store.pixel),
-            stored.committed.eq(sample_control.committed),
             decoder.tested.eq(self.tested),
             decoder.works.eq(self.works),
             registers.works.eq(self.works),
@@ -189,11 +187,3 @@ class System(wiring.Component):
             m.d.comb += frame.eq(record_access.buffer.address)
         with m.Elif((decoder.i.payload.command == Command.TRAIN_STORED) | (decoder.i.payload.command == Command.INFER_STORED)):
             m.d.comb += frame.eq(stored.buffer.address)
-        with m.If(stored.active):
-            wire(stored, core, "start", "operation", "label", "pixel")
-            m.d.comb += sample_control.done.eq(0)
-        increment = registers.increment
-        m.d.comb += registers.commit.eq(sample_control.committed | stored.commits)
-        m.d.comb += increment.pending.eq(sample_control.trained | stored.trained)
-        m.d.sync += increment.samples.eq(sample_control.sampled | stored.sampled)
-        m.d.sync += increment.errors.eq(sample_control.mistaken | stored.mistaken)

@@ -1,11 +1,13 @@
-"""Interfaces between the parts of the link: requests, answers, and the executors' handshake."""
+"""Interfaces between the parts of the link: requests, answers, the executors' handshake, sources of samples."""
 
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from nudge.golden.contract import protocol
-from nudge.golden.contract.protocol import ANSWER_PAYLOAD, Status
+from nudge.golden.contract.config import Config
+from nudge.golden.contract.protocol import ANSWER_PAYLOAD, REQUEST_PAYLOAD, Status
+from nudge.hw.core.interface import CoreSignature, Operation, label_bits
 from nudge.hw.lib.flow import Flow
 
 #: Payload bytes that are kept in registers beside the header: the longest payload of fixed length.
@@ -131,3 +133,56 @@ class ReadPort(wiring.Signature):
 
     def __init__(self, frame_bytes: int = protocol.REQUEST_BYTES):
         super().__init__({"address": Out(range(frame_bytes)), "data": In(8)})
+
+
+def issued(config: Config) -> data.StructLayout:
+    """Layout of an operation that a source offers. label: of a sample."""
+    return data.StructLayout({"operation": Operation, "label": label_bits(config)})
+
+
+def result(config: Config) -> data.StructLayout:
+    """Layout of a result. value: a sample's prediction, or the number of samples that a COMMIT covers.
+    mistaken: the prediction isn't the label. cycles: as in `protocol.Sampled` and `protocol.Committed`."""
+    value = max(label_bits(config), config.spec.formats.max_batch.bit_length())
+    return data.StructLayout({"value": value, "mistaken": 1, "cycles": 32})
+
+
+class SampleSource(wiring.Signature):
+    """Interface of a source of samples with the `Issuer`, seen from the source.
+
+    Members
+    -------
+    o : Out(stream.Signature(issued(config)))
+        An operation, which starts when the core allows it. It is transferred when the core no longer needs
+        the sample's image, or at the end of a COMMIT.
+    address : In, pixel : Out(8)
+        Synchronous read of the image of the sample offered.
+    count : Out(range(REQUEST_PAYLOAD))
+        Number of samples in the current request.
+    refused : In(1)
+        BAD_ORDER: ``count`` samples with the operation of ``o.payload``, valid or not, break the order rules.
+    room : In(1)
+        A sample that is offered now starts at once.
+    idle : In(1)
+        All results have been transferred, and the core is idle.
+    result : In(stream.Signature(result(config)))
+        The oldest result; results keep the order of the operations.
+    answers : Out(1)
+        Strobe for each result of a sample, no later than its transfer: the registers count it.
+    """
+
+    def __init__(self, config: Config):
+        core = CoreSignature(config).members
+        super().__init__(
+            {
+                "o": Out(stream.Signature(issued(config))),
+                "address": In(core["pixel_address"].shape),
+                "pixel": Out(core["pixel"].shape),
+                "count": Out(range(REQUEST_PAYLOAD)),
+                "refused": In(1),
+                "room": In(1),
+                "idle": In(1),
+                "result": In(stream.Signature(result(config))),
+                "answers": Out(1),
+            }
+        )

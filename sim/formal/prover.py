@@ -21,7 +21,7 @@ SECONDS = 900
 
 
 class ProofError(AssertionError):
-    """An assertion can fail, or couldn't be proved within the depth; with the last lines of Yosys' log."""
+    """An assertion can fail, or couldn't be proved within the depth; with the end of Yosys' log."""
 
 
 class Opened:
@@ -93,4 +93,4 @@ def prove(m: Module, inputs: list[Value], *, depth: int, free: tuple[str, ...] =
         failure = tools.run(["yosys", "-p", "; ".join(steps)], "yowasp", Path(folder), log, seconds=SECONDS)
         output = log.read_text(errors="replace")
     if failure or "Induction step proven: SUCCESS!" not in output:
-        raise ProofError("\n".join(output.splitlines()[-70:]))
+        raise ProofError(output[output.rfind("Solving problem") :])

@@ -8,14 +8,13 @@ from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, Signal
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.presets import preset
-from nudge.golden.contract.protocol import Command, Committed, Sampled, Status
+from nudge.golden.contract.protocol import Status
 from nudge.hw.core.interface import READ_LATENCY
 from nudge.hw.link.interface import ANSWER_PAYLOAD
 from nudge.hw.link.register_access import RegisterAccess
-from nudge.hw.link.sample_control import SampleControl
 from nudge.hw.link.weight_access import WeightAccess
 
-from .prover import Opened, ProofError, past, prove
+from .prover import Opened, past, prove
 
 #: One lane for each layer; all lanes are alike, so a proof for one holds for all.
 LANE = Config(preset("tiny"), (1, 1, 1))
@@ -114,128 +113,3 @@ def test_weight_access(centred):
     for name in ("LOAD", "EMIT", "DIGEST", "TAIL", "FETCH", "WAIT", "TAKE"):
         m.d.comb += Assert(~opened.state(name) | ~began)
     prove(m, opened.inputs, depth=3)
-
-
-def sample_control(compact: bool) -> tuple[Module, Opened, SampleControl, Signal]:
-    """Return a module with the assertions, the opened `SampleControl` in it, the `SampleControl`, and the
-    number of samples in flight: started in the core and without an answer yet."""
-    m = Module()
-    opened = Opened(m, dut := SampleControl(replace(LANE, compact=compact)))
-    execute, most, byte = dut.execute, dut.in_flight, opened["byte"]
-    states = ("IDLE", "CHECK", "HOLD", "RUN", "EMIT", "DONE")
-    idle, check, hold, run, emit, done = (opened.state(name) for name in states)
-    rank = {"CHECK": 100, "HOLD": 50, "RUN": 50, "EMIT": 10 - byte, "DONE": 1}
-    begin, end = execute.start | execute.say, execute.done | execute.taken
-    running = executor(m, opened, rank, waits=("CHECK", "HOLD", "RUN"), begin=begin, end=end)
-    m.d.comb += [Assert(sum(opened.state(name) for name in states) == 1), Assert(~(execute.done & execute.taken))]
-    saying, beside = Signal(), Signal()
-    with m.If(execute.say):
-        m.d.sync += saying.eq(1)
-    with m.Elif(end):
-        m.d.sync += saying.eq(0)
-    with m.If(execute.start):
-        m.d.sync += beside.eq(~execute.idle)
-    request = execute.request
-    sample = (request.command == Command.INFER) | (request.command == Command.TRAIN)
-    train = request.command == Command.TRAIN
-    # the decoder's contract: a request that isn't alone fits, was offered in the cycle before, and its answer
-    # is finished at `say`
-    offered = past(m, request.as_value())
-    m.d.comb += [
-        Assume(~execute.start | execute.idle | execute.fits),
-        Assume(~execute.start | (request.as_value() == offered)),
-        Assume(~execute.start | sample | (request.command == Command.COMMIT)),
-        Assume(~execute.say | execute.finished),
-        Assume(~(execute.start & execute.say)),
-    ]
-    # the register file's contract: `pending` counts at once; the other registers change only while no request
-    # runs or starts
-    pending, quiet = Signal(len(dut.pending)), execute.idle & ~running & ~execute.start
-    m.d.sync += pending.eq(Mux(dut.committed, 0, pending) + dut.trained)
-    m.d.comb += [Assume(dut.pending == pending), Assume(~dut.written | quiet)]
-    m.d.comb += Assume(past(m, quiet) | (dut.batch == past(m, dut.batch)))
-    # a write of registers ended before the request was offered
-    m.d.comb += Assume(~execute.start | (~past(m, dut.written) & (dut.batch == past(m, dut.batch))))
-    # the core's contract: ready stays until a start, busy while it has samples, done once for each
-    inside, flight = Signal(4), Signal(4)
-    m.d.comb += [
-        Assume(~past(m, dut.ready & ~dut.start) | dut.ready),
-        Assume(~dut.done | (inside != 0)),
-        Assume(~(inside != 0) | dut.busy),
-    ]
-    m.d.sync += inside.eq(inside + (dut.start & sample) - dut.done)
-    m.d.sync += flight.eq(flight + (dut.start & sample) - (saying & execute.done))
-    # claims
-    m.d.comb += [
-        Assert(~(dut.start & ~idle & sample) | (dut.ready & (flight < most))),
-        Assert(flight <= most),
-        Assert(~(execute.idle & ~running) | ((flight == 0) & (inside == 0))),
-        Assert(saying | running | (execute.finished == (flight != inside))),
-        Assert(~(execute.done & beside & ~saying)),
-        Assert(~(saying & execute.done) | (execute.status == Status.OK)),
-    ]
-    started, status = Signal(), execute.status
-    with m.If(begin):
-        m.d.sync += started.eq(0)
-    with m.Elif(dut.start):
-        m.d.sync += started.eq(1)
-    m.d.comb += [Assert(~(dut.start & started)), Assert(~dut.start | check)]
-    m.d.comb += Assert(~(execute.done & ~saying) | (started == (status == Status.OK)))
-    m.d.comb += Assert(~execute.taken | started)
-    # it leaves these states as soon as the core allows it
-    m.d.comb += Assert(~past(m, run & ~dut.busy) | emit)
-    m.d.comb += Assert(~past(m, hold & ~dut.holding) | idle)
-    m.d.comb += Assert(~past(m, check & dut.ready & (flight < most)) | ~check)
-    # a batch never grows beyond its register
-    m.d.comb += Assert(~(dut.start & train) | (dut.pending < dut.batch))
-    # answers of samples and of COMMIT have their exact sizes
-    said = Signal(4)
-    m.d.sync += said.eq(Mux(begin, 0, said + execute.o.valid))
-    size = Mux(saying, Sampled.size(), Committed.size())
-    m.d.comb += Assert(~(execute.done & (status == Status.OK)) | (said == size))
-    # invariants for the induction step
-    committing, waiting = opened["committing"], opened["waiting"]
-    ends = emit | done
-    m.d.comb += [
-        Assert(inside == opened["inside"]),
-        Assert(waiting == flight - inside + (emit & committing) - (done & ~committing)),
-        Assert(flight >= inside),
-        Assert(~ends | (committing == ~saying)),
-        Assert(~saying | ends),
-        Assert(~ends | (saying ^ (started & (request.command == Command.COMMIT)))),
-        Assert(~(hold | run) | (started & (sample == hold))),
-        Assert(~check | (~started & (said == 0) & (sample | (request.command == Command.COMMIT)))),
-        Assert(~(run | (ends & ~saying)) | ((flight == 0) & ~beside)),
-        Assert(~run | (said == 0)),
-        Assert(~emit | (said + Committed.size() == byte + size)),
-        Assert(~emit | (byte < Committed.size())),
-        Assert(~done | (said == size)),
-        Assert(~(emit & saying) | (flight != inside)),
-        Assert(~(done & saying) | (flight != inside)),
-        Assert(~(idle & committing) | past(m, done)),
-        Assert(~(check | hold) | (~committing & (byte == Committed.size() - Sampled.size()))),
-        Assert(~(check & ~beside) | (flight == 0)),
-        Assert(~(check & beside) | (past(m, check) | past(m, execute.start))),
-        Assert(~(check & beside) | (sample & (opened["judged"] == Status.OK))),
-    ]
-    return m, opened, dut, flight
-
-
-@pytest.mark.parametrize("compact", [False, True])
-def test_sample_control(compact):
-    """The core is started at most once for a request and never for a refused one, and each request ends once
-    the core is done.
-
-    A sample that fits is taken, not refused. At most `in_flight` samples are taken and unanswered; each is
-    answered once, after the core is done with it, and no result is lost.
-    """
-    m, opened, _, _ = sample_control(compact)
-    prove(m, opened.inputs, depth=4)
-
-
-def test_samples_do_overlap_in_what_is_assumed_of_the_core():
-    """The assumptions about the core allow `in_flight` samples in flight."""
-    m, opened, dut, flight = sample_control(compact=False)
-    m.d.comb += Assert(flight < dut.in_flight)
-    with pytest.raises(ProofError, match="model found for base case"):
-        prove(m, opened.inputs, depth=40)

@@ -6,15 +6,15 @@ from collections import deque
 from typing import NamedTuple
 
 import cocotb
-from amaranth.hdl import Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import Out, connect, flipped
 
 from nudge.golden.contract.protocol import ASKED_BYTES, MAX_ASKED, PIXELS, VALUE_BYTES, Command, Status
 from nudge.golden.contract.stored import DAMAGED, MAX_MOVE, Asked, ImageStatus
+from nudge.hw.core.interface import Operation
+from nudge.hw.link.interface import issued
 from nudge.hw.link.stored_samples import StoredSamples
 from nudge.hw.memory.interface import Found, Move
 from sim.harness.fake_core import TINY, FakeCore, predicted
+from sim.harness.issued import Issued
 from sim.harness.requester import Requester, watch
 from sim.harness.streams import Port, start
 from sim.harness.units import pulse
@@ -24,38 +24,11 @@ NAME = "stored_samples"
 #: Number of samples in the store, and in a batch.
 STORED, BATCH = 12, 7
 
-#: Ports between the unit and the core.
-CORE = ("start", "operation", "label", "pixel", "ready", "holding", "done", "busy", "prediction", "pixel_address")
-
 #: Number of images that the store fetches ahead.
 AHEAD = 2
 
 
-class StoredAndCore(wiring.Component):
-    """`StoredSamples` and `FakeCore`, connected as in `hw.system`, with two outputs of the core."""
-
-    def __init__(self):
-        self.samples, self.core = StoredSamples(TINY), FakeCore(TINY)
-        outside = {name: m for name, m in self.samples.signature.members.items() if name not in CORE}
-        super().__init__(outside | {"total": Out(32), "core_busy": Out(1)})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.samples, m.submodules.core = samples, core = self.samples, self.core
-        for name, member in samples.signature.members.items():
-            if name in CORE:
-                ends = (core, samples) if member.flow is Out else (samples, core)
-                m.d.comb += getattr(ends[0], name).eq(getattr(ends[1], name))
-            elif member.is_signature:
-                connect(m, flipped(getattr(self, name)), getattr(samples, name))
-            else:
-                ends = (self, samples) if member.flow is Out else (samples, self)
-                m.d.comb += getattr(ends[0], name).eq(getattr(ends[1], name))
-        m.d.comb += [self.total.eq(core.spikes[0]), self.core_busy.eq(core.busy)]
-        return m
-
-
-UNITS = {NAME: StoredAndCore()}
+UNITS = {NAME: Issued(StoredSamples(TINY), FakeCore(TINY))}
 
 
 class Image(NamedTuple):
@@ -82,7 +55,7 @@ class PlayedStore:
             await port.edge
             at = int(port.address.value)
             if kept and kept[0].status is ImageStatus.OK:
-                port.image_pixel.value = kept[0].pixels[at] if at < PIXELS else 0
+                port.pixel.value = kept[0].pixels[at] if at < PIXELS else 0
             if port.found__valid.value and port.found__ready.value:
                 kept.popleft()
                 port.found__valid.value, wait = 0, random.choice((0, 1, 5, 300))
@@ -126,7 +99,10 @@ class Model:
 
     def __init__(self, lying: list[Image]):
         self.lying, self.total, self.pending, self.stale = lying, 0, 0, False
-        self.trained = self.sampled = self.mistaken = self.commits = 0
+        self.trained = self.sampled = self.mistaken = self.committed = 0
+
+    def commit(self) -> None:
+        self.total, self.pending, self.stale, self.committed = self.total + 1, 0, False, self.committed + 1
 
     def execute(self, command: Command, payload: bytes) -> tuple[Status, bytes, int]:
         """Return status, answer without cycles, and smallest number of samples requested of the store."""
@@ -154,7 +130,7 @@ class Model:
         self.pending += train * len(answer)
         whole = len(answer) == count
         if whole and train:
-            self.total, self.pending, self.commits = self.total + 1, 0, self.commits + 1
+            self.commit()
         return Status.OK if whole else Status.BAD_IMAGE, bytes(answer), min(len(answer) + 1, count)
 
 
@@ -180,13 +156,26 @@ def request() -> tuple[Command, bytes]:
     return command, payload
 
 
+async def commit(source: Port) -> None:
+    """Offer a COMMIT, as the other source."""
+    source.o__payload.value = issued(TINY).const({"operation": Operation.COMMIT}).as_bits()
+    source.o__valid.value = 1
+    await source.edge
+    while not source.o__ready.value:
+        await source.edge
+    source.o__valid.value = 0
+    while not source.result__valid.value:
+        await source.edge
+    await pulse(source.result__ready, source.edge)
+
+
 @cocotb.test()
 async def equals_the_model(dut):
     await start(dut)
     lying = images()
     port, store, model = Port(dut, NAME), PlayedStore(dut, lying), Model(lying)
     requester, seen = Requester(dut, NAME, buffered=True), set()
-    pulses = {name: watch(dut, f"{NAME}__{name}") for name in ("trained", "sampled", "commits")}
+    pulses = {name: watch(dut, f"{NAME}__{name}") for name in ("trained", "sampled", "committed")}
     mistakes = watch(dut, f"{NAME}__sampled", f"{NAME}__mistaken")
     port.batch.value = BATCH
     for number in range(45):
@@ -194,8 +183,8 @@ async def equals_the_model(dut):
             await pulse(port.written, port.edge)
             model.stale = True
         if number in (12, 32):
-            await pulse(port.committed, port.edge)
-            model.stale = False
+            await commit(Port(dut, f"{NAME}__other"))
+            model.commit()
         if model.pending and random.random() < 0.5:
             # as after a COMMIT request
             model.pending = 0
@@ -213,7 +202,6 @@ async def equals_the_model(dut):
         whole = [Asked.decode(payload[n : n + ASKED_BYTES]) for n in range(0, len(payload) & -ASKED_BYTES, ASKED_BYTES)]
         assert store.asked == whole[: len(store.asked)], where
         assert fetched <= len(store.asked) <= fetched + (AHEAD if fetched else 0), where
-        assert not port.active.value, where
         while port.core_busy.value:
             await port.edge
         assert port.total.value == model.total, where

@@ -90,7 +90,7 @@ QUICK = {
     "sim.update.test_correlator": ("correlator_short", "correlator_image"),
     "sim.update.test_dense_update": ("dense_update_one",),
     "sim.link.test_counters": ("counters_5",),
-    "sim.link.test_sample_control": ("samples", "sample"),
+    "sim.link.test_line_samples": ("samples", "sample"),
     "sim.link.test_uart": ("receiver_3", "transmitter_3"),
     "sim.memory.test_unstuffer": ("unstuffer",),
     "sim.compact.test_sequencer": ("compact_sequencer",),

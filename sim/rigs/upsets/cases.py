@@ -28,7 +28,7 @@ KINDS = {
     "update buffers": r"core\.update_\d+\.",
     "deframer": r"deframer\.",
     "framer": r"framer\.",
-    "link's queues": r"decoder\.|sample_control\.",
+    "link's queues": r"decoder\.|issuer\.",
     "counters": r"registers\.",
 }
 

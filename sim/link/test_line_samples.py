@@ -24,14 +24,18 @@ from nudge.golden.contract.protocol import (
 )
 from nudge.hw.core.interface import Operation
 from nudge.hw.link.interface import Request
-from nudge.hw.link.sample_control import SampleControl
+from nudge.hw.link.line_samples import LineSamples
+from sim.harness.issued import Issued
 from sim.harness.requester import watch
 from sim.harness.streams import PATIENCE, PERIOD, Port, serve_memory, start
 from sim.harness.units import each, pulse
 
 TINY = configuration(preset("tiny"))
 #: For a core with four samples in flight, and for the compact core with one.
-UNITS = {"samples": SampleControl(TINY), "sample": SampleControl(replace(TINY, lanes=(1, 1, 1), compact=True))}
+UNITS = {
+    "samples": Issued(LineSamples(TINY)),
+    "sample": Issued(LineSamples(replace(TINY, lanes=(1, 1, 1), compact=True))),
+}
 
 OPERATIONS = {Command.INFER: Operation.INFER, Command.TRAIN: Operation.TRAIN, Command.COMMIT: Operation.COMMIT}
 #: Cycles of some runs, by number: they set more bits of the answer's `cycles`.
@@ -197,7 +201,7 @@ async def watch_idle(execute, core: PlayedCore) -> None:
 @cocotb.parametrize(unit=list(UNITS))
 async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
     await start(dut)
-    decoder, most = Decoder(dut, unit), UNITS[unit].in_flight
+    decoder, most = Decoder(dut, unit), UNITS[unit].issuer.in_flight
     core, execute, port = PlayedCore(dut, unit, most, decoder.buffer), decoder.port, decoder.core_port
     pulses = {name: watch(dut, f"{unit}__{name}") for name in PULSES}
     stale, batch, seen, together = False, 1, set(), 0
@@ -259,7 +263,6 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
                 assert counts == (int(command is Command.TRAIN), 0), f"{where}: {counts}"
                 together = max(together, len(core.under_way) + len(core.finished))
             else:
-                # `pending` was zeroed in the last cycle of `run`
                 samples = answer[0]
                 assert answer == Committed(samples, run.cycles).encode(), f"{where}: {answer.hex()}, {run}"
                 assert cycles == 2 + run.cycles + 1 + len(answer), f"{where}: {cycles} cycles, {run}"
