@@ -39,9 +39,10 @@ PLACES = {
     "compact/memories.py": {"write_data"},  # memory words; `memory_map.Region` has the widths of the contents
     "compact/step_program.py": {"weight"},
     "compact/update_program.py": {"under_way"},  # a shift register
-    "core/mean_pass.py": {"mean_at", "committed_at", "$signal"},
-    "core/weight_memory.py": {"address", "bias__payload", "working_write__en"},
+    "core/mean_pass.py": {"mean_at", "masters__address", "masters__committed__payload"},
+    "core/weight_memory.py": {"bias__payload", "write__en"},
     "core/weight_pass.py": {"base", "channel", "slice_base", "slice_of_all"},
+    "core/weights.py": {"address"},
     "synapse/conv_engine.py": {"address", "pre_base", "post_base"},
     "synapse/drive_memory.py": {"address"},
     "synapse/event_side.py": {"i__payload"}
@@ -148,7 +149,7 @@ def step_of_a_bias(bits: int):
 
 
 def test_the_width_that_wrapped_is_found():
-    """`hw.core.centred_memory` once had two bits more than a master for a bias step, which wrapped."""
+    """`hw.core.centred_commit` once had two bits more than a master for a bias step, which wrapped."""
     f = Formats()
     (found,) = losses(step_of_a_bias(f.master_bits + 2))
     assert (found.target, found.shape, found.step) == ("corrected", signed(20), False)

@@ -53,7 +53,7 @@ def test_pages_are_made_of_the_code(site):
     widths = cells(site / "generated/widths.html")
     assert len(widths) > 60
     assert not [row[0] for row in widths if not row[-1]], "no proof"
-    for name in ("Spec.bias_step_bound", "Spec.drive_bound", "hw.core.centred_memory", "hw.update.correlator"):
+    for name in ("Spec.bias_step_bound", "Spec.drive_bound", "hw.core.centred_commit", "hw.update.correlator"):
         assert name in text_of(site / "generated/widths.html")
     assert "checksum mismatch" in text_of(site / "messages.html")
     assert "Train from initial weights" in text_of(site / "api.html")

@@ -7,7 +7,7 @@ import numpy as np
 from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Bundle
-from nudge.hw.core.centred_memory import commit_cycles
+from nudge.hw.core.centred_commit import commit_cycles
 
 from . import compact, timing
 from .activity import Activity, Cycles

@@ -232,7 +232,7 @@ def dense_update(config: Config, bundle: Bundle) -> Features:
 
 
 def weight_memory(config: Config, bundle: Bundle) -> Features:
-    """Features of `hw.core.weight_memory` with the host's access to it, or of `hw.core.centred_memory`."""
+    """Features of `hw.core.weight_memory` with the host's access to it, or of `hw.core.centred_commit`."""
     f, lanes = config.spec.formats, config.lanes[bundle.index]
     known: Features = {
         "unit": 1,

@@ -206,7 +206,7 @@ def weight_memory(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def centred(config: Config, bundle: Bundle) -> list[Shape]:
-    """Further memories of `hw.core.centred_memory`: c of each pre channel, updates of biases,
+    """Further memories of `hw.core.centred_commit`: c of each pre channel, updates of biases,
     three sums of c w.
     """
     widths, lanes, groups = Widths(config, bundle), config.lanes[bundle.index], config.groups(bundle.post)

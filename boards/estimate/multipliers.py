@@ -67,7 +67,7 @@ def compact(config: Config) -> int:
 
 
 def weight_memory(config: Config, bundle: Bundle) -> int:
-    """Multipliers of `hw.core.centred_memory`, if commits are centred: one for each lane of a
+    """Multipliers of `hw.core.centred_commit`, if commits are centred: one for each lane of a
     slice, shared by all of its products."""
     return slice_lanes(config.lanes[bundle.index]) if config.spec.schedule.centred else 0
 

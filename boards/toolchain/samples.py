@@ -23,9 +23,9 @@ from nudge.boards.estimate.cells import CELLS_OF_RAM
 from nudge.boards.estimate.fit import COUNTS, DESIGNS, SAMPLES, config_of
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.protocol import BuildFacts
-from nudge.hw.core.centred_memory import memory_of
 from nudge.hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
 from nudge.hw.core.deviation_array import array_of
+from nudge.hw.core.weights import Weights
 from nudge.hw.lib.elaboration import fast_elaboration
 from nudge.plumbing.cache import build_root
 from nudge.plumbing.errors import ToolError
@@ -68,7 +68,7 @@ def unit_of(config: Config, name: str) -> Any:
         return array_of(config, bundle.post)
     if kind == "engine":
         return SYNAPSE_ENGINES[config.engine(bundle)](config, bundle)
-    return UPDATE_ENGINES[bundle.kind](config, bundle) if kind == "update" else memory_of(config, bundle)
+    return UPDATE_ENGINES[bundle.kind](config, bundle) if kind == "update" else Weights(config, bundle)
 
 
 def synthesised_unit(config: Config, name: str, folder: Path) -> dict[str, int]:

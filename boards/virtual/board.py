@@ -120,7 +120,7 @@ class VirtualBoard:
 
     @property
     def memories(self) -> dict[str, tuple[int, int]]:
-        """(words, bits of a word) of each memory for `flip`, by name, as "core.weights_1.master.words"."""
+        """(words, bits of a word) of each memory for `flip`, by name, as "core.weights_1.memory.master.words"."""
         lines = (self.program.parent / "memories.inc").read_text().splitlines()
         fields = [re.findall(r"[\w.]+", line) for line in lines]
         return {name: (int(words), int(bits)) for _, name, _, words, bits in fields}

@@ -1,4 +1,4 @@
-"""Memories and registers of a centred commit, and its read and write ports of the masters."""
+"""Memories and registers of a centred commit, and its reads and writes of the masters."""
 
 from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib import data
@@ -13,7 +13,6 @@ from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.turns import slice_of
 
 from .totals import total_bits
-from .weight_memory import WeightMemory
 
 #: Cycles from the address of a master word to its lanes.
 READ = 2
@@ -43,11 +42,13 @@ class Widths:
     """Widths of the quantities of a centred commit."""
 
     def __init__(self, config: Config, bundle: Bundle):
-        f, lanes = config.spec.formats, config.lanes[bundle.index]
+        self.config, self.bundle, f = config, bundle, config.spec.formats
+        #: Lanes of a word.
+        self.lanes = config.lanes[bundle.index]
         #: Lanes of a slice.
-        self.width = slice_lanes(lanes)
+        self.width = slice_lanes(self.lanes)
         #: Slices of a word.
-        self.slices = lanes // self.width
+        self.slices = self.lanes // self.width
         #: Width of c = rhu(mean, FOLLOW), for any mean that the host may write.
         self.c_bits = bits_for(config.spec.mean_bound)
         #: Width of B, the sum of a bias's updates over a batch.
@@ -60,15 +61,14 @@ class Widths:
 class Kept(Widths):
     """Memories and registers that a centred commit needs in addition to the masters."""
 
-    def __init__(self, m, memory: WeightMemory):
-        config, bundle = memory.config, memory.bundle
+    def __init__(self, m, config: Config, bundle: Bundle):
         super().__init__(config, bundle)
         groups = config.groups(bundle.post)
         both = data.StructLayout({"now": unsigned(self.c_bits), "then": unsigned(self.c_bits)})
         m.submodules.c = c = BlockMemory(shape=both, depth=bundle.pre.channels)
         self.c_read, self.c_write = c.read_port(), c.write_port()
         #: B, the sums of bias updates: one word for each post group.
-        self.B = SmallMemory(m, "updated", data.ArrayLayout(signed(self.B_bits), memory.lanes), groups)
+        self.B = SmallMemory(m, "updated", data.ArrayLayout(signed(self.B_bits), self.lanes), groups)
         sums = data.ArrayLayout(signed(self.sum_bits), self.width)
         #: Sums of c w, one word for each slice of each post group. `now`: with this commit's c. `then`: with
         #: the next commit's c. `before`: `then` of the previous commit.
@@ -82,12 +82,12 @@ class Kept(Widths):
 
 
 class Reading:
-    """The read port of a commit's states: one slice of a master word."""
+    """Reads of a commit's states: one slice of a master word."""
 
-    def __init__(self, m, memory: WeightMemory, values, kept: Kept):
+    def __init__(self, m, port, kept: Kept):
         #: Address of the word, set `READ` cycles before its lanes are valid; slice of the word in `lanes`.
-        self.at, self.slice = Signal(range(memory.depth)), Signal(range(kept.slices), name="slice")
-        self.lanes = slice_of(values, self.slice, kept.width)
+        self.at, self.slice = port.address, Signal(range(kept.slices), name="slice")
+        self.lanes = slice_of(port.word, self.slice, kept.width)
         #: Cycles since the state was entered, from 0.
         self.age = Signal(range(16))
         m.d.sync += self.age.eq(self.age + 1)
@@ -99,12 +99,12 @@ class Reading:
 
 
 class Written:
-    """The write port of a commit: a shift register that fills a master word by lanes or slices."""
+    """Writes of a commit: a shift register that fills a master word by lanes or slices."""
 
-    def __init__(self, memory: WeightMemory):
-        self.valid, self.address = Signal(name="committed"), Signal(range(memory.depth), name="committed_at")
-        bits = memory.config.spec.formats.committed_bits
-        self.data = data_registers("committed", signed(bits), memory.lanes)
+    def __init__(self, m, port, kept: Kept):
+        self.valid, self.word = port.committed.valid, port.committed.payload
+        self.data = data_registers("committed", signed(kept.config.spec.formats.committed_bits), kept.lanes)
+        m.d.comb += [lane.eq(value) for lane, value in zip(self.word.masters, self.data, strict=True)]
 
     def take(self, m, values):
         """Shift ``values`` in at the end of the word, towards lane 0."""

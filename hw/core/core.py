@@ -19,13 +19,12 @@ from nudge.hw.synapse.scatter.engine import ScatterEngine
 from nudge.hw.update.conv_update import ConvUpdate
 from nudge.hw.update.dense_update import DenseUpdate
 
-from .centred_memory import memory_of
 from .deviation_array import array_of
 from .image_buffer import ImageBuffer
 from .interface import CoreSignature, Operation, trace_word
 from .sequencer import Sequencer
 from .totals import Totals
-from .weight_memory import WeightMemory
+from .weights import Weights
 
 SYNAPSE_ENGINES = {
     "event": EventConvEngine,
@@ -87,7 +86,7 @@ class Core(wiring.Component):
             arrays={layer.index: array_of(config, layer) for layer in spec.layers[1:]},
             engines={b.index: SYNAPSE_ENGINES[config.engine(b)](config, b) for b in spec.bundles},
             updates={b.index: UPDATE_ENGINES[b.kind](config, b) for b in spec.bundles},
-            memories={b.index: memory_of(config, b) for b in spec.bundles},
+            memories={b.index: Weights(config, b) for b in spec.bundles},
             totals={b.index: Totals(config, b) for b in spec.bundles if spec.schedule.centred},
         )
         for n in parts.engines:
@@ -283,7 +282,7 @@ class Parts(NamedTuple):
     arrays: dict[int, Any]
     engines: dict[int, Any]
     updates: dict[int, Any]
-    memories: dict[int, WeightMemory]
+    memories: dict[int, Weights]
     totals: dict[int, Totals]
 
     @property

@@ -14,7 +14,6 @@ from nudge.hw.lib.rounding import half_up
 
 from .commit_memories import READ, Kept, Reading, Written
 from .totals import total_bits
-from .weight_memory import WeightMemory
 
 
 def mean_cycles(config: Config, bundle: Bundle) -> int:
@@ -31,15 +30,14 @@ class Means:
     (`golden.contract.layout.mean_halves`). Lanes without a channel become 0.
     """
 
-    def __init__(self, memory: WeightMemory, kept: Kept):
-        self.memory, self.kept = memory, kept
-        config, bundle, width = memory.config, memory.bundle, kept.width
+    def __init__(self, kept: Kept):
+        self.kept, config, bundle, width = kept, kept.config, kept.bundle, kept.width
         self.channel = Signal(range(bundle.pre.channels + 1), name="mean_channel")
         self.pre_lane = Signal(range(config.lanes[bundle.pre.index]), name="pre_lane")
         #: Lane of the word: its slice, and the lane within the slice.
         self.slice, self.lane = Signal(range(kept.slices), name="mean_slice"), Signal(range(width), name="mean_lane")
         #: Address of the first word of the current pair.
-        self.at = Signal(range(memory.depth + 2), name="mean_at")
+        self.at = Signal(range(layout.image_words(config, bundle) + 2), name="mean_at")
         #: The channel's running mean before this commit.
         self.old = Signal(config.spec.mean_bits, name="old_mean")
         #: Remainder of the division total / whole.
@@ -48,19 +46,20 @@ class Means:
         self.share = Signal(config.spec.formats.bias_fraction + 1)
         self.counters = (self.channel, self.slice, self.lane, self.pre_lane)
 
-    def states(self, m, reading: Reading, written: Written, then: str):
+    def states(self, m, totals, reading: Reading, written: Written, then: str):
         """Build the states: lane by lane a bit-serial division and
 
             mean' = mean - (mean >> FOLLOW) + rhu(2^f total / whole),      f = `Formats.bias_fraction`
 
-        then both words of the pair are written. ``then``: the state after the last pair.
+        then both words of the pair are written. ``totals``: has the ports of `Totals`. ``then``: the state
+        after the last pair.
         """
-        memory, kept, pre = self.memory, self.kept, self.memory.bundle.pre
-        f, spec, pre_lanes = memory.config.spec.formats, memory.config.spec, memory.config.lanes[pre.index]
-        low, _ = layout.mean_halves(memory.config)
+        kept, config, pre = self.kept, self.kept.config, self.kept.bundle.pre
+        f, spec, pre_lanes = config.spec.formats, config.spec, config.lanes[pre.index]
+        low, _ = layout.mean_halves(config)
         there = Signal(name="channel_there")
         m.d.comb += there.eq(self.channel != pre.channels)
-        high = data_registers("high", spec.mean_bits - low, memory.lanes)
+        high = data_registers("high", spec.mean_bits - low, kept.lanes)
         master = Array(reading.lanes[lane] for lane in range(kept.width))[self.lane]
         for state, target, after in (("LOW", self.old[:low], "HIGH"), ("HIGH", self.old[low:], "BEGIN")):
             with m.State(state):
@@ -69,14 +68,14 @@ class Means:
                     m.d.sync += target.eq(master[: len(target)])
                     reading.go(m, after)
         with m.State("BEGIN"):
-            totals = Array(memory.totals[lane] for lane in range(pre_lanes))
-            m.d.sync += [self.rest.eq(totals[self.pre_lane]), self.share.eq(0)]
+            of_lane = Array(totals.totals[lane] for lane in range(pre_lanes))
+            m.d.sync += [self.rest.eq(of_lane[self.pre_lane]), self.share.eq(0)]
             reading.go(m, "DIVIDE")
         with m.State("DIVIDE"):
             # Restoring division: the bits of the quotient from 2^0 down; the remainder is doubled for each.
             fits = self.rest >= kept.whole
             left = Mux(fits, self.rest - kept.whole, self.rest)
-            twice, one = 2 * spec.total_bound(memory.bundle), 1 << f.bias_fraction
+            twice, one = 2 * spec.total_bound(kept.bundle), 1 << f.bias_fraction
             m.d.sync += bounded(self.rest, left << 1, 0, twice, "what is left is less than `whole`, a total of all 1")
             m.d.sync += bounded(self.share, Cat(fits, self.share), 0, one, "a total is at most `whole`")
             with m.If(reading.age == f.bias_fraction):
@@ -101,17 +100,17 @@ class Means:
             with m.If(there):
                 m.d.sync += self.channel.eq(self.channel + 1)
                 with counting(m, self.pre_lane, pre_lanes):
-                    m.d.comb += memory.clear.eq(1)
-                    m.d.sync += memory.group.eq(memory.group + 1)
+                    m.d.comb += totals.clear.eq(1)
+                    m.d.sync += totals.group.eq(totals.group + 1)
             reading.go(m, "LOW")
             with counting(m, self.lane, kept.width), counting(m, self.slice, kept.slices):
                 m.next = "STORE-LOW"
         with m.State("STORE-LOW"):
-            m.d.comb += [written.valid.eq(1), written.address.eq(self.at)]
+            m.d.comb += [written.valid.eq(1), written.word.address.eq(self.at)]
             m.d.sync += [lane.eq(value) for lane, value in zip(written.data, high, strict=True)]
             m.next = "STORE-HIGH"
         with m.State("STORE-HIGH"):
-            m.d.comb += [written.valid.eq(1), written.address.eq(self.at + 1)]
+            m.d.comb += [written.valid.eq(1), written.word.address.eq(self.at + 1)]
             m.d.sync += self.at.eq(self.at + 2)
             reading.go(m, "LOW")
             with m.If(~there):

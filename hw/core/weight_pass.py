@@ -13,8 +13,7 @@ from nudge.hw.lib.rounding import half_up
 from nudge.hw.lib.saturate import saturated
 from nudge.hw.lib.turns import slice_of
 
-from .commit_memories import Kept, Widths
-from .weight_memory import WeightMemory
+from .commit_memories import Kept
 
 #: Cycles of a slice of weights: each lane has one multiplier for the three products c B, c w' and c' w'.
 PRODUCTS = 3
@@ -24,10 +23,9 @@ class Walk:
     """Loop counters over all slices of all weight words in order, `PRODUCTS` cycles each: word, pre channel,
     post group and tile of the current slice."""
 
-    def __init__(self, m, memory: WeightMemory):
-        config, bundle = memory.config, memory.bundle
+    def __init__(self, m, kept: Kept):
+        config, bundle, slices = kept.config, kept.bundle, kept.slices
         pre_lanes, rows = config.lanes[bundle.pre.index], layout.tile_rows(config, bundle)
-        slices = Widths(config, bundle).slices
         pre_groups, groups = config.groups(bundle.pre), config.groups(bundle.post)
         self.start, self.active = Signal(name="start_walk"), Signal(name="walking")
         #: Cycle of the slice, 0 to 2; it keeps counting after the last slice.
@@ -78,9 +76,8 @@ class Weighed:
     """Pipeline stages behind the walk: the slice that is read, the slice with new weights, and the slice
     before it, for which the products with c and c' arrive."""
 
-    def __init__(self, m, walk: Walk, memory: WeightMemory):
-        bits, widths = memory.config.spec.formats.committed_bits, Widths(memory.config, memory.bundle)
-        self.new = data_registers("new", signed(bits), widths.width)
+    def __init__(self, m, walk: Walk, kept: Kept):
+        self.new = data_registers("new", signed(kept.config.spec.formats.committed_bits), kept.width)
         places = {"word": walk.word, "tile": walk.tile, "row": walk.row, "slice": walk.slice, "of_all": walk.of_all}
         places["there"] = walk.active
         stages = [places]
@@ -101,18 +98,18 @@ class Weighed:
         #: after its last slice. `coming`: at least one stage holds a slice.
         self.made, self.valid, self.coming = Signal(name="new_there"), Signal(name="word_there"), Signal(name="coming_there")
         m.d.comb += self.made.eq(new["there"] & (walk.turn == PRODUCTS - 1))
-        m.d.comb += self.valid.eq(new["there"] & (walk.turn == 0) & (new["slice"] == widths.slices - 1))
+        m.d.comb += self.valid.eq(new["there"] & (walk.turn == 0) & (new["slice"] == kept.slices - 1))
         m.d.comb += self.coming.eq(read["there"] | new["there"] | last["there"])
 
 
-def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
+def weigh(m, walk: Walk, masters, kept: Kept) -> Weighed:
     """Build the arithmetic of the pass, one slice of masters at a time, with f = `Formats.bias_fraction`:
 
         w' = clip(w - rhu(c B, f));    now += c w';    then += c' w'
 
     c: the pre channel's mean that this commit is centred by; c': that of the next commit.
     """
-    spec, f, lanes = memory.config.spec, memory.config.spec.formats, range(kept.width)
+    spec, f, lanes = kept.config.spec, kept.config.spec.formats, range(kept.width)
     # The slice's c, B and masters arrive two cycles after its address, which is held for three.
     c = Signal(kept.c_read.data.shape(), name="c", reset_less=True)
     m.d.comb += kept.c_read.addr.eq(walk.channel)
@@ -129,7 +126,7 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
     factor = Signal(kept.c_bits, name="factor", reset_less=True)
     others = data_registers("other", signed(max(kept.B_bits, f.committed_bits)), kept.width)
     products = [Signal(signed(kept.c_bits + len(other)), name=f"product_{lane}") for lane, other in enumerate(others)]
-    weighed = Weighed(m, walk, memory)
+    weighed = Weighed(m, walk, kept)
     held = Signal(kept.c_bits * 2, name="held_c", reset_less=True)
     with m.Switch(walk.turn):
         with m.Case(2):
@@ -156,7 +153,7 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
     for sums, turn in ((kept.now, 2), (kept.then, 0)):
         with m.If(weighed.last & (walk.turn == turn)):
             m.d.comb += [sums.at.eq(weighed.last_of_all), sums.write.en.eq(1)]
-            most = spec.centred_bound(memory.bundle)
+            most = spec.centred_bound(kept.bundle)
             for lane in lanes:
                 sum_ = sums.read.data[lane] + products[lane]
                 m.d.comb += bounded(sums.write.data[lane], sum_, -most, most, "`Spec.centred_bound`: cleared by each commit")

@@ -123,7 +123,7 @@ def test_a_request_of_any_length_wakes_it(board):
             assert b"tiny" in answer
 
 
-@pytest.mark.parametrize("order", [VirtualBoard.reset, lambda board: board.flip("core.weights_1.master.words", 0, 0)])
+@pytest.mark.parametrize("order", [VirtualBoard.reset, lambda board: board.flip("core.weights_1.memory.master.words", 0, 0)])
 def test_an_order_wakes_it(board, order):
     """After a fault the clock must run for as many idle cycles as after power-up."""
     fall_asleep(board)

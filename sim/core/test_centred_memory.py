@@ -12,8 +12,9 @@ from cocotb.triggers import ValueChange
 
 from nudge.golden.contract import layout
 from nudge.golden.model import centring
-from nudge.hw.core.centred_memory import CentredMemory, commit_cycles
+from nudge.hw.core.centred_commit import commit_cycles
 from nudge.hw.core.totals import total_bits
+from nudge.hw.core.weights import Weights
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import integers, various
 from sim.harness.streams import start
@@ -25,7 +26,7 @@ from .test_weight_memory import Driver
 
 def memory(kind, pre, channels, **rest):
     """Return the weight memory of a bundle with centred commits."""
-    return CentredMemory(*bundle_of(kind, pre, channels, centred=True, **rest))
+    return Weights(*bundle_of(kind, pre, channels, centred=True, **rest))
 
 
 UNITS = {

@@ -7,9 +7,10 @@ import random
 import cocotb
 import torch
 
+from nudge.golden.contract import layout
 from nudge.golden.model import ops
 from nudge.hw.core.interface import bias_word
-from nudge.hw.core.weight_memory import WeightMemory
+from nudge.hw.core.weights import Weights
 from nudge.hw.update.interface import update_word
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import generator, integers
@@ -18,11 +19,11 @@ from sim.harness.units import each, expect, run_part
 from sim.harness.words import master_image, packed, tile_words, unpacked
 
 UNITS = {
-    "weights_dense": WeightMemory(*bundle_of("dense", (2, 2, 1), 6, lanes=(2, 3))),
-    "weights_conv": WeightMemory(*bundle_of("conv", (2, 5, 5), 2, kernel=2, lanes=(1, 2))),
-    "weights_image": WeightMemory(*bundle_of("image", (1, 6, 6), 3, kernel=2)),
-    "weights_one": WeightMemory(*bundle_of("dense", (1, 1, 1), 2, lanes=(1, 2))),
-    "weights_wide": WeightMemory(*bundle_of("dense", (4, 1, 1), 2, lanes=(4, 1))),
+    "weights_dense": Weights(*bundle_of("dense", (2, 2, 1), 6, lanes=(2, 3))),
+    "weights_conv": Weights(*bundle_of("conv", (2, 5, 5), 2, kernel=2, lanes=(1, 2))),
+    "weights_image": Weights(*bundle_of("image", (1, 6, 6), 3, kernel=2)),
+    "weights_one": Weights(*bundle_of("dense", (1, 1, 1), 2, lanes=(1, 2))),
+    "weights_wide": Weights(*bundle_of("dense", (4, 1, 1), 2, lanes=(4, 1))),
 }
 
 
@@ -109,7 +110,7 @@ class Driver:
         """Commit, compare masters and both kinds of working copies, and return the committed masters."""
         f, where = self.formats, f"{self.name}, batch {batch}"
         parameters = ops.commit(weight, f), ops.commit(bias, f)
-        await self.compare(where, parameters, self.unit.words + 3)
+        await self.compare(where, parameters, layout.master_words(self.config, self.bundle) + 3)
         return parameters
 
     async def compare(self, where, parameters, cycles):

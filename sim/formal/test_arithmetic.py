@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, ResetSignal, Signal, signed
 from amaranth.lib import data
+from amaranth.lib.wiring import connect
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.presets import preset
+from nudge.hw.core.commit import Commit
 from nudge.hw.core.deviation_array import DeviationArray
 from nudge.hw.core.neuron_array import NeuronArray
 from nudge.hw.core.weight_memory import WeightMemory
@@ -142,8 +144,10 @@ def test_weight_memory(number):
     """A commit clips and rounds without wrapping; a committed master plus a batch's updates doesn't wrap."""
     f, bundle = TINY.formats, TINY.bundles[number]
     m = Module()
-    opened = Opened(m, WeightMemory(LANE, bundle))
-    clipped, rounded, weight = opened["clipped_0"], opened["rounded_0"], opened["weight_0"]
+    opened = Opened(m, memory := WeightMemory(LANE, bundle))
+    commit = Opened(m, Commit(LANE, bundle), "commit")
+    connect(m, commit.dut.masters, memory.masters)
+    clipped, rounded, weight = memory.masters.committed.payload.masters[0], opened["rounded_0"], opened["weight_0"]
     m.d.comb += Assert((clipped >= f.master_low) & (clipped <= f.master_high))
     shifts = [f.master_fraction - fraction for fraction in (f.weight_fraction, f.bias_fraction)]
     halves = [rounded == clipped + (1 << (shift - 1)) for shift in shifts]
@@ -151,7 +155,7 @@ def test_weight_memory(number):
     # a cycle later
     exact, most = past(m, rounded >> shifts[0]), (1 << (f.weight_bits - 1)) - 1
     m.d.comb += Assert(~started(m) | ((weight <= most) & ((weight == exact) | (exact > most))))
-    prove(m, opened.inputs, depth=3, free=("dut.master", "dut.working"))
+    prove(m, [*opened.inputs, *commit.inputs], depth=3, free=("dut.master", "dut.working"))
     most = f.max_batch * f.update_bound
     assert -(1 << (f.master_bits - 1)) <= f.master_low - most
     assert f.master_high + most < 1 << (f.master_bits - 1)

@@ -5,7 +5,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from nudge.hw.core.interface import CoreSignature
+from nudge.hw.lib.ports import expose
 from nudge.hw.link.interface import SampleSource
 from nudge.hw.link.issuer import Issuer
 
@@ -19,29 +19,25 @@ class Issued(wiring.Component):
 
     def __init__(self, source, core=None):
         self.source, self.core, self.issuer = source, core, Issuer(source.config, 1 if core is None else 2)
-        issuer, self.between = self.issuer.signature.members.items(), []
-        ports = {name: member for name, member in source.signature.members.items() if name != "issue"}
+        #: Ports of the issuer that aren't ports of this.
+        self.inside = ["sources"]
+        more = {}
         if core is not None:
-            self.between = [name for name, _ in issuer if name in CoreSignature(source.config).members]
-            ports |= {"other": In(SampleSource(source.config)), "total": Out(32), "core_busy": Out(1)}
-        super().__init__(ports | {name: member for name, member in issuer if name not in (*self.between, "sources")})
+            self.inside += [name for name in self.issuer.signature.members if name in core.signature.members]
+            more = {"other": In(SampleSource(source.config)), "total": Out(32), "core_busy": Out(1)}
+        parts = (source, ["issue"]), (self.issuer, self.inside)
+        own = [(name, member) for part, out in parts for name, member in part.signature.members.items() if name not in out]
+        super().__init__(dict(own) | more)
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.source, m.submodules.issuer = source, issuer = self.source, self.issuer
         connect(m, source.issue, issuer.sources[0])
+        expose(m, self, source, "issue")
+        expose(m, self, issuer, *self.inside)
         if self.core is not None:
             m.submodules.core = core = self.core
             connect(m, flipped(self.other), issuer.sources[1])
+            expose(m, core, issuer, *(name for name in issuer.signature.members if name not in self.inside[1:]))
             m.d.comb += [self.total.eq(core.spikes[0]), self.core_busy.eq(core.busy)]
-        for part in (source, issuer):
-            for name, member in part.signature.members.items():
-                outside = self.core if name in self.between and part is issuer else self
-                if name in ("issue", "sources"):
-                    continue
-                if member.is_signature:
-                    connect(m, flipped(getattr(self, name)), getattr(part, name))
-                    continue
-                mine, theirs = getattr(part, name), getattr(outside, name)
-                m.d.comb += theirs.eq(mine) if member.flow is Out else mine.eq(theirs)
         return m

@@ -22,7 +22,7 @@ TINY = preset("tiny")
 CONFIG = configuration(TINY)
 DATA = load("embedded")
 #: Masters of the dense bundle of `tiny`.
-MASTER = "core.weights_2.master.words"
+MASTER = "core.weights_2.memory.master.words"
 
 
 @pytest.fixture

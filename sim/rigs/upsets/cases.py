@@ -18,8 +18,8 @@ from nudge.plumbing.errors import NudgeError
 
 #: Kinds of memories with a pattern of their arrays' names; the first that matches counts.
 KINDS = {
-    "masters": r"core\.weights_\d+\.master\.",
-    "working weights": r"core\.weights_\d+\.working\.",
+    "masters": r"core\.weights_\d+\.memory\.master\.",
+    "working weights": r"core\.weights_\d+\.memory\.working\.",
     "working biases": r"core\.array_\d+\.bias\.",
     "states": r"core\.array_\d+\.state\.",
     "window sums": r"core\.array_\d+\.window\.",

@@ -14,11 +14,11 @@ from nudge.boards.estimate.mapping import Shape
 from nudge.boards.estimate.units import ENGINES
 from nudge.golden.contract.config import configuration
 from nudge.golden.contract.network_file import network
-from nudge.hw.core.centred_memory import memory_of
 from nudge.hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
 from nudge.hw.core.deviation_array import array_of
 from nudge.hw.core.image_buffer import ImageBuffer
 from nudge.hw.core.totals import Totals
+from nudge.hw.core.weights import Weights
 from nudge.hw.lib.block_memory import BLOCK, STYLE, UNDEFINED
 
 CONV, WIDE = {"conv": 4}, {"conv": 6, "kernel": 5}
@@ -89,7 +89,7 @@ def test_of_every_unit(name, engines, slots):
         assert walked(SYNAPSE_ENGINES[kind](config, bundle)) == computed(COMPUTED[ENGINES[kind]](config, bundle))
         update = memories.no_memory if bundle.full else memories.conv_update
         assert walked(UPDATE_ENGINES[bundle.kind](config, bundle)) == computed(update(config, bundle))
-        assert walked(memory_of(config, bundle)) == computed(memories.weight_memory(config, bundle))
+        assert walked(Weights(config, bundle)) == computed(memories.weight_memory(config, bundle))
         if fine:
             assert walked(Totals(config, bundle)) == computed(memories.totals(config, bundle))
         expected = computed(memories.neuron_array(config, bundle.post))

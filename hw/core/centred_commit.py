@@ -1,7 +1,7 @@
-"""Weight memories with centred commits: updates common to all samples move the biases alone."""
+"""Centred commits: updates common to all samples move the biases alone."""
 
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
@@ -19,7 +19,7 @@ from nudge.hw.lib.turns import slice_of
 from .commit_memories import READ, Kept, Reading, Widths, Written
 from .mean_pass import Means, mean_cycles
 from .totals import total_bits
-from .weight_memory import Walked, WeightMemory, learned
+from .weight_memory import MasterPort
 from .weight_pass import PRODUCTS, Walk, weigh
 
 
@@ -32,8 +32,8 @@ def commit_cycles(config: Config, bundle: Bundle) -> int:
     return mean_cycles(config, bundle) + weights + groups * (slices * (READ + 1) + 1) + 1
 
 
-class CentredMemory(WeightMemory):
-    """`WeightMemory` with a centred commit. The running means follow the biases in the master memory
+class CentredCommit(wiring.Component):
+    """Centred commit of a bundle's masters. The running means follow the biases in the master memory
     (`golden.contract.layout`).
 
     Weight updates are added to the masters as they come. The updates of each bias are added up apart from it,
@@ -50,13 +50,13 @@ class CentredMemory(WeightMemory):
 
     A commit processes one slice of a word at a time (`slice_lanes`): it is rare, and its adders are wide.
 
-    Latency: updates and reads as in `WeightMemory`; a commit takes `commit_cycles`, of which each slice of
-    weights takes `PRODUCTS`.
-    Integer model: `golden.model.centring.commit`, `golden.model.ops.working_weight`, `working_bias`.
+    Latency: `commit_cycles`, of which each slice of weights takes `PRODUCTS`.
+    Integer model: `golden.model.centring.commit`.
 
     Members
     -------
-    those of `WeightMemory`, and
+    commit, busy, masters
+        As in `Commit`.
     counted : In(1)
         One-cycle pulse for each trained sample, never during a commit.
     group : Out, totals : In, clear : Out(1)
@@ -65,69 +65,62 @@ class CentredMemory(WeightMemory):
 
     def __init__(self, config: Config, bundle: Bundle):
         if not config.spec.schedule.centred:
-            raise ValueError(f"CentredMemory takes a network with centred commits, which {config.spec.name} hasn't")
-        super().__init__(config, bundle)
-
-    def _members(self):
-        config, pre = self.config, self.bundle.pre
-        totals = data.ArrayLayout(unsigned(total_bits(config, self.bundle)), config.lanes[pre.index])
-        own = {"counted": In(1), "group": Out(bits_for(config.groups(pre) - 1)), "totals": In(totals), "clear": Out(1)}
-        return super()._members() | own
+            raise ValueError(f"CentredCommit takes a network with centred commits, which {config.spec.name} hasn't")
+        self.config, self.bundle = config, bundle
+        totals = data.ArrayLayout(unsigned(total_bits(config, bundle)), config.lanes[bundle.pre.index])
+        super().__init__(
+            {
+                "commit": In(1),
+                "busy": Out(1),
+                "masters": Out(MasterPort(config, bundle)),
+                "counted": In(1),
+                "group": Out(bits_for(config.groups(bundle.pre) - 1)),
+                "totals": In(totals),
+                "clear": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
-        master_read, master_write, working_write = self._memories(m)
-        kept, written, busy = Kept(m, self), Written(self), Signal()
-        at = Signal(range(self.depth))
-        values = self._read(m, at, busy, master_read)
-        reading = Reading(m, self, values, kept)
-        m.d.comb += at.eq(reading.at)
+        port, spec = self.masters, self.config.spec
+        kept = Kept(m, self.config, self.bundle)
+        reading, written = Reading(m, port, kept), Written(m, port, kept)
         with m.If(self.counted):
-            spec = self.config.spec
             whole, most = kept.whole + spec.read_bound(self.bundle), spec.total_bound(self.bundle)
             m.d.sync += bounded(kept.whole, whole, 0, most, "at most `max_batch` samples between two commits")
-        walked = self._commit(m, busy, reading, kept, written)
-        self._write_masters(m, values, kept, master_write, written)
-        self._write_working(m, walked, written.data, working_write, layout.tile_rows(self.config, self.bundle))
-        m.d.comb += self.busy.eq(busy | delay(m, busy, 1))
+        self._keep(m, kept)
+        self._commit(m, reading, kept, written)
+        m.d.comb += [port.keeps.eq(1), self.busy.eq(port.reads | delay(m, port.reads, 1))]
         return m
 
-    def _write_masters(self, m, values, kept, write, written):
-        """Write a commit's masters, else master + update, else the host's word. Add bias updates to B."""
-        words = layout.weight_words(self.config, self.bundle)
-        updated, update = self._update(m)
-        bias = update.address >= words
-        with m.If(updated & bias):
+    def _keep(self, m, kept):
+        """Add the updates of biases to B."""
+        update, words = self.masters.update, layout.weight_words(self.config, self.bundle)
+        with m.If(update.valid & (update.payload.address >= words)):
             last = self.config.groups(self.bundle.post) - 1
-            m.d.comb += bounded(kept.B.at, update.address - words, 0, last, "a word of biases")
+            m.d.comb += bounded(kept.B.at, update.payload.address - words, 0, last, "a word of biases")
             m.d.comb += kept.B.write.en.eq(1)
-            for lane in range(self.lanes):
-                sum_, most = kept.B.read.data[lane] + update.update[lane], self.config.spec.formats.batch_bound
+            for lane in range(kept.lanes):
+                sum_, most = kept.B.read.data[lane] + update.payload.update[lane], self.config.spec.formats.batch_bound
                 m.d.comb += bounded(kept.B.write.data[lane], sum_, -most, most, "`Formats.batch_bound`")
-        m.d.comb += [
-            write.addr.eq(Mux(written.valid, written.address, Mux(updated, update.address, self.address))),
-            write.en.eq(written.valid | (updated & ~bias) | self.write),
-        ]
-        for lane in range(self.lanes):
-            other = Mux(updated, values[lane] + update.update[lane], self.write_data[lane])
-            m.d.comb += learned(write.data[lane], Mux(written.valid, written.data[lane], other), self.config)
 
-    def _commit(self, m, busy, reading, kept, written):
-        """Build the state machine; return the position of the word it writes, for the working copies."""
+    def _commit(self, m, reading, kept, written):
+        """Build the state machine."""
         config, bundle = self.config, self.bundle
         words, groups = layout.weight_words(config, bundle), config.groups(bundle.post)
-        walk, means = Walk(m, self), Means(self, kept)
-        weighed = weigh(m, self, walk, reading.lanes, kept)
+        walk, means = Walk(m, kept), Means(kept)
+        weighed, word = weigh(m, walk, reading.lanes, kept), written.word
         group, of_all = Signal(range(groups), name="bias_group"), Signal(range(groups * kept.slices), name="bias_slice_of_all")
-        place, stored = Signal(range(kept.slices), name="bias_slice"), Signal(name="biases_stored")
+        place = Signal(range(kept.slices), name="bias_slice")
+        m.d.comb += [word.row.eq(weighed.row), word.tile.eq(weighed.tile), word.weights.eq(weighed.valid)]
         with m.FSM() as fsm:
-            m.d.comb += busy.eq(~fsm.ongoing("IDLE"))
+            m.d.comb += self.masters.reads.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
                 m.d.sync += [counter.eq(0) for counter in (*means.counters, self.group, group, of_all)]
                 m.d.sync += means.at.eq(layout.master_words(config, bundle))
                 with m.If(self.commit):
                     reading.go(m, "LOW")
-            means.states(m, reading, written, "CLEAR")
+            means.states(m, self, reading, written, "CLEAR")
             with m.State("CLEAR"):
                 # A commit aborted by a reset leaves nonzero sums.
                 for sums in (kept.now, kept.then):
@@ -139,7 +132,7 @@ class CentredMemory(WeightMemory):
                 m.d.comb += [reading.at.eq(walk.word), reading.slice.eq(weighed.read_slice)]
                 with m.If(weighed.made):
                     written.take(m, weighed.new)
-                m.d.comb += [written.valid.eq(weighed.valid), written.address.eq(weighed.word)]
+                m.d.comb += [written.valid.eq(weighed.valid), word.address.eq(weighed.word)]
                 with m.If(~(walk.active | weighed.coming)):
                     reading.go(m, "BIASES")
             with m.State("BIASES"):
@@ -155,14 +148,13 @@ class CentredMemory(WeightMemory):
                         m.d.sync += place.eq(0)
                         m.next = "STORE-BIASES"
             with m.State("STORE-BIASES"):
-                m.d.comb += [stored.eq(1), written.valid.eq(1), written.address.eq(words + group)]
+                m.d.comb += [word.biases.eq(1), written.valid.eq(1), word.address.eq(words + group)]
                 m.d.comb += [kept.B.at.eq(group), kept.B.write.en.eq(1)]
                 m.d.sync += group.eq(group + 1)
                 reading.go(m, "BIASES")
                 with m.If(group == groups - 1):
                     m.d.sync += kept.whole.eq(0)
                     m.next = "IDLE"
-        return Walked(weighed.valid | stored, stored, written.address, weighed.row, weighed.tile)
 
     def _corrected(self, m, masters, kept, place):
         """Return the new biases of a slice, two cycles after the sums are read:
@@ -179,8 +171,3 @@ class CentredMemory(WeightMemory):
             m.d.sync += bounded(corrected, step, -bound, bound, "`Spec.bias_step_bound`")
             new.append(saturated(masters[lane] + corrected, f.committed_bits))
         return new
-
-
-def memory_of(config: Config, bundle: Bundle) -> WeightMemory:
-    """Return the weight memories of a bundle: `CentredMemory` if the network's commits are centred."""
-    return (CentredMemory if config.spec.schedule.centred else WeightMemory)(config, bundle)
