@@ -112,7 +112,7 @@ class CentredCommit(wiring.Component):
         weighed, word = weigh(m, walk, reading.lanes, kept), written.word
         group, of_all = Signal(range(groups), name="bias_group"), Signal(range(groups * kept.slices), name="bias_slice_of_all")
         place = Signal(range(kept.slices), name="bias_slice")
-        m.d.comb += [word.row.eq(weighed.row), word.tile.eq(weighed.tile), word.weights.eq(weighed.valid)]
+        m.d.comb += word.weights.eq(weighed.valid)
         with m.FSM() as fsm:
             m.d.comb += self.masters.reads.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):

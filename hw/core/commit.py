@@ -8,7 +8,6 @@ from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Bundle
 from nudge.hw.lib.adder_tree import delay
-from nudge.hw.lib.loops import counting
 from nudge.hw.lib.saturate import saturated
 
 from .weight_memory import MasterPort
@@ -38,17 +37,12 @@ class Commit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, bundle, port, written = self.config, self.bundle, self.masters, self.masters.committed
-        words, rows = layout.master_words(config, bundle), layout.tile_rows(config, bundle)
+        words = layout.master_words(config, bundle)
         walking, word = Signal(), Signal(range(words))
-        row, tile = Signal(range(rows)), Signal(range(layout.tiles(config, bundle)))
         with m.If(walking):
-            m.d.sync += word.eq(word + 1)
-            with counting(m, row, rows):
-                m.d.sync += tile.eq(tile + 1)
-            with m.If(word == words - 1):
-                m.d.sync += walking.eq(0)
+            m.d.sync += [word.eq(word + 1), walking.eq(word != words - 1)]
         with m.Elif(self.commit):
-            m.d.sync += [walking.eq(1), word.eq(0), row.eq(0), tile.eq(0)]
+            m.d.sync += [walking.eq(1), word.eq(0)]
         is_bias = delay(m, word >= layout.weight_words(config, bundle), 2)
         read = delay(m, walking, 1)
         m.d.comb += [
@@ -57,8 +51,6 @@ class Commit(wiring.Component):
             port.keeps.eq(0),
             written.valid.eq(delay(m, read, 1)),
             written.payload.address.eq(delay(m, word, 2)),
-            written.payload.row.eq(delay(m, row, 2)),
-            written.payload.tile.eq(delay(m, tile, 2)),
             written.payload.weights.eq(~is_bias),
             written.payload.biases.eq(is_bias),
             self.busy.eq(walking | read | written.valid | delay(m, written.valid, 1)),

@@ -12,6 +12,7 @@ from nudge.hw.lib.adder_tree import delay
 from nudge.hw.lib.block_memory import BlockMemory
 from nudge.hw.lib.bounds import bounded, signed_range
 from nudge.hw.lib.flow import Flow
+from nudge.hw.lib.loops import counting
 from nudge.hw.lib.saturate import saturated
 from nudge.hw.synapse.interface import tile
 from nudge.hw.update.interface import update_word
@@ -25,16 +26,14 @@ def lanes_of(config: Config, bundle: Bundle, bits: int) -> data.ArrayLayout:
 
 
 def committed_word(config: Config, bundle: Bundle) -> data.StructLayout:
-    """Layout of a word that a commit writes. weights, biases: working copies are made of it; a word of running
-    means is neither. tile, row: address of weights in the working memory, and pre lane of the tile."""
+    """Layout of a word that a commit writes: all weights in order, then all biases. weights, biases: working
+    copies are made of it; a word of running means is neither."""
     return data.StructLayout(
         {
             "address": bits_for(layout.image_words(config, bundle) - 1),
             "masters": lanes_of(config, bundle, config.spec.formats.committed_bits),
             "weights": 1,
             "biases": 1,
-            "tile": range(layout.tiles(config, bundle)),
-            "row": range(layout.tile_rows(config, bundle)),
         }
     )
 
@@ -183,6 +182,11 @@ class WeightMemory(wiring.Component):
         read, write = working.read_port(), working.write_port(granularity=width)
         weight_shift = f.master_fraction - f.weight_fraction
         bias_shift = f.master_fraction - f.bias_fraction
+        row, at = Signal(range(rows)), Signal.like(write.addr)
+        with m.If(commit.valid & word.weights), counting(m, row, rows):
+            m.d.sync += at.eq(at + 1)
+        with m.If(commit.valid & word.biases):
+            m.d.sync += [row.eq(0), at.eq(0)]
         half = Mux(word.biases, 1 << (bias_shift - 1), 1 << (weight_shift - 1))
         bias, weights = self.bias.payload, []
         for i in range(self.lanes):
@@ -195,9 +199,9 @@ class WeightMemory(wiring.Component):
         m.d.comb += [
             read.addr.eq(self.tile_address),
             self.tile.as_value().eq(read.data),
-            write.addr.eq(delay(m, word.tile, 1)),
+            write.addr.eq(delay(m, at, 1)),
             write.data.eq(Cat(*weights * rows)),
-            write.en.eq(delay(m, Mux(commit.valid & word.weights, 1 << word.row, 0), 1)),
+            write.en.eq(delay(m, Mux(commit.valid & word.weights, 1 << row, 0), 1)),
             self.bias.valid.eq(delay(m, commit.valid & word.biases, 1)),
             bias.address.eq(delay(m, word.address - weight_words, 1)),
         ]

@@ -8,7 +8,6 @@ from nudge.golden.contract.shapes import Bundle
 from nudge.hw.lib.adder_tree import delay
 from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.data_registers import data_registers
-from nudge.hw.lib.loops import counting
 from nudge.hw.lib.rounding import half_up
 from nudge.hw.lib.saturate import saturated
 from nudge.hw.lib.turns import slice_of
@@ -20,12 +19,12 @@ PRODUCTS = 3
 
 
 class Walk:
-    """Loop counters over all slices of all weight words in order, `PRODUCTS` cycles each: word, pre channel,
-    post group and tile of the current slice."""
+    """Loop counters over all slices of all weight words in order, `PRODUCTS` cycles each: word, pre channel
+    and post group of the current slice."""
 
     def __init__(self, m, kept: Kept):
         config, bundle, slices = kept.config, kept.bundle, kept.slices
-        pre_lanes, rows = config.lanes[bundle.pre.index], layout.tile_rows(config, bundle)
+        pre_lanes = config.lanes[bundle.pre.index]
         pre_groups, groups = config.groups(bundle.pre), config.groups(bundle.post)
         self.start, self.active = Signal(name="start_walk"), Signal(name="walking")
         #: Cycle of the slice, 0 to 2; it keeps counting after the last slice.
@@ -39,8 +38,6 @@ class Walk:
         # First channel of the pre group; first slice of the post group.
         base, slice_base = Signal(range(bundle.pre.channels), name="base"), Signal(range(groups * slices), name="slice_base")
         self.channel = Signal(range(bundle.pre.channels))
-        self.tile = Signal(range(layout.tiles(config, bundle)), name="tile")
-        self.row = Signal(range(rows), name="row")
         m.d.comb += [self.channel.eq(base + lane), self.of_all.eq(slice_base + self.slice)]
         m.d.sync += self.turn.eq(Mux(self.turn == PRODUCTS - 1, 0, self.turn + 1))
         # Innermost loop first.
@@ -59,12 +56,10 @@ class Walk:
             if counter is self.slice:
                 with m.If(step):
                     m.d.sync += self.word.eq(self.word + 1)
-                    with counting(m, self.row, rows):
-                        m.d.sync += self.tile.eq(self.tile + 1)
         with m.If(step):
             m.d.sync += self.active.eq(0)
         with m.If(self.start):
-            m.d.sync += [self.active.eq(1), self.turn.eq(0), self.word.eq(0), self.row.eq(0), self.tile.eq(0)]
+            m.d.sync += [self.active.eq(1), self.turn.eq(0), self.word.eq(0)]
 
     @staticmethod
     def _spots(bundle: Bundle) -> int:
@@ -78,7 +73,7 @@ class Weighed:
 
     def __init__(self, m, walk: Walk, kept: Kept):
         self.new = data_registers("new", signed(kept.config.spec.formats.committed_bits), kept.width)
-        places = {"word": walk.word, "tile": walk.tile, "row": walk.row, "slice": walk.slice, "of_all": walk.of_all}
+        places = {"word": walk.word, "slice": walk.slice, "of_all": walk.of_all}
         places["there"] = walk.active
         stages = [places]
         # The walk holds a slice's address in turns 0 to 2. Two cycles later, in turn 1, its new weights are
@@ -92,7 +87,7 @@ class Weighed:
         _, read, new, last = stages
         #: Slice of the word to which the masters read now belong.
         self.read_slice = read["slice"]
-        self.word, self.tile, self.row = new["word"], new["tile"], new["row"]
+        self.word = new["word"]
         self.last, self.last_of_all = last["there"], last["of_all"]
         #: `made`: the new weights of a slice are valid, for one cycle. `valid`: a word is complete, one cycle
         #: after its last slice. `coming`: at least one stage holds a slice.

@@ -1,6 +1,6 @@
 """Issues operations to the core for the sources of samples: order rules, labels, results, cycles."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -66,8 +66,8 @@ class Issuer(wiring.Component):
         under_way, commit = labels.level + results.level, self.operation == Operation.COMMIT
         offered, room, over = Signal(name="offered"), Signal(name="room"), Signal()
         self._judge(m)
-        self._choose(m, offered)
         m.d.comb += [
+            offered.eq(Cat(source.o.valid for source in self.sources).any()),
             room.eq(self.ready & (under_way < self.in_flight)),
             labels.w_data.eq(self.label),
             labels.w_en.eq(self.start & ~commit),
@@ -77,7 +77,10 @@ class Issuer(wiring.Component):
             found.cycles.eq(self._cycles(m, labels.r_rdy, ~commit)),
             results.w_en.eq(self.done | self.committed),
         ]
-        for source in self.sources:
+        for number, source in enumerate(self.sources):
+            order = source.o.payload
+            with m.If(source.o.valid | (number == 0)):
+                m.d.comb += [self.operation.eq(order.operation), self.label.eq(order.label), self.pixel.eq(source.pixel)]
             m.d.comb += [
                 source.o.ready.eq(over),
                 source.room.eq(room),
@@ -121,19 +124,6 @@ class Issuer(wiring.Component):
             operation = source.o.payload.operation
             full = (operation == Operation.TRAIN) & (left < source.count)
             m.d.comb += source.refused.eq((operation != Operation.COMMIT) & (stale | full))
-
-    def _choose(self, m, offered):
-        """Connects the core to the source that offers an operation, or to the first one."""
-        first, *others = self.sources
-
-        def give(source):
-            payload = source.o.payload
-            return [self.operation.eq(payload.operation), self.label.eq(payload.label), self.pixel.eq(source.pixel)]
-
-        m.d.comb += [*give(first), offered.eq(first.o.valid)]
-        for source in others:
-            with m.If(source.o.valid):
-                m.d.comb += [*give(source), offered.eq(1)]
 
     def _cycles(self, m, under_way, sample):
         """Cycles since the sample before was done, or since the start if none was in flight, inclusive."""
