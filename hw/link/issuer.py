@@ -14,9 +14,9 @@ from .interface import SampleSource, result
 class Issuer(wiring.Component):
     """Starts the operations that its sources offer, as soon as the core allows it, and keeps their results.
 
-    At most one source offers an operation or takes results at a time; the decoder executes one request at a
+    At most one source offers an operation or takes results at a time: the decoder executes one request at a
     time, and starts a request for another source only while `idle`. At most `samples_in_flight` samples are
-    in the core or have a result here. A COMMIT is offered only while no sample is.
+    in the core or have a result here. A COMMIT may be offered only while there is no such sample.
 
     Order rules (`protocol.ORDER_RULES`), for all sources: a sample is refused from a write to the masters
     until the next COMMIT, and a TRAIN also if the batch has no room for all samples of its request.
