@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from nudge.boards.catalog import BOARDS
+from nudge.golden.contract import event_units
 from nudge.golden.contract.config import ENGINES, Config, buildable, configuration
 from nudge.golden.contract.lanes import Lanes
 from nudge.golden.contract.presets import PRESETS, preset
@@ -22,8 +23,11 @@ def test_presets(name, engines):
     config = configuration(preset(name), engines)
     assert config.spec is PRESETS[name]
     convs = frozenset(bundle.index for bundle in config.spec.bundles if bundle.kind == "conv")
-    assert config.events == (convs if engines == "event" else frozenset())
-    assert config.scatters == (convs if engines == "scatter" else frozenset())
+    named = dict(config.spec.lanes).get(engines)
+    scatters = convs if engines == "scatter" else frozenset(named.scatters or ()) if named else frozenset()
+    taken = frozenset(bundle.index for bundle in config.spec.bundles if event_units.takes(bundle))
+    assert config.scatters == scatters
+    assert config.events == (taken - scatters if engines == "event" else frozenset())
 
 
 def test_without_a_choice_a_preset_has_the_engines_of_the_boards():
