@@ -49,9 +49,10 @@ def trials(budget: Budget) -> Iterator[Trial]:
     sgd = Backprop("sgd", budget.values.get("lr_scale", 1.0), clipped_output=False, by_layer=True, centred=True)
     adam = Backprop("adam", 1e-3, clipped_output=False, normalised=True)
     yield ep("as it is", rule=Recipe())
-    yield ep("cosine schedule", rule=Recipe(cosine=True))
     yield from (ep(f"rates x {x:g}", rule=Recipe(), lr_scale=x) for x in (0.7, 1.4))
-    if budget.name != "scale":
+    if budget.name == "scale":
+        yield ep("cosine schedule", rule=Recipe(cosine=True))
+    else:
         yield ep("both products", schedule(vector_field=False), Recipe())
         yield ep("a clipped output", schedule(linear_output=False), Recipe())
         yield ep("means from 0", learning(initial_means=0), Recipe())
