@@ -66,8 +66,8 @@ class Schedule:
     #: 0..1. A label whose drive is below 0 then answers both nudges alike (docs/log/2026-12-01-output.md).
     linear_output: bool = False
     #: Whether a weight's update is S pre D post alone, not S pre D post + D pre S post: the update for general
-    #: vector fields (Scellier et al. 2018, arXiv 1808.04873), closer to the gradient where feedback is weak
-    #: (docs/log/2026-12-02-vector-field.md).
+    #: vector fields (Scellier et al. 2018, arXiv 1808.04873). Where feedback is weak, the second product is
+    #: small (docs/log/2026-12-02-vector-field.md).
     vector_field: bool = False
 
     @property
