@@ -80,8 +80,8 @@ class Recipe:
         f, n = spec.formats, len(spec.bundles)
         after = []
         for at, (x, old) in enumerate(zip(self._masters(model), moved, strict=True)):
-            decayed = self.weight_decay * x if at < n else torch.zeros(())
-            more = torch.round(self.momentum * old - decayed).long()
+            share = self.weight_decay if at < n else 0.0
+            more = torch.round(self.momentum * old - share * x).long()
             after.append((x + more).clamp(f.master_low, f.master_high))
         model.load(model.parameters._replace(weights=tuple(after[:n]), biases=tuple(after[n:])))
         return [x - y for x, y in zip(after, before, strict=True)]
