@@ -38,7 +38,7 @@ ERRORS = {
     "port busy": (["compare", "--board", "{busy}"], ExitCode.LINK, "busy"),
     "no weights": (["eval", "--board", "golden", "{tmp}/none"], ExitCode.WEIGHTS, "no weights at"),
     "nothing to resume": (["resume", "{tmp}"], ExitCode.WEIGHTS, "no weights at"),
-    "no such weights": (["eval", "smal-mnist"], ExitCode.WEIGHTS, "one of garments-fashion-mnist,"),
+    "no such weights": (["eval", "smal-mnist"], ExitCode.WEIGHTS, "one of cifar-cifar10,"),
     "no run": (["eval", "{tmp}"], ExitCode.WEIGHTS, "no weights at {tmp}/weights.safetensors"),
     "garments": (["eval", "wide-fashion-mnist", "--data-dir", "{tmp}"],
         ExitCode.DATA, "{tmp}/FashionMNIST/raw"),
