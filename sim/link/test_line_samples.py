@@ -275,6 +275,8 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
         await port.edge
         if core.finished and execute.finished.value:
             await say(decoder, core, pulses)
+    answers = sum(run.operation != Operation.COMMIT for run in core.runs)
+    assert len(pulses["sampled"]) == answers, f"{len(pulses['sampled'])} pulses for {answers} answers"
     assert len(seen) == 7, f"only {seen} happened"
     assert together == most, f"only {together} together"
 
