@@ -82,6 +82,7 @@ from .stored_messages import (
     SampledStored,
     SampleNumber,
     SampleRange,
+    most_answered,
     split_asked,
     split_records,
 )

@@ -17,6 +17,7 @@ from typing import Self
 
 from .messages import (
     ANSWER_PAYLOAD,
+    ANSWERED_BYTES,
     LABELS,
     REQUEST_PAYLOAD,
     U16,
@@ -24,6 +25,7 @@ from .messages import (
     VALUE_BYTES,
     Command,
     Fields,
+    RegisterRange,
 )
 from .stored import ASKED_BYTES, MAX_CODED, Asked, Header, record_words
 from .stored import WORD_BYTES as RECORD_UNIT
@@ -112,6 +114,18 @@ STORED_PAYLOAD_BYTES: dict[Command, int] = {
 
 #: Payload bytes of the answers with a fixed size.
 STORED_ANSWERED_BYTES: dict[Command, int] = {Command.STORE: 0, Command.STORE_DIGEST: VALUE_BYTES}
+
+
+def most_answered(command: Command, payload: bytes) -> int:
+    """Return the payload bytes of the answer to a request, or the most where these depend on more than the request."""
+    fixed = (ANSWERED_BYTES | STORED_ANSWERED_BYTES).get(command)
+    match command:
+        case Command.TRAIN_STORED | Command.INFER_STORED:
+            fixed = SampledStored.size(len(payload) // ASKED_BYTES)
+        case Command.READ_REGISTER if len(payload) == RegisterRange.size():
+            fixed = RegisterRange.decode(payload).count * VALUE_BYTES
+    return ANSWER_PAYLOAD if fixed is None else min(fixed, ANSWER_PAYLOAD)
+
 
 #: Commands with requests of variable length: their payload bytes are the least.
 LONGER = (Command.WRITE_WEIGHTS, Command.STORE, Command.TRAIN_STORED, Command.INFER_STORED)

@@ -14,14 +14,22 @@ from .patience import Patience
 #: Statuses of a request that was executed: its answer is final.
 EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE, Status.BAD_IMAGE, Status.NOT_STORED)
 
+#: Bytes that an adapter keeps until the host reads them (FT231X: DS_FT231X, "512 byte receive buffer"). It has
+#: no flow control here, so a byte more would be lost.
+ADAPTER_BYTES = 512
+
 
 @dataclass
 class Sent:
-    """A request with its sequence number and its answer; `status` is None until it is answered."""
+    """A request with its sequence number and its answer; `status` is None until it is answered.
+
+    answer: largest size in bytes of its answer's frame.
+    """
 
     sequence: int
     command: Command
     frame: bytes
+    answer: int
     status: Status | None = None
     payload: bytes = b""
     #: It was sent more than once.
@@ -43,6 +51,8 @@ class Flight:
         self, name: str, patience: Patience, counters: Counters, retries: int, resends: int, clock: Callable[[], float]
     ):
         self.requests: deque[Sent] = deque()
+        #: The next request, drawn but not sent, because there was no room for its answer.
+        self.kept: tuple[Command, bytes] | None = None
         #: Reason to send all unanswered requests again, once no further answer is expected; None without
         #: trouble.
         self.trouble: str | None = None
@@ -59,6 +69,11 @@ class Flight:
         self._since = 0.0
         #: Reason for the last resend, for the error message.
         self._reason = ""
+
+    def room(self, answer: int) -> bool:
+        """Return True if the adapter can keep an answer of so many bytes beside all that are still expected."""
+        expected = sum(request.answer for request in self.requests if request.status is None)
+        return not expected or expected + answer <= ADAPTER_BYTES
 
     def add(self, request: Sent) -> None:
         """Append a request that is being sent; if it is the only one, start the wait for it."""

@@ -7,11 +7,21 @@ from collections.abc import Iterator
 from cobs import cobs  # type: ignore[import-untyped]
 
 from nudge.golden.contract import stuffing
-from nudge.golden.contract.protocol import ANSWER_BYTES, CRC_BYTES, VERSION
+from nudge.golden.contract.protocol import ANSWER_BYTES, ANSWER_HEADER, CRC_BYTES, VERSION
 
-#: Longest encoded answer in bytes, without its zero byte: COBS adds one byte, and one for each full 254.
-MAX_ENCODED = ANSWER_BYTES + ANSWER_BYTES // 254 + 1
 
+def encoded_bytes(decoded: int) -> int:
+    """Largest size in bytes of a coded answer without its zero byte: COBS adds one byte, and one for each full 254."""
+    return decoded + decoded // 254 + 1
+
+
+def answer_bytes(payload: int) -> int:
+    """Largest size in bytes of an answer's frame, zero byte included, with a payload of so many bytes."""
+    return encoded_bytes(ANSWER_HEADER + payload + CRC_BYTES) + 1
+
+
+#: Longest coded answer in bytes, without its zero byte.
+MAX_ENCODED = encoded_bytes(ANSWER_BYTES)
 
 #: Size of the caches of coded frames: a host sends some frames twice, and tests send the same to several
 #: boards.

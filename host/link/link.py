@@ -9,7 +9,7 @@ from typing import Self
 
 import serial
 
-from nudge.golden.contract.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status
+from nudge.golden.contract.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status, most_answered
 from nudge.plumbing.errors import BoardError, IdentityError, LinkError
 
 from . import frame, patience
@@ -31,7 +31,8 @@ class RefusedError(BoardError):
 class Link:
     """A port with a board behind it. Not for use by several threads.
 
-    Up to `window` requests are in flight, the number that the HELLO answer gives. After a refusal, a damaged
+    Up to `window` requests are in flight, the number that the HELLO answer gives, and at most as many as have
+    answers of `flight.ADAPTER_BYTES` together. After a refusal, a damaged
     answer or a missed deadline all unanswered requests are sent again, oldest first; the board repeats stored
     answers and executes nothing twice. After an exception other than `BoardError` it is unknown whether the
     last requests were executed; the link is then closed.
@@ -240,11 +241,18 @@ class Link:
             raise failure
 
     def _fill(self, flight: Flight, source: Iterator[tuple[Command, bytes] | None]) -> None:
-        """Draw and send requests until the window is full, or None or the end is drawn."""
-        while len(flight.requests) < self.window and (drawn := next(source, None)) is not None:
+        """Draw and send requests until the window or the adapter's buffer is full, or None or the end is drawn.
+
+        A request whose answer may not fit in the buffer is kept, and sent first later.
+        """
+        while len(flight.requests) < self.window and (drawn := flight.kept or next(source, None)) is not None:
             command, payload = drawn
+            answer = frame.answer_bytes(most_answered(command, payload))
+            flight.kept = None if flight.room(answer) else drawn
+            if flight.kept:
+                break
             sequence, self._next = self._next, (self._next + 1) % 256
-            request = Sent(sequence, command, frame.request(sequence, command, payload))
+            request = Sent(sequence, command, frame.request(sequence, command, payload), answer)
             flight.add(request)
             self.channel.write(request.frame)
 

@@ -35,7 +35,8 @@ class TimedPort:
     half of them each way, as by a USB adapter. seconds: time of each request. If it is a function, it is
     called after each request; the board then begins the next request only when the transmitter is free for
     this one's answer, as if samples don't overlap. sent, answered: bytes sent to the board and back so far.
-    working: seconds in which the board was busy.
+    working: seconds in which the board was busy. most_kept: largest number of bytes that the adapter has
+    received from the board and the host has not read.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class TimedPort:
         self.working = 0.0
         self._received = bytearray()
         self._up_free = self._board_free = self._down_free = 0.0
+        self.most_kept = 0
         self._coming: deque[tuple[float, bytes]] = deque()
         self._here = bytearray()
 
@@ -90,6 +92,8 @@ class TimedPort:
 
     def _answered(self, answer: bytes, at: float) -> None:
         self._coming.append((at, answer))
+        here = at - self.way
+        self.most_kept = max(self.most_kept, sum(len(late) for until, late in self._coming if until > here))
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes received, after waiting for the first for `timeout` seconds at most."""

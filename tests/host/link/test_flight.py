@@ -4,7 +4,7 @@ import pytest
 
 from nudge.golden.contract.protocol import ANSWER, VERSION, Command, Status
 from nudge.host.link.counters import Counters
-from nudge.host.link.flight import Flight, Sent
+from nudge.host.link.flight import ADAPTER_BYTES, Flight, Sent
 from nudge.host.link.patience import LATE, QUIET, SHORTEST, SOONEST, Patience
 from nudge.plumbing.errors import LinkError
 
@@ -24,7 +24,7 @@ def flight(clock):
     """Three requests, numbers 0 to 2, sent at second 0."""
     made = Flight("fake", Patience(TIMEOUT), Counters(), 2, 3, clock)
     for sequence in range(3):
-        made.add(Sent(sequence, READ, b""))
+        made.add(Sent(sequence, READ, b"", ADAPTER_BYTES // 4))
     return made
 
 
@@ -39,6 +39,16 @@ def test_answers_are_taken_in_order(flight, clock):
     assert [flight.take().payload for _ in range(2)] == [b"nought", b"one"]
     assert flight.take() is None
     assert [request.sequence for request in flight.requests] == [2]
+
+
+def test_answers_have_room_in_the_adapter(flight):
+    assert flight.room(ADAPTER_BYTES // 4)
+    assert not flight.room(ADAPTER_BYTES // 4 + 1)
+    flight.hear(answer(1))
+    assert flight.room(ADAPTER_BYTES // 4 + 1)
+    flight.hear(answer(0))
+    flight.hear(answer(2))
+    assert flight.room(2 * ADAPTER_BYTES), "a single answer is always asked for"
 
 
 def test_the_first_answer_says_how_long_the_next_is_waited_for(flight, clock):
@@ -135,7 +145,7 @@ def test_a_number_refused_for_the_first_time_is_no_reset(flight):
 def test_an_answer_that_nothing_waits_for_is_counted(clock):
     counters = Counters()
     flight = Flight("fake", Patience(TIMEOUT), counters, 2, 3, clock)
-    flight.add(Sent(0, READ, b""))
+    flight.add(Sent(0, READ, b"", 0))
     flight.hear(answer(7))
     assert flight.take() is None
     assert counters == Counters(unexpected=1)

@@ -7,10 +7,17 @@ import numpy as np
 import pytest
 
 from nudge.boards.catalog import board
+from nudge.golden.contract.config import configuration
 from nudge.golden.contract.presets import preset
+from nudge.golden.contract.protocol import MAX_ASKED, Asked, Command, Identity, RegisterRange, Words, readable_words
 from nudge.golden.training.data import load
 from nudge.host.cli import main as cli
-from nudge.host.training.throughput import ADAPTER_DELAY, BAUD, line_share, occupied
+from nudge.host.link import flight
+from nudge.host.link.flight import ADAPTER_BYTES
+from nudge.host.link.link import Link
+from nudge.host.training.plain_board import PlainBoard
+from nudge.host.training.throughput import ADAPTER_DELAY, BAUD, batches, line_share, occupied
+from nudge.host.training.timed_port import Clock, TimedPort
 from nudge.plumbing.errors import ExitCode
 
 TINY = preset("tiny")
@@ -45,6 +52,34 @@ def test_what_limits_is_the_window_over_the_delay():
     seconds = 1e-3
     busy = occupied(TINY, DIGITS, seconds, window=4)
     assert busy == pytest.approx(4 * seconds / (ADAPTER_DELAY + seconds), rel=0.1)
+
+
+def most_kept(requests):
+    """Bytes that an adapter keeps at most while the host doesn't read for a second at a time."""
+    config = configuration(TINY)
+    board = PlainBoard(config, Identity("tiny", TINY.identity, 0, 1, config.lanes, window=32))
+    port = TimedPort(board, Clock(), baud=BAUD, delay=1.0)
+    link = Link(port, "model", clock=port.clock, draw=lambda most: 0)
+    link.hello()
+    link.exchange(requests)
+    return port.most_kept
+
+
+REQUESTS = {
+    "training": list(batches(DIGITS, 16)),
+    "weights": [(Command.READ_WEIGHTS, Words(1, 0, readable_words(configuration(TINY).lanes[1])).encode())] * 40,
+    "registers": [(Command.READ_REGISTER, RegisterRange(0, 1).encode())] * 40,
+    "stored": [(Command.TRAIN_STORED, Asked(0).encode() * MAX_ASKED)] * 40,
+}
+
+
+@pytest.mark.parametrize("requests", REQUESTS)
+def test_the_adapters_buffer_holds_all_answers_that_are_due(requests, monkeypatch):
+    """A ULX3S has no flow control: whatever its FT231X can't keep while the host is busy is lost."""
+    assert most_kept(REQUESTS[requests]) <= ADAPTER_BYTES
+    monkeypatch.setattr(flight, "ADAPTER_BYTES", 1 << 20)
+    # the window alone bounds short answers
+    assert (most_kept(REQUESTS[requests]) > ADAPTER_BYTES) == (requests in ("weights", "stored"))
 
 
 def test_the_command_prints_both(capsys):
