@@ -4,10 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nudge.golden.contract.protocol import (
-    ANSWERED_BYTES,
     MAX_ASKED,
-    STORED_ANSWERED_BYTES,
-    VALUE_BYTES,
     Asked,
     Command,
     Committed,
@@ -16,6 +13,7 @@ from nudge.golden.contract.protocol import (
     Sample,
     Sampled,
     SampledStored,
+    most_answered,
 )
 
 #: Commands for samples in the board's memory, by the command for streamed samples.
@@ -28,12 +26,12 @@ class Request:
 
     command: Command
     payload: bytes = b""
-    size: int | None = None  #: payload bytes of the answer, where they depend on the request
+    size: int | None = None  #: payload bytes of the answer, where they depend on the board's lanes
 
     @property
     def answered(self) -> int:
         """Payload bytes of the answer."""
-        return (ANSWERED_BYTES | STORED_ANSWERED_BYTES)[self.command] if self.size is None else self.size
+        return most_answered(self.command, self.payload) if self.size is None else self.size
 
 
 COMMIT = Request(Command.COMMIT)
@@ -41,7 +39,7 @@ COMMIT = Request(Command.COMMIT)
 
 def read(address: int) -> Request:
     """Return the request that reads one register."""
-    return Request(Command.READ_REGISTER, RegisterRange(address, 1).encode(), VALUE_BYTES)
+    return Request(Command.READ_REGISTER, RegisterRange(address, 1).encode())
 
 
 def write(address: int, value: int) -> Request:
@@ -57,7 +55,7 @@ def streamed(command: Command, images: Iterable[bytes], labels: Iterable[int]) -
 def stored(command: Command, asked: list[Asked]) -> list[Request]:
     """Return the fewest TRAIN_STORED, which commit too, or INFER_STORED for samples in the board's memory."""
     parts = [asked[at : at + MAX_ASKED] for at in range(0, len(asked), MAX_ASKED)]
-    return [Request(STORED[command], b"".join(s.encode() for s in part), SampledStored.size(len(part))) for part in parts]
+    return [Request(STORED[command], b"".join(s.encode() for s in part)) for part in parts]
 
 
 def told(request: Request, answer: bytes) -> tuple[list[int], int]:

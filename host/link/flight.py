@@ -14,7 +14,7 @@ from .patience import Patience
 #: Statuses of a request that was executed: its answer is final.
 EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE, Status.BAD_IMAGE, Status.NOT_STORED)
 
-#: Bytes that an adapter keeps until the host reads them (FT231X: DS_FT231X, "512 byte receive buffer"). It has
+#: Bytes that an adapter keeps until the host reads them (512 in an FT231X, FTDI FT_000565). It has
 #: no flow control here, so a byte more would be lost.
 ADAPTER_BYTES = 512
 

@@ -31,11 +31,11 @@ class RefusedError(BoardError):
 class Link:
     """A port with a board behind it. Not for use by several threads.
 
-    Up to `window` requests are in flight, the number that the HELLO answer gives, and at most as many as have
-    answers of `flight.ADAPTER_BYTES` together. After a refusal, a damaged
-    answer or a missed deadline all unanswered requests are sent again, oldest first; the board repeats stored
-    answers and executes nothing twice. After an exception other than `BoardError` it is unknown whether the
-    last requests were executed; the link is then closed.
+    Up to `window` requests are in flight, the number that the HELLO answer gives; their answers have at most
+    `flight.ADAPTER_BYTES` together. After a refusal, a damaged answer or a missed deadline all unanswered
+    requests are sent again, oldest first; the board repeats stored answers and executes nothing twice. After an
+    exception other than `BoardError` it is unknown whether the last requests were executed; the link is then
+    closed.
 
     name: of the port, in error messages. timeout: longest wait in seconds for an answer, counted from the
     answer before. retries: number of deadlines missed in a row, and resends: number of resends in a row for

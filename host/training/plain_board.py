@@ -5,8 +5,6 @@ import numpy as np
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.protocol import (
     ANSWER,
-    ANSWERED_BYTES,
-    ASKED_BYTES,
     REQUEST_HEADER,
     VALUE_BYTES,
     VERSION,
@@ -14,12 +12,12 @@ from nudge.golden.contract.protocol import (
     Command,
     Identity,
     RegisterRange,
-    SampledStored,
     SampleNumber,
     SampleRange,
     Status,
     WordAddress,
     Words,
+    most_answered,
     registers_by_address,
     split_records,
 )
@@ -72,9 +70,7 @@ class PlainBoard:
             case Command.STORE_DIGEST:
                 asked = SampleRange.decode(payload)
                 return _value(self.store.digest(asked.index, asked.count) or 0)
-            case Command.TRAIN_STORED | Command.INFER_STORED:
-                return bytes(SampledStored.size(len(payload) // ASKED_BYTES))
-        return bytes(ANSWERED_BYTES[command])
+        return bytes(most_answered(command, payload))
 
 
 def _value(number: int) -> bytes:

@@ -22,7 +22,7 @@ ADAPTER_DELAY = 0.016
 BAUD = 3e6
 
 
-def _line(spec: Spec, window: int, baud: float, delay: float, seconds: float) -> tuple[Link, TimedPort]:
+def modelled_line(spec: Spec, window: int, baud: float, delay: float, seconds: float) -> tuple[Link, TimedPort]:
     """Return a link after its HELLO, and its port with `working` reset."""
     config = configuration(spec)
     board = PlainBoard(config, Identity(spec.name, spec.identity, 0, 1, config.lanes, window=window))
@@ -47,7 +47,7 @@ def line_share(spec: Spec, images: np.ndarray, *, baud: float = BAUD, size: int 
     The board takes no time and the adapter doesn't delay. Frames, checksums and commits make it larger than
     1; stuffing, which shortens the pixels, can make it smaller.
     """
-    link, port = _line(spec, WINDOW, baud, 0.0, 0.0)
+    link, port = modelled_line(spec, WINDOW, baud, 0.0, 0.0)
     start = port.clock.now
     link.exchange(batches(images, size))
     payload = len(images) * Sample.size(images[0].size) * BYTE_BITS / baud
@@ -65,7 +65,7 @@ def occupied(
     size: int = 32,
 ) -> float:
     """Return the share of the time, 0 to 1, in which a board that takes `seconds` a request is busy."""
-    link, port = _line(spec, window, baud, delay, seconds)
+    link, port = modelled_line(spec, window, baud, delay, seconds)
     start = port.clock.now
     link.exchange(batches(images, size))
     return port.working / (port.clock.now - start)

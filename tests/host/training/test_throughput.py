@@ -9,15 +9,12 @@ import pytest
 from nudge.boards.catalog import board
 from nudge.golden.contract.config import configuration
 from nudge.golden.contract.presets import preset
-from nudge.golden.contract.protocol import MAX_ASKED, Asked, Command, Identity, RegisterRange, Words, readable_words
+from nudge.golden.contract.protocol import MAX_ASKED, Asked, Command, RegisterRange, Words, readable_words
 from nudge.golden.training.data import load
 from nudge.host.cli import main as cli
 from nudge.host.link import flight
 from nudge.host.link.flight import ADAPTER_BYTES
-from nudge.host.link.link import Link
-from nudge.host.training.plain_board import PlainBoard
-from nudge.host.training.throughput import ADAPTER_DELAY, BAUD, batches, line_share, occupied
-from nudge.host.training.timed_port import Clock, TimedPort
+from nudge.host.training.throughput import ADAPTER_DELAY, BAUD, batches, line_share, modelled_line, occupied
 from nudge.plumbing.errors import ExitCode
 
 TINY = preset("tiny")
@@ -56,11 +53,7 @@ def test_what_limits_is_the_window_over_the_delay():
 
 def most_kept(requests):
     """Bytes that an adapter keeps at most while the host doesn't read for a second at a time."""
-    config = configuration(TINY)
-    board = PlainBoard(config, Identity("tiny", TINY.identity, 0, 1, config.lanes, window=32))
-    port = TimedPort(board, Clock(), baud=BAUD, delay=1.0)
-    link = Link(port, "model", clock=port.clock, draw=lambda most: 0)
-    link.hello()
+    link, port = modelled_line(TINY, 32, BAUD, 1.0, 0.0)
     link.exchange(requests)
     return port.most_kept
 
