@@ -41,6 +41,7 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # not a `WrittenMemory`: counts begin with the zeros of power-up
         m.submodules.memory = memory = Memory(shape=self.bits, depth=self.count, init=[])
         shown, read, write = memory.read_port(), memory.read_port(), memory.write_port()
         m.d.comb += [shown.addr.eq(self.address), self.value.eq(shown.data)]

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from nudge.golden.contract.protocol import (
@@ -25,6 +24,7 @@ from nudge.golden.contract.protocol import (
     Status,
     check_window,
 )
+from nudge.hw.lib.block_memory import WrittenMemory
 
 from .interface import Answer, Executor, SampleExecutor, request_shape
 from .sequence import SequenceState, Stored
@@ -161,7 +161,7 @@ class Decoder(wiring.Component):
 
         state = SequenceState(self.window, self.most_taken)
         state.compare(m, request)
-        m.submodules.stored = stored = Memory(shape=Stored, depth=self.window, init=[])
+        m.submodules.stored = stored = WrittenMemory(shape=Stored, depth=self.window)
         store, recall = stored.write_port(), stored.read_port(domain="comb")
         m.d.comb += [store.addr.eq(state.slot), recall.addr.eq(state.slot)]
 

@@ -3,7 +3,6 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
@@ -17,6 +16,7 @@ from nudge.golden.contract.protocol import (
     Status,
     check_window,
 )
+from nudge.hw.lib.block_memory import WrittenMemory
 
 from .interface import ARGUMENT_BYTES, ReadPort, request_shape
 
@@ -75,12 +75,12 @@ class Deframer(wiring.Component):
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
         depth = self.window * self.frame_bytes
-        m.submodules.memory = memory = Memory(shape=8, depth=depth, init=[])
+        m.submodules.memory = memory = WrittenMemory(shape=8, depth=depth)
         write_port, read_port = memory.write_port(), memory.read_port()
 
         slots = Slots(self.window)
         # asynchronous read port: distributed RAM where the part has it
-        m.submodules.frames = frames = Memory(shape=self.request, depth=self.window, init=[])
+        m.submodules.frames = frames = WrittenMemory(shape=self.request, depth=self.window)
         self._offer(m, slots, frames.read_port(domain="comb"), read_port)
 
         frame = Frame(self.frame_bytes)

@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from nudge.hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
-from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.block_memory import BlockMemory, WrittenMemory
 from nudge.hw.lib.bounds import bounded, signed_range
 from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.flow import Flow
@@ -177,12 +176,12 @@ class EventAdder(wiring.Component):
             trailing.append(delay(m, trailing[-1], 1))
         m.d.comb += self.busy.eq(sum(trailing[1:], trailing[0]) != 0)
 
-    def _memory(self, width: int) -> Memory:
+    def _memory(self, width: int) -> WrittenMemory:
         """Return the memory of a unit's kernels; it is never read while it is written."""
         depth = CANDIDATES * self.passes
         if self.blocks:
             return BlockMemory(shape=unsigned(width), depth=depth, forced=True)
-        return Memory(shape=unsigned(width), depth=depth, init=[])
+        return WrittenMemory(shape=unsigned(width), depth=depth)
 
 
 def without_lowest(target, mask):

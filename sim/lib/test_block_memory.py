@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Block memory against a list: two read ports, partial writes, inverted data of reads that hit a write."""
+"""Block memory against a list: two read ports, partial writes, inverted data of reads that hit a write, ones at first."""
 
 import random
 
@@ -47,9 +47,9 @@ async def reads_and_collisions(dut):
 
 async def check(dut, name, unit):
     port, depth = Port(dut, name), unit.depth
-    words = [0] * depth
-    shown: list[int | None] = [None, None]
     ones = (1 << WIDTH) - 1
+    words = [ones] * depth
+    shown: list[int | None] = [None, None]
     for _ in range(400):
         at, value, enable = random.randrange(depth), random.getrandbits(WIDTH), random.choice((0, 0, 1, 2, 3))
         port.write__addr.value, port.write__data.value, port.write__en.value = at, value, enable

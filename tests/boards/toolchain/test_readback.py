@@ -32,7 +32,7 @@ PACKING = {
     Family.ECP5: ["ecppack", "--compress", "--input", "top.config", "--bit", "top.bit"],
     Family.ICE40: ["icepack", "top.asc", "top.bin"],
 }
-PLL = Ecp5Pll.of(25_000_000, 48_000_000)
+PLL = Ecp5Pll.of(25_000_000, 60_000_000)
 
 
 def design(family):
