@@ -214,18 +214,19 @@ def correlator_of(m, engine) -> Correlator:
 
 
 def correlate(m, engine, correlator: Correlator, active, address, bias, pre, ends=None):
-    """Send the factors addressed by an engine in this cycle to the correlator, one cycle later.
+    """Send the factors of the item at an engine's loops in this cycle to the correlator, two cycles later. One of
+    them is for the choice of a pre lane, since block RAM is slow; the engine's `post` is addressed in the other.
 
-    active: an item is addressed. pre: those of the products, valid one cycle later. ends: the item is the first,
+    active: there is an item. pre: those of the products, valid two cycles later. ends: the item is the first,
     the last one of its sum; if None, each item is a sum of its own.
     """
     i = correlator.i.payload
     m.d.comb += [
-        correlator.i.valid.eq(delay(m, active, 1)),
-        i.address.eq(delay(m, address, 1)),
-        i.bias.eq(delay(m, bias, 1)),
+        correlator.i.valid.eq(delay(m, active, 2)),
+        i.address.eq(delay(m, address, 2)),
+        i.bias.eq(delay(m, bias, 2)),
     ]
-    first, last = (delay(m, end, 1) for end in ends) if ends else (1, 1)
+    first, last = (delay(m, end, 2) for end in ends) if ends else (1, 1)
     m.d.comb += [i.first.eq(first), i.last.eq(last)]
     for n, (_, name) in enumerate(products(engine.config, engine.bundle)):
         m.d.comb += [i.pre[n].eq(pre[n]), i.post[n].eq(engine.post[name])]
