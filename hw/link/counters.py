@@ -36,8 +36,8 @@ class Counters(wiring.Component):
 
     @property
     def settling(self) -> int:
-        """Cycles until a clear (``count``) and a round of all counters (2 each) are done, plus 3."""
-        return 3 * self.count + 3
+        """Cycles until a clear (``count``) and an increment of every counter (3 each) are done, plus 3."""
+        return 4 * self.count + 3
 
     def elaborate(self, platform):
         m = Module()
@@ -46,22 +46,28 @@ class Counters(wiring.Component):
         shown, read, write = memory.read_port(), memory.read_port(), memory.write_port()
         m.d.comb += [shown.addr.eq(self.address), self.value.eq(shown.data)]
 
-        # counters take turns, a cycle to read and one to add; a clear sets one in each cycle
-        at, adding, sweeping = Signal(range(self.count)), Signal(), Signal()
-        waiting, taken, last = Signal(self.count), Signal(self.count), Signal()
+        # of the counters with an event, the first is chosen, read, and added to, a cycle each
+        waiting, taken, sweeping = Signal(self.count), Signal(self.count), Signal()
+        at, reading, adding = Signal(range(self.count)), Signal(), Signal()
+        first = Signal(range(self.count))
+        for n in reversed(range(self.count)):
+            with m.If(waiting[n]):
+                m.d.comb += first.eq(n)
         m.d.sync += waiting.eq(Mux(self.clear, 0, waiting & ~taken) | self.increment)
         m.d.comb += [
-            last.eq(at == self.count - 1),
+            taken.bit_select(at, 1).eq(reading),
             read.addr.eq(at),
             write.addr.eq(at),
             write.data.eq(Mux(sweeping, 0, read.data + 1)),
-            write.en.eq(sweeping | (waiting & taken).any()),
+            write.en.eq(sweeping | adding),
         ]
-        m.d.sync += adding.eq(~adding & ~sweeping)
-        with m.If(adding & ~sweeping):
-            m.d.comb += taken.bit_select(at, 1).eq(1)
+        m.d.sync += [reading.eq(0), adding.eq(reading)]
         with m.If(self.clear):
             m.d.sync += [sweeping.eq(1), adding.eq(0), at.eq(0)]
-        with m.Elif(adding | sweeping):
-            m.d.sync += [at.eq(Mux(last, 0, at + 1)), sweeping.eq(sweeping & ~last)]
+        with m.Elif(sweeping):
+            m.d.sync += at.eq(at + 1)
+            with m.If(at == self.count - 1):
+                m.d.sync += sweeping.eq(0)
+        with m.Elif(waiting.any() & ~reading & ~adding):
+            m.d.sync += [reading.eq(1), at.eq(first)]
         return m
