@@ -214,6 +214,6 @@ def update_cycles(config: Config, bundle: Bundle) -> int:
     """Return the cycles of a bundle's update engine in `hw.update`."""
     cycles, pre, post = config.item_cycles(bundle), bundle.pre, bundle.post
     if bundle.full:
-        return cycles * layout.master_words(config, bundle) + 13
+        return cycles * layout.master_words(config, bundle) + 14
     products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
-    return config.groups(pre) * (bundle.framed_positions + cycles * products + 5) + cycles * config.words(post) + 15
+    return config.groups(pre) * (bundle.framed_positions + cycles * products + 5) + cycles * config.words(post) + 16

@@ -12,7 +12,7 @@ from nudge.hw.lib.adder_tree import data_delay, delay
 from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.flow import Flow
-from nudge.hw.lib.rounding import half_up, limited
+from nudge.hw.lib.rounding import half_up
 
 from .interface import post_word, pre_word, products, update_word
 
@@ -101,9 +101,9 @@ class Correlator(wiring.Component):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
         #: Registers from an item to its update: factors, product, difference (or, if one multiplier is
-        #: shared, selected factors, product), sum; then factor, products, scaled, rounded, clipped. Several
-        #: turns add registers for the kept sum and the selected lane.
-        self.latency = 9 + (0 if self.turns == 1 else 1 + self.turns)
+        #: shared, selected factors, product), sum; then factor, products, scaled, rounded, compared, clipped.
+        #: Several turns add registers for the kept sum and the selected lane.
+        self.latency = 10 + (0 if self.turns == 1 else 1 + self.turns)
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -178,13 +178,13 @@ class Correlator(wiring.Component):
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
         m.d.sync += [
-            self.o.valid.eq(delay(m, ended, 4)),
-            self.o.payload.address.eq(data_delay(m, address, 4)),
+            self.o.valid.eq(delay(m, ended, 5)),
+            self.o.payload.address.eq(data_delay(m, address, 5)),
         ]
         return m
 
     def _scaled(self, m, g, bias, bias6, lane):
-        """Return the update of a sum g, four cycles later: clip(rhu(g * rate, shift)). The product takes two
+        """Return the update of a sum g, five cycles later: clip(rhu(g * rate, shift)). The product takes two
         of the part's multipliers if g is wider than `FACTOR_BITS`."""
         spec, bundle = self.config.spec, self.bundle
         rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
@@ -201,7 +201,9 @@ class Correlator(wiring.Component):
         shifts = spec.bias_shift, spec.weight_shift(bundle)
         bias_update, weight_update = (half_up(scaled, shift) for shift in shifts)
         m.d.sync += rounded.eq(Mux(bias6, bias_update, weight_update))
-        return limited(rounded, spec.formats.update_bound)
+        most = spec.formats.update_bound
+        above, below = (data_delay(m, over) for over in (rounded > most, rounded < -most))
+        return Mux(above, most, Mux(below, -most, data_delay(m, rounded)))
 
 
 def correlator_of(m, engine) -> Correlator:
