@@ -1,5 +1,7 @@
 """Memories with words that their users may not depend on: those before the first write, and block RAM's collisions."""
 
+from functools import partial
+
 from amaranth.hdl import Module, Mux, Shape, ShapeCastable, Signal, Value
 from amaranth.lib.memory import Memory
 
@@ -57,16 +59,20 @@ class BlockMemory(WrittenMemory):
     forced : bool
         Use block RAM even for a memory so small that synthesis would use logic cells; for designs that are
         short of cells.
+    zeros : bool
+        Users depend on the zeros of power-up in words that are never written.
     """
 
-    def __init__(self, *, shape, depth, forced=False):
+    def __init__(self, *, shape, depth, forced=False, zeros=False):
+        self._zeros = zeros
         super().__init__(shape=shape, depth=depth, attrs={UNDEFINED: 1} | ({STYLE: BLOCK} if forced else {}))
 
     def elaborate(self, platform):
         if platform is not None:
             return super().elaborate(platform)
         m = Module()
-        m.submodules.words = words = WrittenMemory(shape=self.shape, depth=self.depth)
+        kind = partial(Memory, init=[]) if self._zeros else WrittenMemory
+        m.submodules.words = words = kind(shape=self.shape, depth=self.depth)
         for port in self.write_ports:
             write = words.write_port(granularity=port.signature.granularity)
             m.d.comb += [write.addr.eq(port.addr), write.en.eq(port.en)]
