@@ -9,7 +9,7 @@ from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Bundle
 from nudge.hw.lib.adder_tree import data_delay, delay
-from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.bounds import bounded, low_bits
 from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.flow import Flow
 from nudge.hw.lib.rounding import half_up
@@ -203,7 +203,8 @@ class Correlator(wiring.Component):
         m.d.sync += rounded.eq(Mux(bias6, bias_update, weight_update))
         most = spec.formats.update_bound
         above, below = (data_delay(m, over) for over in (rounded > most, rounded < -most))
-        return Mux(above, most, Mux(below, -most, data_delay(m, rounded)))
+        within = low_bits(rounded, bits_for(most) + 1, "a sum that needs more is above or below").as_signed()
+        return Mux(above, most, Mux(below, -most, data_delay(m, within)))
 
 
 def correlator_of(m, engine) -> Correlator:
