@@ -22,6 +22,7 @@ from nudge.hw.synapse.pixel_engine import PixelEngine
 from nudge.hw.synapse.scatter.backward import side as scatter_side
 from nudge.hw.synapse.scatter.forward import slots
 from nudge.hw.synapse.scatter.weights import copy_cycles
+from nudge.hw.update import correlator
 
 #: Latency in cycles: from the start of a drive memory, and of a scatter engine's sums, to its first word; of a
 #: dense engine's FIFO.
@@ -214,6 +215,7 @@ def update_cycles(config: Config, bundle: Bundle) -> int:
     """Return the cycles of a bundle's update engine in `hw.update`."""
     cycles, pre, post = config.item_cycles(bundle), bundle.pre, bundle.post
     if bundle.full:
-        return cycles * layout.master_words(config, bundle) + 14
+        return cycles * layout.master_words(config, bundle) + 2 + correlator.latency(config, bundle)
     products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
-    return config.groups(pre) * (bundle.framed_positions + cycles * products + 5) + cycles * config.words(post) + 16
+    end = cycles * config.words(post) + 6 + correlator.latency(config, bundle)
+    return config.groups(pre) * (bundle.framed_positions + cycles * products + 5) + end
