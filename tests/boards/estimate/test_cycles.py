@@ -33,7 +33,7 @@ def estimated(config, parameters, samples):
 def test_within_two_percent_of_what_was_simulated(name, engines):
     spec = preset(name)
     parameters = checkpoint.load(checkpoint.find(Path(f"{name}-mnist")), spec)[1]
-    found = estimated(configuration(spec, engines), parameters, 16)
+    found = estimated(configuration(spec, engines), parameters, spec.learning.batch)
     assert found.training == pytest.approx(COMMITTED[name][engines]["training"], rel=0.02)
     assert found.inference == pytest.approx(COMMITTED[name][engines]["inference"], rel=0.02)
 
