@@ -125,9 +125,10 @@ def _ecp5(unpacked: str, said: str, routed: str, cells: Any, build: int, pll: An
     _same("build (USERCODE)", f"{int(usercode[1], 16) if usercode else 0:08x}", f"{build:08x}")
     inside, asked = sections(unpacked), sections(routed)
     there = _words_by_tile(inside)
-    clocks = [words for words in there.values() if "CLKOP_DIV" in words or "CLKI_DIV" in words]
-    settings = {name: value for words in clocks for name, value in words.items()}
-    for name, value in pll_words(pll).items() if pll else ():
+    asked_of_pll = pll_words(pll) if pll else {}
+    # a PLL's words are in several tiles; the unpacker omits those that are 0
+    settings = {name: value for words in there.values() for name, value in words.items() if name in asked_of_pll}
+    for name, value in asked_of_pll.items():
         _same(f"PLL: {name}", int(settings.get(name, "0"), 2), value)
     _same("number of PLLs", sum("enum: MODE EHXPLLL" in lines for lines in inside.values()), int(bool(pll)))
     wanted = Counter(dp16kd(cell["parameters"]) for cell in cells if cell["type"] == "DP16KD")
