@@ -80,6 +80,8 @@ class Fpga:
     sdram: ResourceName | None = None
     #: Requests that a host may send before the first answer; each costs block RAM.
     window: int = WINDOW
+    #: Core clock of networks from files; None: that of the largest preset.
+    network_hz: int | None = None
     #: Options of Yosys' synthesis command.
     synth_opts: str = ""
     #: Options of nextpnr.
@@ -118,7 +120,7 @@ class Fpga:
 
         Lanes are those of the file's `[lanes.BOARD]`, else of `[lanes.event]`, else one for each layer;
         always one if the board's largest preset uses the compact core. The core's clock is `clock` of
-        `[lanes.BOARD]`, else that of the largest preset. Raises `ConfigError` for a network that the gateware
+        `[lanes.BOARD]`, else `network_hz`. Raises `ConfigError` for a network that the gateware
         can't run.
         """
         check_schedule(spec)
@@ -128,7 +130,7 @@ class Fpga:
             config = Config(spec, (1,) * len(spec.layers), compact=True)
         else:
             config = configuration(spec, "event", self.name)
-        clock_hz = model.clock_hz if own is None or own.clock is None else own.clock
+        clock_hz = (own and own.clock) or self.network_hz or model.clock_hz
         return replace(self, designs={spec.name: replace(model, config=config, clock_hz=clock_hz, seed=1)})
 
     @property

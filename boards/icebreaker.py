@@ -12,7 +12,7 @@ ICEBREAKER = Fpga(
     what="iCEBreaker, iCE40UP5K",
     platform=ICEBreakerPlatform,
     baud=1_000_000,
-    designs={"tiny": Design(Config(preset("tiny"), (1, 1, 1), compact=True), 12_000_000)},
+    designs={"tiny": Design(Config(preset("tiny"), (1, 1, 1), compact=True), 18_000_000)},
     flash=("iceprog",),
     usb="0403:6010",
     window=1,

@@ -12,12 +12,12 @@ ORANGECRAB = Fpga(
     name="orangecrab",
     what="OrangeCrab r0.2, LFE5U-25F-8",
     platform=OrangeCrabR0_2_25FPlatform,
-    baud=1_000_000,  # every adapter supports it
+    baud=3_000_000,  # FT231X, FT232R and FT232H support it
     # seed 1 places the buffer of the reset where no wire can reach it
     designs={"tiny": Design(FEW, 48_000_000, seed=2)},
     flash=("dfu-util", "--alt", "0", "--download"),
     usb="1209:5af0",
-    window=16,  # at 1 Mbaud the host sends 8 digits while the adapter holds an answer back
+    window=16,  # 32 would take 10 more block RAMs than the part has left
     button=("button", 0),
     leds=(("rgb_led", 0),),
     hint=" while holding its button, so that its boot loader runs",

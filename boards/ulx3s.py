@@ -18,11 +18,12 @@ ULX3S = Fpga(
     platform=ULX3S_85F_Platform,
     baud=3_000_000,  # the maximum of an FT231X
     designs={
-        # 50 MHz could make 3 Mbaud only with an error of 2 %
-        "tiny": Design(configuration(preset("tiny"), "event"), 48_000_000),
-        "small": Design(configuration(preset("small"), "event"), 54_000_000, spacers=Fraction(1, 2)),
-        "medium": Design(configuration(preset("medium"), "event"), 48_000_000, spacers=Fraction(1, 2)),
+        # 60 MHz makes 3 Mbaud exactly, with the PLL's phase detector at 25 MHz
+        "tiny": Design(configuration(preset("tiny"), "event"), 60_000_000),
+        "small": Design(configuration(preset("small"), "event"), 60_000_000, spacers=Fraction(1, 2)),
+        "medium": Design(configuration(preset("medium"), "event"), 54_166_667, spacers=Fraction(1, 2)),
     },
+    network_hz=48_076_923,  # 625 MHz / 13, and 3 Mbaud + 0.2 %
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",
     window=32,  # at 3 Mbaud the host sends 25 digits while the adapter holds an answer back
@@ -38,7 +39,7 @@ ULX3S = Fpga(
     nextpnr_opts="--router router2",
 )
 
-DESIGNS = {"tiny": Design(FEW, 48_000_000)}
+DESIGNS = {"tiny": Design(FEW, 60_000_000)}
 ULX3S_45F = replace(
     ULX3S,
     name="ulx3s-45f",

@@ -49,7 +49,7 @@ class System(wiring.Component):
     Members
     -------
     i : In(stream.Signature(8))
-        Bytes of requests, as in `Deframer`: ready again within `LONGEST_RUN` + 1 cycles. A frame that can't
+        Bytes of requests, as in `Deframer`: ready again within `MAX_BYTE_CYCLES`. A frame that can't
         be stored is dropped and counted.
     o : Out(stream.Signature(8))
         Bytes of answers.

@@ -16,6 +16,7 @@ from nudge.golden.contract.protocol import (
     window_for,
 )
 from nudge.golden.contract.stored import CAPACITY, storable
+from nudge.hw.link.deframer import MAX_BYTE_CYCLES
 from nudge.hw.link.uart import FRAME_BITS, Receiver, Transmitter
 from nudge.hw.memory.interface import Pins
 from nudge.hw.memory.memory import Memory
@@ -28,9 +29,9 @@ def waiting_bytes(window: int, divisor: int, frame_bytes: int = REQUEST_BYTES) -
     """Bytes that may have to wait because the line is faster than the deframer; 0 if it never is.
 
     The worst case is `window` frames that consist of the longest runs of zeros, each of which takes the
-    deframer `LONGEST_RUN` + 1 cycles.
+    deframer `MAX_BYTE_CYCLES`.
     """
-    spare = max(LONGEST_RUN + 1 - FRAME_BITS * divisor, 0)
+    spare = max(MAX_BYTE_CYCLES - FRAME_BITS * divisor, 0)
     return window * -(-(frame_bytes // LONGEST_RUN + 1) * spare // (FRAME_BITS * divisor))
 
 

@@ -97,7 +97,7 @@ def test_the_command_evaluates_packaged_weights(installed, capsys, monkeypatch):
     monkeypatch.delenv(data.VARIABLE, raising=False)
     assert main(["eval", "small-mnist"]) == 0
     expected = capsys.readouterr().out
-    assert "(5 of 500)" in expected
+    assert "(7 of 500)" in expected
     assert run(nudge, "eval", "small-mnist", "--board", "golden") == expected
     assert run(nudge, "eval", "small-mnist") == expected
 
@@ -135,7 +135,7 @@ def test_without_extras_the_model_works_and_others_name_their_extra(installed, w
     hidden = {name.replace("-", "_") for name in of_extras}
     (tmp_path / "sitecustomize.py").write_text(HIDE.format(names=hidden))
     nudge, paths = installed / "bin" / "nudge", {"PYTHONPATH": str(tmp_path)}
-    assert "(5 of 500)" in run(nudge, "eval", "small-mnist", **paths)
+    assert "(7 of 500)" in run(nudge, "eval", "small-mnist", **paths)
     run(nudge, "train", "--preset", "tiny", "--board", "golden", "--samples", "40", "--out", tmp_path / "run", **paths)
     for command, need, extra in (
         (["build", "ulx3s"], "a build needs the package", "build"),

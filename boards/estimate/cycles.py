@@ -35,7 +35,7 @@ def mean_halves(config: Config, activity: Activity) -> tuple[float, float]:
 def of_halves(config: Config, activity: Activity, batch: int, arrival: float, length: float, free: float) -> Cycles:
     """Return the same as `estimate`, for a core with halves. length, free: the results of `mean_halves`."""
     sweeps, bundles = activity.free + 2 * activity.nudged, config.spec.bundles
-    static = timing.image_cycles(config, bundles[0])
+    static = 1 + timing.image_cycles(config, bundles[0])  # a register in the way of its start
     update = max(timing.update_cycles(config, bundle) for bundle in bundles)
     centred = config.spec.schedule.centred
     commit = max(commit_cycles(config, b) if centred else layout.master_words(config, b) for b in bundles) + 6
@@ -97,11 +97,12 @@ def half_cycles(config: Config, activity: Activity) -> np.ndarray:
             if back is not None:
                 np.maximum(ready[bundle.pre.index], back + late[bundle.index], out=ready[bundle.pre.index])
         turns = {layer.index: timing.array_words(config, layer, ready[layer.index]) for layer in layers}
-        lengths[:, half] = 1 + np.max([timing.array_end(config, of_layer) for of_layer in turns.values()], 0)
+        # a register between the arrays' busy lines and the sequencer, and the sequencer's state machine
+        lengths[:, half] = 2 + np.max([timing.array_end(of_layer) for of_layer in turns.values()], 0)
         for bundle in bundles:
             if bundle.index not in windows:
                 continue
-            ends = [of.end(half, timing.spike_times(config, turns[source])) for source, of in windows[bundle.index]]
+            ends = [of.end(half, timing.spike_times(turns[source])) for source, of in windows[bundle.index]]
             begins = lengths[:, half] + timing.engine_start(bundle)
             late[bundle.index] = np.maximum(np.max(ends, 0) - begins, 0)[:, None]
     return lengths

@@ -27,7 +27,7 @@ from .timing import cycles_at
 from .units import Unit, units
 
 #: Maximum number of choices of lanes and passes; beyond it, layers keep only divisors that are farther apart.
-CHOICES = 6000
+CHOICES = 12000
 
 #: Largest number of convolutions whose engines are chosen one by one.
 MIXED = 3

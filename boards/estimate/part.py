@@ -34,15 +34,13 @@ class Part:
         return few and (not self.registers or registers <= self.routable_registers * self.registers)
 
 
-#: On the LFE5U-85F with its 83,640 cells, designs of 42,157 and 44,996 cells were routed, one of 48,652 cells
-#: with some seeds, and designs of 50,349 cells and more were not (docs/log/2026-11-26-routing.md). On the
-#: iCE40, `tiny` was routed with 4,977 of 5,280 cells.
-ECP5_ROUTABLE, ICE40_ROUTABLE = 0.54, 0.95
-
-#: On the same part, designs of 28,559 and 30,069 flip-flops were routed with every seed that was tried. One
-#: of 33,128 flip-flops hardly ever was, although it had fewer cells than others that were
-#: (docs/log/2026-11-27-export.md). Sizes in between weren't tried.
-ECP5_ROUTABLE_REGISTERS = 0.36
+#: Largest estimates, as shares of a part's, with which a router is likely to find enough wires. On the LFE5U-85F with
+#: its 83,640 cells `medium` was routed with every seed that was tried, with 48,232 cells (estimated 45,938) and
+#: 33,917 flip-flops (31,450); a design of 50,349 cells wasn't (docs/log/2026-11-26-routing.md), and one of 33,128
+#: flip-flops (32,297 estimated) hardly ever was (docs/log/2026-11-27-export.md). On the iCE40, `tiny` was routed with
+#: 4,977 of 5,280 cells.
+ECP5_ROUTABLE, ICE40_ROUTABLE = 0.55, 0.95
+ECP5_ROUTABLE_REGISTERS = 0.38
 
 PARTS = {
     part.name: part

@@ -13,7 +13,7 @@ import numpy as np
 from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Bundle, Layer, taps_of
-from nudge.hw.core.deviation_array import kind_of
+from nudge.hw.core.neuron_array import NeuronArray
 from nudge.hw.lib.adder_tree import tree_latency
 from nudge.hw.synapse.event_conv_engine import EventConvEngine
 from nudge.hw.synapse.event_side import Side
@@ -22,6 +22,7 @@ from nudge.hw.synapse.pixel_engine import PixelEngine
 from nudge.hw.synapse.scatter.backward import side as scatter_side
 from nudge.hw.synapse.scatter.forward import slots
 from nudge.hw.synapse.scatter.weights import copy_cycles
+from nudge.hw.update import correlator
 
 #: Latency in cycles: from the start of a drive memory, and of a scatter engine's sums, to its first word; of a
 #: dense engine's FIFO.
@@ -40,14 +41,14 @@ def array_words(config: Config, layer: Layer, ready: np.ndarray) -> np.ndarray:
     return first + turns - 1
 
 
-def array_end(config: Config, last_turns: np.ndarray) -> np.ndarray:
-    """Return the first cycle in which the array is idle again."""
-    return last_turns[..., -1] + kind_of(config).latency + 1
+def array_end(last_turns: np.ndarray) -> np.ndarray:
+    """Return the first cycle in which the array isn't busy: that of its last spikes."""
+    return last_turns[..., -1] + NeuronArray.latency
 
 
-def spike_times(config: Config, last_turns: np.ndarray) -> np.ndarray:
+def spike_times(last_turns: np.ndarray) -> np.ndarray:
     """Return the cycle in which each word's spikes are sent, (..., words)."""
-    return last_turns + kind_of(config).latency
+    return last_turns + NeuronArray.latency
 
 
 def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarray]:
@@ -214,6 +215,7 @@ def update_cycles(config: Config, bundle: Bundle) -> int:
     """Return the cycles of a bundle's update engine in `hw.update`."""
     cycles, pre, post = config.item_cycles(bundle), bundle.pre, bundle.post
     if bundle.full:
-        return cycles * layout.master_words(config, bundle) + 12
+        return cycles * layout.master_words(config, bundle) + 2 + correlator.latency(config, bundle)
     products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
-    return config.groups(pre) * (bundle.framed_positions + cycles * products + 5) + cycles * config.words(post) + 14
+    end = cycles * config.words(post) + 6 + correlator.latency(config, bundle)
+    return config.groups(pre) * (bundle.framed_positions + cycles * products + 5) + end

@@ -1,6 +1,5 @@
 """Clock and reset of the core, from a board's oscillator through the part's PLL."""
 
-import math
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -22,8 +21,8 @@ from amaranth.lib.cdc import AsyncFFSynchronizer, ResetSynchronizer
 from nudge.boards.family import Family
 from nudge.plumbing.errors import DesignError
 
-#: Lowest frequency of the phase detector in the ECP5's PLL.
-PFD_MIN_HZ = 3_125_000
+#: Lowest frequency of the phase detector in the ECP5's PLL (Lattice FPGA-DS-02012, sysCLOCK PLL timing).
+PFD_MIN_HZ = 10_000_000
 
 #: Analogue settings that `ecppll` always uses, as attributes of an EHXPLLL; nextpnr sets attributes that
 #: aren't given to 0.
@@ -34,8 +33,8 @@ ANALOGUE = {"ICP_CURRENT": 12, "LPF_RESISTOR": 8, "MFG_ENABLE_FILTEROPAMP": 1, "
 class Ecp5Pll:
     """Dividers of an EHXPLLL whose first output is the feedback, and whose second output is the clock.
 
-    vco = in * feedback * inner / reference, out = vco / output. Limits (Project Trellis, `ecppll`): phase
-    detector 3.125..400 MHz, vco 400..800 MHz, `feedback` 1..80, the other dividers 1..128.
+    vco = in * feedback * inner / reference, out = vco / output. Limits (Lattice FPGA-DS-02012; Project Trellis,
+    `ecppll`): phase detector 10..400 MHz, vco 400..800 MHz, `feedback` 1..80, the other dividers 1..128.
     """
 
     #: CLKI_DIV: the phase detector runs at in / reference.
@@ -49,20 +48,26 @@ class Ecp5Pll:
 
     @classmethod
     def of(cls, source_hz: int, hz: int) -> "Ecp5Pll":
-        """Return dividers that make exactly `hz`; `DesignError` if there are none.
+        """Return dividers that make `hz`, to the nearest whole Hz; `DesignError` if there are none.
 
         Among all solutions the fastest phase detector is chosen, with which the PLL locks sooner and has less
         jitter.
         """
-        for reference in range(1, min(source_hz // PFD_MIN_HZ, 128) + 1):
-            # multiples of phase detector and output, from the middle of the vco's range outwards
-            step = math.lcm(source_hz, hz * reference) // reference
-            for vco in sorted(range(step, 800_000_001, step), key=lambda vco: abs(vco - 600_000_000)):
-                total = vco * reference // source_hz
-                inner = next((n for n in range(128, 0, -1) if total % n == 0 and total // n <= 80), None)
-                if vco >= 400_000_000 and inner is not None and vco // hz <= 128:
-                    return cls(reference, total // inner, inner, vco // hz)
-        raise DesignError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: choose a multiple of 1 MHz")
+        made = [
+            (abs(round(vco / output) - hz), reference, abs(vco - 600_000_000), cls(reference, total // inner, inner, output))
+            for reference in range(1, source_hz // PFD_MIN_HZ + 1)
+            for total in range(-(-400_000_000 * reference // source_hz), 800_000_000 * reference // source_hz + 1)
+            for vco in [source_hz * total / reference]
+            for output in [min(round(vco / hz), 128)]
+            for inner in [next((n for n in range(128, 0, -1) if total % n == 0 and total // n <= 80), None)]
+            if inner
+        ]
+        wrong, *_, dividers = min(made, key=lambda one: one[:3])
+        if wrong:
+            nearest = source_hz * dividers.feedback * dividers.inner / (dividers.reference * dividers.output)
+            said = f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz"
+            raise DesignError(f"{said}: choose {round(nearest)} Hz, the nearest")
+        return dividers
 
     def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:
         """Return the EHXPLLL primitive."""

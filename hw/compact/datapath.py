@@ -9,8 +9,8 @@ one module. The program reads and sets its attributes, which are of three kinds:
 """
 
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
-from amaranth.lib.memory import Memory
 
+from nudge.hw.lib.block_memory import WrittenMemory
 from nudge.hw.lib.bounds import bounded, low_bits, signed_range
 from nudge.hw.lib.multiplier import Multiplier
 from nudge.hw.lib.saturate import saturated
@@ -60,7 +60,7 @@ class Learning:
         self.working_weight = self._rounded(m, f, f.weight_bits, f.weight_fraction, "weight")
         self.working_bias = self._rounded(m, f, f.bias_bits, f.bias_fraction, "bias")
 
-        biases = Memory(shape=signed(f.bias_bits), depth=pre.channels + post.neurons, init=[])
+        biases = WrittenMemory(shape=signed(f.bias_bits), depth=pre.channels + post.neurons)
         m.submodules.biases = biases
         read, write = biases.read_port(), biases.write_port()
         #: Result: the working bias of the neuron addressed in the previous cycle.

@@ -4,10 +4,10 @@
 """
 
 from amaranth.hdl import Cat, Mux, Signal, signed
-from amaranth.lib.memory import Memory
 
 from nudge.golden.contract.formats import rounded_bound, signed_bits
 from nudge.hw.core.encoder import scaled_state
+from nudge.hw.lib.block_memory import WrittenMemory
 from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.chosen import chosen
 from nudge.hw.lib.saturate import saturated
@@ -84,7 +84,7 @@ class Neuron:
     def _keep_xi(self):
         """Build the memory of the outputs' xi, in two banks, for the next step's nudge."""
         m, step, o = self.m, self.step, self.counters.o
-        xi = Memory(shape=len(self.xi), depth=2 << len(o), init=[])
+        xi = WrittenMemory(shape=len(self.xi), depth=2 << len(o))
         m.submodules.output_xi = xi
         read, write = xi.read_port(), xi.write_port()
         m.d.comb += [
@@ -137,7 +137,7 @@ class Synapses:
         self.forward = Signal()
         m.d.sync += [self.backward.eq(self.spiking.take), self.forward.eq(0)]
 
-        drives = Memory(shape=signed(post.phi_bits - 2), depth=1 << len(counters.o), init=[])
+        drives = WrittenMemory(shape=signed(post.phi_bits - 2), depth=1 << len(counters.o))
         m.submodules.drives = drives
         read, self.port = drives.read_port(), drives.write_port()
         #: Result: the forward drive of the output addressed in the previous cycle, in units of 4 LSBs of phi.
@@ -163,7 +163,7 @@ class Spiking:
 
     def __init__(self, m, post, counters: LoopCounters, neuron: Neuron):
         step = neuron.step
-        lists = Memory(shape=len(counters.o), depth=2 << len(counters.o), init=[])
+        lists = WrittenMemory(shape=len(counters.o), depth=2 << len(counters.o))
         m.submodules.spiking = lists
         read, write = lists.read_port(), lists.write_port()
         lengths = [Signal(range(post.neurons + 1), name=f"spiking_{bank}") for bank in range(2)]

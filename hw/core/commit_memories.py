@@ -2,13 +2,12 @@
 
 from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 from amaranth.utils import bits_for
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.formats import signed_bits
 from nudge.golden.contract.shapes import Bundle
-from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.block_memory import BlockMemory, WrittenMemory
 from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.turns import slice_of
 
@@ -31,7 +30,7 @@ class SmallMemory:
     """A memory with one address for both ports: asynchronous read, synchronous write."""
 
     def __init__(self, m, name, shape, depth):
-        m.submodules[name] = memory = Memory(shape=shape, depth=depth, init=[])
+        m.submodules[name] = memory = WrittenMemory(shape=shape, depth=depth)
         self.read, self.write = memory.read_port(domain="comb"), memory.write_port()
         #: Address of both ports.
         self.at = Signal(bits_for(depth - 1), name=f"{name}_at")

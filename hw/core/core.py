@@ -113,15 +113,14 @@ class Core(wiring.Component):
         m.d.comb += [
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
-            sequencer.image_busy.eq(engines[1].busy),
             sequencer.prepare_busy.eq(Cat(preparing).any()),
             sequencer.commit_busy.eq(Cat(committing).any()),
-            engines[1].start.eq(sequencer.image_start),
             engines[1].write_bank.eq(sequencer.static_write),
         ]
-        # Registers, because the update engines are spread across the part.
-        update_start = Signal()
-        m.d.sync += update_start.eq(sequencer.update_start)
+        # Registers, because the engines are spread across the part.
+        image_start, update_start = Signal(), Signal()
+        m.d.sync += [image_start.eq(sequencer.image_start), update_start.eq(sequencer.update_start)]
+        m.d.comb += [engines[1].start.eq(image_start), sequencer.image_busy.eq(image_start | engines[1].busy)]
         updating = (update.busy for update in parts.updates.values())
         m.d.sync += sequencer.update_busy.eq(Cat(update_start, updating).any())
         return update_start
@@ -136,9 +135,8 @@ class Core(wiring.Component):
         for n in list(arrays)[1:]:
             steps[n], starts[n] = Signal(Halves, name=f"step_{n}"), Signal(name=f"start_{n}")
             m.d.sync += [steps[n].eq(steps[n - 1]), starts[n].eq(starts[n - 1])]
-        started = [starts[n] for n in arrays]
         working = (part.busy for part in (*arrays.values(), *parts.synapses))
-        m.d.comb += sequencer.step_busy.eq(Cat(started, working).any())
+        m.d.sync += sequencer.step_busy.eq(Cat(sequencer.step_start, starts.values(), working).any())
         m.d.comb += parts.engines[1].replay.eq(starts[1])
         m.d.comb += parts.engines[1].read_bank.eq(sequencer.static_read)
         return steps, starts

@@ -8,12 +8,14 @@ from nudge.golden.contract.config import Config
 from nudge.golden.contract.formats import signed_bits
 from nudge.golden.contract.shapes import Layer
 from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.rounding import clipped, half_up, limited
 from nudge.hw.synapse.interface import slot_bits
 
 from .deviation_sums import DeviationSums
 from .encoder import DeviationEncoder
+from .interface import xi_shape
 from .neuron_array import NeuronArray
 from .state_bank import Bank
 
@@ -39,15 +41,12 @@ class DeviationArray(NeuronArray):
 
     d saturates to 16 bits; xi is clipped to 0..256, of deviations to +-256; U stays within
     `Spec.membrane_low` .. `membrane_high` by construction.
-    Latency: one cycle more than that of `NeuronArray`.
+    Latency: that of `NeuronArray`.
     Integer model: `golden.model.ops.neuron`, `begin_deviation`, `deviation`; not in the paper
     (docs/arithmetic.md).
     """
 
     encoder, window_sums = DeviationEncoder, DeviationSums
-    #: One more register: the last stage compares with both thresholds and clips, which leaves no time for the
-    #: routing to engines and block RAM.
-    late, latency = 1, NeuronArray.latency + 1
 
     def __init__(self, config: Config, layer: Layer):
         if not config.spec.schedule.fine:
@@ -90,8 +89,8 @@ class DeviationArray(NeuronArray):
         return sum(terms[1:], terms[0])
 
     def _take_state(self, m, old, states):
-        """Register the state; in a nudged phase's first step only U is nonzero. Return the output layer's xi,
-        and d at the end of the free phase."""
+        """Register the state; in a nudged phase's first step only U is nonzero. Return the output layer's registered
+        xi, and d at the end of the free phase."""
         step, (free, deviation) = self.step, states
         begins = Signal()
         m.d.comb += begins.eq(step.nudge & ~step.state_read)
@@ -104,8 +103,11 @@ class DeviationArray(NeuronArray):
                 m.d.sync += [old[lane].eq(0), old[lane].u.eq(free[lane].u)]
         if not self.output:
             return [], base2
-        moved = [Mux(begins, 0, neuron.xi >> self.point) for neuron in deviation]
-        return [neuron.xi + by for neuron, by in zip(free, moved, strict=True)], base2
+        xi2, most = data_registers("xi2", xi_shape(self.config), self.lanes), self.config.spec.away_bound
+        for lane, xi in enumerate(xi2):
+            moved = Mux(begins, 0, deviation[lane].xi >> self.point)
+            m.d.sync += bounded(xi, free[lane].xi + moved, self.config.spec.formats.one - most, most, "`Spec.away_bound`")
+        return xi2, base2
 
     def _offset(self, m, bias, base):
         """Stage 3: return the term to which d is added and the xi of a zero deviation: in a nudged phase
@@ -137,11 +139,7 @@ class DeviationArray(NeuronArray):
         return limited(moved, one)
 
 
-def kind_of(config: Config) -> type[NeuronArray]:
-    """Return the class of neuron arrays: `DeviationArray` with fine spikes, else `NeuronArray`."""
-    return DeviationArray if config.spec.schedule.fine else NeuronArray
-
-
 def array_of(config: Config, layer: Layer) -> NeuronArray:
-    """Return the neuron array of a layer."""
-    return kind_of(config)(config, layer)
+    """Return the neuron array of a layer: with fine spikes a `DeviationArray`."""
+    kind = DeviationArray if config.spec.schedule.fine else NeuronArray
+    return kind(config, layer)

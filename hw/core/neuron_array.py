@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from nudge.golden.contract.config import Config
+from nudge.golden.contract.formats import signed_bits
 from nudge.golden.contract.shapes import Layer
-from nudge.hw.lib.adder_tree import data_delay, delay
 from nudge.hw.lib.block_memory import BlockMemory
 from nudge.hw.lib.bounds import bounded, wraps
 from nudge.hw.lib.chosen import chosen
@@ -58,7 +58,8 @@ class NeuronArray(wiring.Component):
     start : In(1)
         One-cycle pulse: begins a pass over all words.
     busy : Out(1)
-        High from the cycle after ``start`` until all results are written.
+        High from the cycle after ``start`` until the cycle before the one in which the last results are sent
+        and written.
     below : In(stream.Signature(drive))
         Forward drive of the bundle below. Processing of a word begins when both drives are valid; both are
         taken in its last turn.
@@ -85,11 +86,9 @@ class NeuronArray(wiring.Component):
     """
 
     #: Cycles from the cycle in which a word of drives is taken to its spikes.
-    latency = 4
+    latency = 5
     #: Classes of the encoder of xi, and of the submodule that sums xi over the averaging windows.
     encoder, window_sums = Encoder, WindowSums
-    #: Extra pipeline registers between the last stage and its outputs.
-    late = 0
 
     def __init__(self, config: Config, layer: Layer):
         self.config, self.layer = config, layer
@@ -164,28 +163,31 @@ class NeuronArray(wiring.Component):
 
         # The number at the end of a name is the register's pipeline stage.
         at1 = staged(m, 1, at, self.turns)
-        phi1 = self._add_drives(m, at)
+        # Stage 1: drives, and meanwhile the state, come from block RAM, which is slow.
+        drives = data.ArrayLayout(self.below.payload.shape().elem_shape, self.lanes)
+        sides1 = [Signal(drives, name=f"side1_{n}", reset_less=True) for n in range(len(self.sides))]
+        for side1, side in zip(sides1, self.sides, strict=True):
+            m.d.sync += side1.eq(slice_of(side.payload, at.turn, self.lanes))
         at2 = staged(m, 2, at1, self.turns)
-        old2, offset2, phi2, away2 = self._load(m, at1, group, phi1, [bank.read.data for bank in banks], bias_read.data)
+        phi2 = self._add_drives(m, sides1)
+        old2, offset2, outputs2 = self._load(m, at1, group, [bank.read.data for bank in banks], bias_read.data)
         at3 = staged(m, 3, at2, self.turns)
         offset3 = self._offset(m, *offset2)
-        d3, u3, pull3 = self._decode(m, old2, phi2, away2)
+        d3, u3, pull3 = self._decode(m, old2, phi2, outputs2)
         at4 = staged(m, 4, at3, self.turns)
         xi4, u4, d4 = self._integrate(m, d3, u3, pull3, offset3)
 
         spikes, membranes, written = self._fire(m, xi4, u4, d4)
         fired = at4.valid & ~self.step.idle
-        written = data_delay(m, written, self.late)
+        # Stage 5: the last adder leaves no time for the way to the engines and to block RAM.
         for bank in banks:
-            bank.keep(m, padded(at4.part, self.parts), written, fired, self.late)
-        sent = Mux(self.step.idle, 0, word_of(m, self.turns, at4.valid, spikes, "spikes"))
-        under_way = [running, at1.valid, at2.valid, at3.valid, *(delay(m, at4.valid, n) for n in range(self.late + 1))]
-        m.d.comb += [
-            self.spikes.valid.eq(delay(m, at4.valid & at4.last, self.late)),
-            self.spikes.payload.address.eq(data_delay(m, at4.word, self.late)),
-            self.spikes.payload.spikes.eq(data_delay(m, sent, self.late)),
-            self.busy.eq(Cat(under_way).any()),
+            bank.keep(m, padded(at4.part, self.parts), written, fired)
+        m.d.sync += [
+            self.spikes.valid.eq(at4.valid & at4.last),
+            self.spikes.payload.address.eq(at4.word),
+            self.spikes.payload.spikes.eq(Mux(self.step.idle, 0, word_of(m, self.turns, at4.valid, spikes, "spikes"))),
         ]
+        m.d.comb += self.busy.eq(Cat(running, at1.valid, at2.valid, at3.valid, at4.valid).any())
         self._count_spikes(m, fired, spikes[:: self.config.spec.spike_bits])
         self._sum(m, at2, at4, fired, xi4)
         self._trace(m, at4, fired, d4, xi4, membranes, spikes)
@@ -199,10 +201,9 @@ class NeuronArray(wiring.Component):
         of_read, of_write = (self.step.state_read, *slot), (self.step.state_write, *slot)
         return [Bank(states.read_port(), states.write_port(), of_read, of_write, None)]
 
-    def _add_drives(self, m, at):
-        """Stage 1: phi = forward + backward drive. Meanwhile the state is read."""
-        phi = Signal(self.both, reset_less=True)
-        sides = [slice_of(side.payload, at.turn, self.lanes) for side in self.sides]
+    def _add_drives(self, m, sides):
+        """Stage 2: phi = forward + backward drive."""
+        phi = Signal(self.both, name="phi2", reset_less=True)
         for lane in range(self.lanes):
             both = self._both([side[lane] for side in sides])
             most, why = self.phi_most, "`Layer.phi_bound` is of the sum of both sides"
@@ -213,42 +214,29 @@ class NeuronArray(wiring.Component):
         """Return phi = (below << feedback_shift) + above."""
         return (sides[0] << self.ahead) + (0 if self.output else sides[1])
 
-    def _load(self, m, at, group, phi, states, bias):
-        """Stage 2: register the state, because block RAM is slow. In the output layer also compute +-(y -
-        xi), with the sign of the phase's nudge."""
+    def _load(self, m, at, group, states, bias):
+        """Stage 2: register state and bias. The output layer's xi and a flag for the label are also returned."""
         old2 = Signal(self.state, name="old2", reset_less=True)
         bias2 = Signal(self.biases, name="bias2", reset_less=True)
-        phi2 = Signal.like(phi)
         group1 = Signal.like(group)
-        m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(slice_of(bias, at.turn, self.lanes))]
-        xi, base2 = self._take_state(m, old2, states)
-        away2 = self._away(m, at, group1, xi)
+        m.d.sync += [group1.eq(group), bias2.eq(slice_of(bias, at.turn, self.lanes))]
+        xi2, base2 = self._take_state(m, old2, states)
+        labelled2 = Signal(self.lanes)
+        for lane in range(len(xi2)):
+            neuron = (group1 * self.turns + at.turn) * self.lanes + lane
+            m.d.sync += labelled2[lane].eq(self.label == neuron)
         # In a sample's first sweep these registers are cleared, so its state begins with zeros.
         with m.If(self.step.first):
             m.d.sync += old2.eq(0)
-        return old2, (bias2, base2), phi2, away2
+        return old2, (bias2, base2), (xi2, labelled2)
 
     def _take_state(self, m, old, states):
-        """Register the state that was read. Return the output layer's xi ([] in others), and None (for fine
-        spikes: the base of the deviations)."""
+        """Register the state that was read. Return the registered xi of the output layer ([] in others), and None
+        (for fine spikes: the base of the deviations)."""
         (state,) = states
         for lane, kept in enumerate(old):
             m.d.sync += kept.eq(state[lane])
-        return [Mux(self.step.first, 0, neuron.xi) for neuron in state] if self.output else [], None
-
-    def _away(self, m, at, group, xi):
-        """Return registers with +-(y - xi) of the output layer; y is 1 for the label, else 0. Empty if ``xi``
-        is."""
-        spec, lanes = self.config.spec, self.lanes
-        away, most = signed(spec.state_bits + 1), spec.away_bound
-        away2 = data_registers("away2", away, lanes)
-        for lane, value in enumerate(xi):
-            target = Signal(spec.state_bits, name=f"target_{lane}")
-            neuron = (group * self.turns + at.turn) * lanes + lane
-            m.d.comb += target.eq(Mux(self.label == neuron, spec.formats.one, 0))
-            way = Mux(self.step.negative, value - target, target - value)
-            m.d.sync += bounded(away2[lane], way, -most, most, "`Spec.away_bound`")
-        return away2
+        return [neuron.xi for neuron in old] if self.output else [], None
 
     def _offset(self, m, bias, base):
         """Stage 3: return the term to which d is added, and the xi of a zero deviation or None."""
@@ -256,7 +244,7 @@ class NeuronArray(wiring.Component):
         m.d.sync += bias3.eq(bias)
         return bias3, None
 
-    def _decode(self, m, old, phi, away):
+    def _decode(self, m, old, phi, outputs):
         """Stage 3: d[t+1] = saturate(d[t] + ((phi - d[t]) >> k)), and the output layer's nudge. Return d, U
         and nudge."""
         spec, lanes = self.config.spec, self.lanes
@@ -278,10 +266,22 @@ class NeuronArray(wiring.Component):
                 moved = old[lane].d + chosen(self.annealing.halved, [way >> k for k in spec.schedule.shifts])
             m.d.comb += bounded(exact, moved, -most, most, "d begins with 0 and never goes beyond the drive")
             m.d.sync += [d3[lane].eq(saturated(exact, f.decoder_bits)), u3[lane].eq(old[lane].u)]
-            if self.output:
-                pull = (away[lane] * self.beta) >> f.nudge_shift
-                m.d.sync += pull3[lane].eq(Mux(self.step.nudge, pull, 0))
+        if self.output:
+            self._pull(m, *outputs, pull3)
         return d3, u3, pull3
+
+    def _pull(self, m, xi, labelled, pull3):
+        """Stage 3 of the output layer: the nudge +-beta (y - xi), or 0 in the free phase; y is 1 for the label, else
+        0."""
+        f, step = self.config.spec.formats, self.step
+        strength = Signal(signed(f.beta_bits + 1))
+        m.d.sync += strength.eq(Mux(step.nudge, Mux(step.negative, -self.beta, self.beta), 0))
+        most = self.config.spec.away_bound * ((1 << f.beta_bits) - 1)
+        for lane, pull in enumerate(pull3):
+            product = Signal(signed(signed_bits(-most, most)), name=f"product_{lane}")
+            whole = Mux(labelled[lane], strength * f.one, 0) - xi[lane] * strength
+            m.d.comb += bounded(product, whole, -most, most, "`Spec.away_bound` times the largest beta")
+            m.d.sync += pull.eq(product >> f.nudge_shift)
 
     def _integrate(self, m, d, u, pull, offset):
         """Stage 4: xi = clip(rhu(d + bias + nudge), 0, 1). Meanwhile the window sums are read."""

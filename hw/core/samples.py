@@ -66,10 +66,13 @@ class Slot:
         self.active, self.training = flag("active"), flag("training")
         #: The phase: free if neither is high; `nudged` in both nudged phases; `negative` in the -beta phase.
         self.nudged, self.negative = flag("nudged"), flag("negative")
-        #: Completed sweeps of the phase, sweeps of the phase, and a flag for its last sweep.
-        self.count = Signal(bits_for(MAX_STEPS), name=f"count_{number}")
-        self.steps, self.last = Signal.like(self.count, name=f"steps_{number}"), flag("last")
-        #: Halvings of lambda so far; `falls`: lambda is halved before the next sweep.
+        #: Sweeps left in the phase, with the current one, in an empty slot those of the free phase; flags for the
+        #: phase's first and last sweep.
+        self.left = Signal(bits_for(MAX_STEPS), name=f"left_{number}")
+        self.first, self.last = Signal(name=f"first_{number}", init=1), flag("last")
+        #: Completed sweeps of the phase and halvings of lambda so far; `falls`: lambda is halved before the next
+        #: sweep.
+        self.count = Signal.like(self.left, name=f"count_{number}")
         self.halved, self.falls = Signal(range(len(halvings) + 1), name=f"halved_{number}"), flag("falls")
         #: Bank of the sample's static drive; its label.
         self.static = Signal(range(static_banks), name=f"static_{number}")
@@ -82,27 +85,32 @@ class Slot:
         #: The update of the slot's previous sample, which reads the sums of this slot, isn't over.
         self.unlearned = flag("unlearned")
 
-    def compare(self, m, free_steps, nudged_steps):
-        """Drive ``steps``, ``last`` and ``falls``. The arguments: sweeps of the free and of a nudged phase."""
-        m.d.comb += self.steps.eq(Mux(self.nudged, nudged_steps, free_steps))
-        m.d.comb += self.last.eq(self.count == self.steps - 1)
+    def compare(self, m, free_steps):
+        """Drive ``last`` and ``falls``; in an empty slot also ``left``. free_steps: sweeps of the free phase."""
+        m.d.comb += self.last.eq(self.left == 1)
+        with m.If(~self.active):
+            m.d.sync += self.left.eq(free_steps)
         if self.halvings:
             halves_next = Cat(self.count == at - 1 for at in self.halvings).any()
             m.d.comb += self.falls.eq(~self.nudged & ~self.last & halves_next)
 
-    def end_sweep(self, m):
-        """Go on to the next sweep, else to the next phase, else to the sample's end."""
-        m.d.sync += self.count.eq(self.count + 1)
+    def end_sweep(self, m, free_steps, nudged_steps):
+        """Go on to the next sweep, else to the next phase, else to the sample's end. The arguments: sweeps of the
+        free and of a nudged phase."""
+        m.d.sync += [self.left.eq(self.left - 1), self.first.eq(0)]
         if self.halvings:
+            m.d.sync += self.count.eq(self.count + 1)
             with m.If(self.falls):
                 m.d.sync += self.halved.eq(self.halved + 1)
         with m.If(self.last):
-            m.d.sync += self.count.eq(0)
+            m.d.sync += [self.left.eq(nudged_steps), self.first.eq(1)]
+            if self.halvings:
+                m.d.sync += self.count.eq(0)
             with m.If(self.nudged):
                 m.d.sync += [self.negative.eq(~self.negative), self.nudged.eq(~self.negative)]
             with m.Else():
                 m.d.sync += [self.unpredicted.eq(1), self.nudged.eq(self.training)]
             with m.If(self.negative | ~self.training):
-                m.d.sync += [self.active.eq(0), self.ended.eq(1)]
+                m.d.sync += [self.active.eq(0), self.ended.eq(1), self.left.eq(free_steps)]
                 if self.halvings:
                     m.d.sync += self.halved.eq(0)

@@ -8,7 +8,6 @@ from amaranth.utils import bits_for
 from nudge.golden.contract import protocol
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.schedule import MAX_STEPS
-from nudge.hw.lib.bounds import bounded
 from nudge.hw.synapse.interface import Halves, Step, static_banks
 
 from .interface import Operation, annealing, label_bits, samples_in_flight
@@ -45,7 +44,8 @@ class Sequencer(wiring.Component):
     start, operation, label, ready, holding, done, busy
         As in `CoreSignature`.
     free_steps, nudged_steps : In
-        Sweeps of the phases; at least one averaging window each (the registers guarantee it).
+        Sweeps of the phases; at least one averaging window each (the registers guarantee it). Read when a phase
+        begins.
     step : Out(Halves)
         A register, valid from the cycle after ``step_start``; engines and arrays may get both later.
     step_start : Out(1), step_busy : In(1)
@@ -199,9 +199,9 @@ class Sequencer(wiring.Component):
                     m.next = "STEP"
                     for n, slot in enumerate(slots):
                         with m.If(slot.active & (turn != n)):
-                            slot.end_sweep(m)
+                            slot.end_sweep(m, self.free_steps, self.nudged_steps)
         for slot in slots:
-            slot.compare(m, self.free_steps, self.nudged_steps)
+            slot.compare(m, self.free_steps)
         return turn, beginning, stalled
 
     def _describe(self, m, slots, turn, beginning):
@@ -215,10 +215,6 @@ class Sequencer(wiring.Component):
             values = [getattr(slot, name) for slot in slots]
             m.d.comb += told.eq(Mux(chosen[0], values[-1], values[0]))
         for n, slot in enumerate(slots):
-            start, window_start = Signal(name=f"start_{n}"), Signal.like(slot.count, name=f"window_start_{n}")
-            m.d.comb += start.eq(slot.count == 0)
-            most = MAX_STEPS - averaging
-            m.d.comb += bounded(window_start, slot.steps - averaging, 0, most, "`Schedule.steps_range` begins with the window")
             if self.config.spec.schedule.halvings:
                 for told, mine in ((self.odd_annealing, turn == n), (self.even_annealing, turn != n)):
                     with m.If(mine):
@@ -232,16 +228,16 @@ class Sequencer(wiring.Component):
                     m.d.sync += [
                         step.slot.eq(n),
                         step.idle.eq(~slot.active & ~beginning[n]),
-                        step.first.eq(~slot.nudged & start),
-                        step.silent.eq((start if deviating else ~slot.nudged & start) if odd else 0),
-                        step.kept.eq(slot.nudged & start if odd and not deviating else 0),
+                        step.first.eq(~slot.nudged & slot.first),
+                        step.silent.eq((slot.first if deviating else ~slot.nudged & slot.first) if odd else 0),
+                        step.kept.eq(slot.nudged & slot.first if odd and not deviating else 0),
                         step.keep.eq(0 if odd or deviating else ~slot.nudged & slot.last),
-                        step.state_read.eq(slot.nudged & ~start),
+                        step.state_read.eq(slot.nudged & ~slot.first),
                         step.state_write.eq(slot.nudged),
                         step.nudge.eq(slot.nudged),
                         step.negative.eq(slot.negative),
-                        step.sum.eq(slot.count >= window_start),
-                        step.sum_first.eq(slot.count == window_start),
+                        step.sum.eq(slot.left <= averaging),
+                        step.sum_first.eq(slot.left == averaging),
                         step.sum_last.eq(slot.last),
                     ]
                 if len(slots) == 1:

@@ -23,10 +23,10 @@ class Bank(NamedTuple):
         """Read the state of a part; it is at the read port one cycle later."""
         m.d.comb += self.read.addr.eq(Cat(part, *self.of_read))
 
-    def keep(self, m, part, state, valid, late):
-        """Write the state of a part if ``valid``. Part and flag are ``late`` cycles earlier than the state."""
+    def keep(self, m, part, state, valid):
+        """Write the state of a part, one cycle later, if ``valid``."""
         m.d.comb += [
-            self.write.addr.eq(data_delay(m, Cat(part, *self.of_write), late)),
-            self.write.data.eq(state),
-            self.write.en.eq(delay(m, valid if self.when is None else valid & self.when, late)),
+            self.write.addr.eq(data_delay(m, Cat(part, *self.of_write))),
+            self.write.data.eq(data_delay(m, state)),
+            self.write.en.eq(delay(m, valid if self.when is None else valid & self.when, 1)),
         ]

@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Bundle
+from nudge.hw.lib.block_memory import WrittenMemory
 from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.flow import Flow
 from nudge.hw.lib.loops import counting
@@ -64,7 +64,7 @@ class Totals(wiring.Component):
         m = Module()
         positions = self.bundle.pre.positions
         # Read, add and write in one cycle, because successive words belong to the same group.
-        m.submodules.memory = memory = Memory(shape=self.totals.shape(), depth=self.groups, init=[])
+        m.submodules.memory = memory = WrittenMemory(shape=self.totals.shape(), depth=self.groups)
         read, write = memory.read_port(domain="comb"), memory.write_port()
         position, at = Signal(range(positions)), Signal.like(self.group)
         with m.If(self.i.valid):

@@ -1,6 +1,8 @@
-"""Block RAM: a read of an address in the cycle in which it is written gives an undefined word."""
+"""Memories with words that their users may not depend on: those before the first write, and block RAM's collisions."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from functools import partial
+
+from amaranth.hdl import Module, Mux, Shape, ShapeCastable, Signal, Value
 from amaranth.lib.memory import Memory
 
 #: Yosys' attribute for such a memory. It has an effect only as a parameter of the read ports, which
@@ -11,8 +13,39 @@ UNDEFINED = "no_rw_check"
 STYLE, BLOCK = "ram_style", "block"
 
 
-class BlockMemory(Memory):
-    """A `Memory` whose users ignore the word read at an address in the cycle in which it is written.
+class WrittenMemory(Memory):
+    """A `Memory` whose users write each word before they depend on it.
+
+    A word that flips and that nobody writes would stay wrong until the next configuration. In simulation all
+    bits are 1 at power-up, so that a bench fails if a user depends on the zeros of a part.
+
+    Parameters
+    ----------
+    shape, depth, attrs
+        As for a `Memory`. All words are 0 at power-up of a part.
+    """
+
+    def __init__(self, *, shape, depth, attrs=None):
+        super().__init__(shape=shape, depth=depth, init=[], attrs=attrs)
+        self._simulated = False
+
+    def elaborate(self, platform):
+        if platform is None and not self._simulated:
+            ones = (1 << Shape.cast(self.shape).width) - 1
+            self.init, self._simulated = [from_bits(self.shape, ones)] * self.depth, True
+        return super().elaborate(platform)
+
+
+def from_bits(shape, bits):
+    """Return the initial value of a memory's row with these bits."""
+    if isinstance(shape, ShapeCastable):
+        return shape.from_bits(bits)
+    shape = Shape.cast(shape)
+    return bits - (1 << shape.width) if shape.signed else bits
+
+
+class BlockMemory(WrittenMemory):
+    """A `WrittenMemory` whose users also ignore the word read at an address in the cycle in which it is written.
 
     A part's block RAM doesn't define this word. A plain `Memory` gives the old word there, for which
     synthesis adds registers and a multiplexer as wide as the word to each port; a `BlockMemory` is
@@ -26,16 +59,20 @@ class BlockMemory(Memory):
     forced : bool
         Use block RAM even for a memory so small that synthesis would use logic cells; for designs that are
         short of cells.
+    zeros : bool
+        Users depend on the zeros of power-up in words that are never written.
     """
 
-    def __init__(self, *, shape, depth, forced=False):
-        super().__init__(shape=shape, depth=depth, init=[], attrs={UNDEFINED: 1} | ({STYLE: BLOCK} if forced else {}))
+    def __init__(self, *, shape, depth, forced=False, zeros=False):
+        self._zeros = zeros
+        super().__init__(shape=shape, depth=depth, attrs={UNDEFINED: 1} | ({STYLE: BLOCK} if forced else {}))
 
     def elaborate(self, platform):
         if platform is not None:
             return super().elaborate(platform)
         m = Module()
-        m.submodules.words = words = Memory(self.data)
+        kind = partial(Memory, init=[]) if self._zeros else WrittenMemory
+        m.submodules.words = words = kind(shape=self.shape, depth=self.depth)
         for port in self.write_ports:
             write = words.write_port(granularity=port.signature.granularity)
             m.d.comb += [write.addr.eq(port.addr), write.en.eq(port.en)]

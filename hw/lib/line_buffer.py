@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .block_memory import WrittenMemory
 from .flow import Flow
 from .loops import counting
 
@@ -52,7 +52,7 @@ class LineBuffer(wiring.Component):
             m.d.sync += [self.o.valid.eq(self.i.valid), window.eq(self.i.payload)]
             m.d.comb += self.o.payload.as_value().eq(window)
             return m
-        m.submodules.lines = lines = Memory(shape=bits * (k - 1), depth=self.width, init=[])
+        m.submodules.lines = lines = WrittenMemory(shape=bits * (k - 1), depth=self.width)
         read, write = lines.read_port(), lines.write_port()
 
         x, y = Signal(range(self.width)), Signal(range(self.height))

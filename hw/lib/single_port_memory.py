@@ -2,8 +2,9 @@
 
 from amaranth.hdl import ClockSignal, Const, Instance, Module
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from .block_memory import WrittenMemory
 
 #: Words of 16 bits in one SB_SPRAM256KA.
 DEPTH, WIDTH, NIBBLES = 1 << 14, 16, 4
@@ -28,7 +29,7 @@ class SinglePortMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if not getattr(platform, "device", "").startswith("iCE40UP"):
-            m.submodules.memory = memory = Memory(shape=WIDTH, depth=DEPTH, init=[])
+            m.submodules.memory = memory = WrittenMemory(shape=WIDTH, depth=DEPTH)
             read, write = memory.read_port(), memory.write_port(granularity=WIDTH // NIBBLES)
             m.d.comb += [
                 read.addr.eq(self.address),

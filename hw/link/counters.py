@@ -1,4 +1,4 @@
-"""Counters of rare events, in block RAM: 32 flip-flops for each would take a tenth of a small part."""
+"""Counters of rare events, in a memory: 32 flip-flops for each would take a tenth of a small part."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -36,34 +36,38 @@ class Counters(wiring.Component):
 
     @property
     def settling(self) -> int:
-        """Cycles until a clear (``count``) and an increment of every counter (2 each) are done, plus 3."""
-        return 3 * self.count + 3
+        """Cycles until a clear (``count``) and an increment of every counter (3 each) are done, plus 3."""
+        return 4 * self.count + 3
 
     def elaborate(self, platform):
         m = Module()
+        # not a `WrittenMemory`: counts begin with the zeros of power-up
         m.submodules.memory = memory = Memory(shape=self.bits, depth=self.count, init=[])
         shown, read, write = memory.read_port(), memory.read_port(), memory.write_port()
         m.d.comb += [shown.addr.eq(self.address), self.value.eq(shown.data)]
 
-        waiting, sweeping = Signal(self.count), Signal()
-        at, adding = Signal(range(self.count)), Signal()
+        # of the counters with an event, the first is chosen, read, and added to, a cycle each
+        waiting, taken, sweeping = Signal(self.count), Signal(self.count), Signal()
+        at, reading, adding = Signal(range(self.count)), Signal(), Signal()
         first = Signal(range(self.count))
         for n in reversed(range(self.count)):
             with m.If(waiting[n]):
                 m.d.comb += first.eq(n)
-        m.d.comb += read.addr.eq(first)
-
-        taken = Signal(self.count)
         m.d.sync += waiting.eq(Mux(self.clear, 0, waiting & ~taken) | self.increment)
-        m.d.comb += [write.addr.eq(at), write.data.eq(Mux(sweeping, 0, read.data + 1)), write.en.eq(sweeping | adding)]
-        m.d.sync += adding.eq(0)
+        m.d.comb += [
+            taken.bit_select(at, 1).eq(reading),
+            read.addr.eq(at),
+            write.addr.eq(at),
+            write.data.eq(Mux(sweeping, 0, read.data + 1)),
+            write.en.eq(sweeping | adding),
+        ]
+        m.d.sync += [reading.eq(0), adding.eq(reading)]
         with m.If(self.clear):
-            m.d.sync += [sweeping.eq(1), at.eq(0)]
+            m.d.sync += [sweeping.eq(1), adding.eq(0), at.eq(0)]
         with m.Elif(sweeping):
             m.d.sync += at.eq(at + 1)
             with m.If(at == self.count - 1):
                 m.d.sync += sweeping.eq(0)
-        with m.Elif(waiting.any() & ~adding):
-            m.d.comb += taken.bit_select(first, 1).eq(1)
-            m.d.sync += [adding.eq(1), at.eq(first)]
+        with m.Elif(waiting.any() & ~reading & ~adding):
+            m.d.sync += [reading.eq(1), at.eq(first)]
         return m

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from nudge.golden.contract.protocol import (
@@ -25,6 +24,7 @@ from nudge.golden.contract.protocol import (
     Status,
     check_window,
 )
+from nudge.hw.lib.block_memory import WrittenMemory
 
 from .interface import Answer, Executor, SampleExecutor, request_shape
 from .sequence import SequenceState, Stored
@@ -75,8 +75,8 @@ class Decoder(wiring.Component):
     taken samples are answered and the core is idle. So answers keep the order of requests, and all other
     requests see the state that they would see if requests were executed one by one.
 
-    Latency from `i.valid` to `o.valid`: 3 cycles and the executor's from `start` to `done`; 2 cycles for a
-    repeated answer or BAD_SEQUENCE, 1 for another refusal. Latency of a taken sample from `finished` to
+    Latency from `i.valid` to `o.valid`: 4 cycles and the executor's from `start` to `done`; 3 cycles for a
+    repeated answer or BAD_SEQUENCE, 2 for another refusal. Latency of a taken sample from `finished` to
     `o.valid`: 2 cycles and the executor's from `say` to `done`. Waiting as described above comes first. The
     answer of a finished sample is sent as soon as the framer is ready, before the next frame is processed.
     Throughput: one request or answer at a time; the next one is processed while the framer sends.
@@ -104,7 +104,7 @@ class Decoder(wiring.Component):
     o : Out(stream.Signature(Answer))
         To the framer, which is ready while it sends nothing.
     write, slot, address, data : Out
-        Write port of the framer's payload memory.
+        Write port of the framer's payload memory, from registers.
     registers, weights : Out(Executor(frame_bytes)), samples : Out(SampleExecutor(frame_bytes))
         The executors; `EXECUTORS` has their commands.
     records, stored : Out(Executor()); tested, works : In(1)
@@ -161,7 +161,7 @@ class Decoder(wiring.Component):
 
         state = SequenceState(self.window, self.most_taken)
         state.compare(m, request)
-        m.submodules.stored = stored = Memory(shape=Stored, depth=self.window, init=[])
+        m.submodules.stored = stored = WrittenMemory(shape=Stored, depth=self.window)
         store, recall = stored.write_port(), stored.read_port(domain="comb")
         m.d.comb += [store.addr.eq(state.slot), recall.addr.eq(state.slot)]
 
@@ -169,7 +169,7 @@ class Decoder(wiring.Component):
         m.d.comb += self.status.eq(outcome.status)
         with m.FSM():
             self._check(m, why, state, outcome)
-            self._sequence(m, state, recall.data)
+            self._sequence(m, state, outcome, recall.data)
             self._execute(m, state, outcome, store)
             self._say(m, state, outcome, recall.data)
             with m.State("ANSWER"):
@@ -179,26 +179,25 @@ class Decoder(wiring.Component):
         return m
 
     def _legal(self, m):
-        """The status of a frame before its sequence number is checked: OK, or the reason of a refusal."""
+        """The status of the frame of the cycle before, except its number: OK, or the reason of a refusal."""
         request, why = self.i.payload, Signal(Status)
         known, right_length = Signal(), Signal()
-        payload = Signal(range(-REQUEST_HEADER - CRC_BYTES, 1 << len(request.length)))
-        m.d.comb += payload.eq(request.length - (REQUEST_HEADER + CRC_BYTES))
         sizes = dict(self.payloads) | (STORED_PAYLOAD_BYTES if self.stores else {})
         with m.Switch(request.command):
             for command, size in sizes.items():
                 with m.Case(command):
-                    legal = payload >= size if command in LONGER else payload == size
+                    whole = REQUEST_HEADER + size + CRC_BYTES
+                    legal = request.length >= whole if command in LONGER else request.length == whole
                     there = self.works if command in STORED_PAYLOAD_BYTES else 1
                     m.d.comb += [known.eq(there), right_length.eq(legal)]
-        with m.If(request.status != Status.OK):
-            m.d.comb += why.eq(request.status)
-        with m.Elif(request.version != VERSION):
-            m.d.comb += why.eq(Status.BAD_VERSION)
-        with m.Elif(~known):
-            m.d.comb += why.eq(Status.BAD_COMMAND)
-        with m.Elif(~right_length):
-            m.d.comb += why.eq(Status.BAD_LENGTH)
+        m.d.sync += why.eq(request.status)
+        with m.If(request.status == Status.OK):
+            with m.If(request.version != VERSION):
+                m.d.sync += why.eq(Status.BAD_VERSION)
+            with m.Elif(~known):
+                m.d.sync += why.eq(Status.BAD_COMMAND)
+            with m.Elif(~right_length):
+                m.d.sync += why.eq(Status.BAD_LENGTH)
         return why
 
     def _gather(self, m, slot):
@@ -208,25 +207,21 @@ class Decoder(wiring.Component):
         """
         outcome = Outcome()
         length, executors = outcome.length, [getattr(self, name) for name in self.executors]
-        identity = Signal(8)
+        said, identity = Signal(), Signal(8)
         with m.Switch(length):
             for n, byte in enumerate(self.identity):
                 with m.Case(n):
                     m.d.comb += identity.eq(byte)
         m.d.sync += [outcome.done.eq(0), outcome.status.eq(Status.OK)]
-        m.d.comb += [
-            self.slot.eq(slot),
-            self.address.eq(length),
-            self.write.eq(outcome.saying | Cat(e.o.valid for e in executors).any()),
-            self.data.eq(identity),
-        ]
+        m.d.comb += said.eq(outcome.saying | Cat(e.o.valid for e in executors).any())
+        m.d.sync += [self.slot.eq(slot), self.address.eq(length), self.write.eq(said), self.data.eq(identity)]
         for executor in executors:
             m.d.comb += executor.request.eq(self.i.payload)
             with m.If(executor.o.valid):
-                m.d.comb += self.data.eq(executor.o.payload)
+                m.d.sync += self.data.eq(executor.o.payload)
             with m.If(executor.done):
                 m.d.sync += [outcome.done.eq(1), outcome.status.eq(executor.status)]
-        with m.If(self.write):
+        with m.If(said):
             m.d.sync += length.eq(length + 1)
         return outcome
 
@@ -258,37 +253,38 @@ class Decoder(wiring.Component):
     def _check(self, m, why, state, outcome):
         """Sends a finished sample's answer, if there is one; else checks the frame, except its number."""
         with m.State("CHECK"):
-            m.d.sync += outcome.length.eq(0)
+            m.d.sync += [outcome.length.eq(0), state.answered.eq(self.i.payload.sequence)]
             # only while the framer is idle: it might be sending from the same slot. Waiting for it in ANSWER
             # instead would keep other samples from being started
             with m.If(self.samples.finished & self.o.ready):
                 m.d.comb += self.samples.say.eq(1)
+                m.d.sync += state.answered.eq(state.upcoming - state.taken)
                 m.next = "SAY"
             with m.Elif(self.i.valid & self.tested if self.stores else self.i.valid):
-                with m.If(why == Status.OK):
-                    m.next = "SEQUENCE"
-                with m.Elif(self.samples.idle):
-                    self._refuse(m, state, why)
+                m.next = "JUDGE"
+        with m.State("JUDGE"):
+            m.next = "CHECK"
+            with m.If(why == Status.OK):
+                m.next = "SEQUENCE"
+            with m.Elif(self.samples.idle):
+                self._refuse(m, state, why)
 
-    def _sequence(self, m, state, recalled):
+    def _sequence(self, m, state, outcome, recalled):
         """Executes, repeats or refuses, by sequence number; with samples taken, only starts another one."""
-        request, slot, executed = self.i.payload, state.slot, state.executed
-        following, beside = Signal(), Signal()
-        m.d.comb += [
-            following.eq((executed != 0) & (request.sequence == state.upcoming)),
-            beside.eq(following & self.samples.fits & (state.taken != self.most_taken)),
-        ]
+        request, slot, beside = self.i.payload, state.slot, Signal()
+        m.d.comb += beside.eq(state.following & self.samples.fits & (state.taken != self.most_taken))
         with m.State("SEQUENCE"):
             with m.If(~(self.samples.idle | beside)):
                 m.next = "CHECK"  # which sends the answers of finished samples
-            with m.Elif(state.hello | following):
+            with m.Elif(state.hello | state.following):
                 # `o.payload` still is the answer that the framer took last
                 with m.If(self.o.ready | (self.o.payload.slot != slot)):
                     for name, commands in self.executors.items():
                         mine = Cat(request.command == c for c in commands).any()
                         m.d.comb += getattr(self, name).start.eq(mine)
+                    m.d.sync += outcome.saying.eq(state.hello)
                     m.next = "EXECUTE"
-            with m.Elif(state.age < executed):
+            with m.Elif(state.recent):
                 m.d.comb += [self.repeated.eq(1), self.i.ready.eq(1)]
                 self._reply(m, state, recalled.command, recalled.status, recalled.length)
             with m.Else():
@@ -298,11 +294,11 @@ class Decoder(wiring.Component):
         """Waits for the executor, counts the request, and answers it unless it is a taken sample."""
         request, status = self.i.payload, outcome.status
         with m.State("EXECUTE"):
-            with m.If(state.hello):
-                said = len(self.identity)
-                if self.stores:
-                    said = Mux(self.works, said, said - VALUE_BYTES)
-                m.d.comb += outcome.saying.eq(outcome.length != said)
+            last = len(self.identity) - 1
+            if self.stores:
+                last = Mux(self.works, last, last - VALUE_BYTES)
+            with m.If(outcome.length == last):
+                m.d.sync += outcome.saying.eq(0)
             with m.If(self.samples.taken):
                 self._count(m, state)
                 m.d.sync += state.taken.eq(state.taken + 1)
@@ -322,7 +318,6 @@ class Decoder(wiring.Component):
     def _say(self, m, state, outcome, recalled):
         """Waits for the payload of the oldest taken sample's answer, and passes the answer on."""
         with m.State("SAY"):
-            m.d.comb += state.answered.eq(state.upcoming - state.taken)
             with m.If(outcome.done):
                 m.d.sync += state.taken.eq(state.taken - 1)
                 self._reply(m, state, recalled.command, recalled.status, recalled.length)

@@ -3,7 +3,6 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
@@ -17,8 +16,12 @@ from nudge.golden.contract.protocol import (
     Status,
     check_window,
 )
+from nudge.hw.lib.block_memory import WrittenMemory
 
 from .interface import ARGUMENT_BYTES, ReadPort, request_shape
+
+#: Maximum number of cycles from the transfer of a byte until the next one is taken.
+MAX_BYTE_CYCLES = LONGEST_RUN + 2
 
 #: Bytes of a frame that are kept in registers: header and arguments.
 HEAD_BYTES = REQUEST_HEADER + ARGUMENT_BYTES
@@ -33,8 +36,8 @@ class Deframer(wiring.Component):
     CRC, or to more than `frame_bytes`), BAD_CRC, OK. Frames of every status are passed on, because each gets
     an answer. A frame that begins while all buffers are taken is dropped as a whole, and counted.
 
-    Latency: `o.valid` rises two cycles after the zero byte, or three after the transfer of the frame before.
-    Throughput: one byte a cycle; a code byte for n zeros takes n more cycles, if they are stored.
+    Latency: `o.valid` rises three cycles after the zero byte, or three after the transfer of the frame before.
+    Throughput: one byte in two cycles; a code byte for n zeros takes n more cycles, if they are stored.
 
     Parameters
     ----------
@@ -46,7 +49,7 @@ class Deframer(wiring.Component):
     Members
     -------
     i : In(stream.Signature(8))
-        Ready again at most `LONGEST_RUN` + 1 cycles after a byte, independently of backpressure at `o`.
+        Ready again at most `MAX_BYTE_CYCLES` after a byte, independently of backpressure at `o`.
     o : Out(stream.Signature(request_shape(frame_bytes)))
         The oldest frame. Its buffer can be read while it is offered, and is free again two cycles after the
         transfer.
@@ -75,18 +78,18 @@ class Deframer(wiring.Component):
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
         depth = self.window * self.frame_bytes
-        m.submodules.memory = memory = Memory(shape=8, depth=depth, init=[])
+        m.submodules.memory = memory = WrittenMemory(shape=8, depth=depth)
         write_port, read_port = memory.write_port(), memory.read_port()
 
         slots = Slots(self.window)
         # asynchronous read port: distributed RAM where the part has it
-        m.submodules.frames = frames = Memory(shape=self.request, depth=self.window, init=[])
+        m.submodules.frames = frames = WrittenMemory(shape=self.request, depth=self.window)
         self._offer(m, slots, frames.read_port(domain="comb"), read_port)
 
         frame = Frame(self.frame_bytes)
-        taken = self._store(m, frame, slots.write, crc, write_port)
+        self._store(m, frame, slots.write, crc, write_port)
         status = self._status(m, frame, crc)
-        finished = self._unstuff(m, frame, taken, slots.full, crc)
+        finished = self._unstuff(m, frame, slots.full, crc)
         self._finish(m, frame, slots, status, finished, frames.write_port())
         return m
 
@@ -104,15 +107,19 @@ class Deframer(wiring.Component):
         ]
 
     def _store(self, m, frame, slot, crc, port):
-        """Stores decoded bytes, from the input or a run of zeros; returns the strobe of an input transfer."""
+        """Stores decoded bytes, from the input or a run of zeros."""
         left, length, run, too_long = frame.left, frame.length, frame.run, frame.too_long
-        taken, byte, emit, put = Signal(), Signal(8), Signal(), Signal()
-        stored = taken & (self.i.payload != 0) & frame.inside & ~frame.dropping
+        byte, emit, put = Signal(8), Signal(), Signal()
+        stored = frame.taken & ~frame.ends & frame.inside & ~frame.dropping
+        m.d.sync += [
+            frame.taken.eq(self.i.valid & self.i.ready),
+            frame.byte.eq(self.i.payload),
+            frame.ends.eq(self.i.payload == 0),
+        ]
         m.d.comb += [
-            self.i.ready.eq(run == 0),
-            taken.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(~frame.taken & (run == 0)),
             too_long.eq(length > self.frame_bytes),
-            byte.eq(Mux(left == 0, 0, self.i.payload)),
+            byte.eq(Mux(left == 0, 0, frame.byte)),
             emit.eq((run != 0) | (stored & ((left != 0) | frame.zero))),
             put.eq(emit & (length < self.frame_bytes)),
             crc.data.eq(byte),
@@ -126,26 +133,26 @@ class Deframer(wiring.Component):
         for n in range(HEAD_BYTES):
             with m.If(put & (length == n)):
                 m.d.sync += frame.head[n].eq(byte)
-        return taken
 
     def _status(self, m, frame, crc):
-        """Status of the frame if it ends in this cycle."""
+        """Status of the frame if it ends in this cycle; a register, since no byte was decoded in the cycle before."""
         status = Signal(Status)
+        m.d.sync += status.eq(Status.OK)
         with m.If(frame.left != 0):
-            m.d.comb += status.eq(Status.BAD_FRAME)
+            m.d.sync += status.eq(Status.BAD_FRAME)
         with m.Elif((frame.length < REQUEST_HEADER + CRC_BYTES) | frame.too_long):
-            m.d.comb += status.eq(Status.BAD_LENGTH)
+            m.d.sync += status.eq(Status.BAD_LENGTH)
         with m.Elif(~crc.match_detected):
-            m.d.comb += status.eq(Status.BAD_CRC)
+            m.d.sync += status.eq(Status.BAD_CRC)
         return status
 
-    def _unstuff(self, m, frame, taken, full, crc):
+    def _unstuff(self, m, frame, full, crc):
         """Decodes code bytes and zero bytes; returns the strobe at the end of a frame."""
-        finished, byte = Signal(name="finished"), self.i.payload
+        finished, byte = Signal(name="finished"), frame.byte
         with m.If(frame.run != 0):
             m.d.sync += frame.run.eq(frame.run - 1)
-        with m.If(taken):
-            with m.If(byte == 0):
+        with m.If(frame.taken):
+            with m.If(frame.ends):
                 m.d.sync += [frame.inside.eq(0), frame.dropping.eq(0), frame.left.eq(0)]
                 m.d.sync += [frame.zero.eq(0), frame.length.eq(0), frame.head.eq(0)]
                 m.d.comb += [crc.start.eq(1), finished.eq(frame.inside & ~frame.dropping)]
@@ -205,6 +212,8 @@ class Frame:
     """Decoding state of the frame that is being received."""
 
     def __init__(self, frame_bytes: int):
+        #: A byte was taken in the cycle before, and is decoded in this one; its value; it is 0.
+        self.taken, self.byte, self.ends = Signal(name="taken"), Signal(8, name="taken_byte"), Signal(name="ends")
         #: A nonzero byte came after the last zero byte.
         self.inside = Signal()
         #: No buffer was free when the frame began.

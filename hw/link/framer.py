@@ -3,7 +3,6 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from nudge.golden.contract.protocol import (
@@ -16,6 +15,7 @@ from nudge.golden.contract.protocol import (
     WINDOW,
     check_window,
 )
+from nudge.hw.lib.block_memory import WrittenMemory
 
 from .interface import Answer
 
@@ -70,7 +70,7 @@ class Framer(wiring.Component):
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
         depth = self.window * ANSWER_BYTES
-        m.submodules.memory = memory = Memory(shape=8, depth=depth, init=[])
+        m.submodules.memory = memory = WrittenMemory(shape=8, depth=depth)
         write_port, read_port = memory.write_port(), memory.read_port()
         slot_bits = self.window.bit_length() - 1
         m.d.comb += [

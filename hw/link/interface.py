@@ -105,8 +105,8 @@ class SampleExecutor(Executor):
         As in `Executor`, but after `taken` the `request` may change and another one may be started. `o`, with
         the bytes of `protocol.Sampled`, and then `done` with status OK also follow `say`.
     fits : In(1)
-        The request offered in the cycle before is a sample that could be started beside those in flight, and
-        would be taken, not refused. Stays high as long as that request is offered and no other one is
+        The request offered in the two cycles before is a sample that could be started beside those in flight,
+        and would be taken, not refused. Stays high as long as that request is offered and no other one is
         started.
     taken : In(1)
         Strobe, at least one cycle after `start`, instead of `done`.
@@ -160,7 +160,8 @@ class SampleSource(wiring.Signature):
     count : Out(range(REQUEST_PAYLOAD))
         Number of samples in the current request.
     refused : In(1)
-        BAD_ORDER: ``count`` samples with the operation of ``o.payload``, valid or not, break the order rules.
+        BAD_ORDER: ``count`` samples with the operation of ``o.payload`` of the cycle before, valid or not,
+        break the order rules.
     room : In(1)
         A sample that is offered now starts at once.
     idle : In(1)

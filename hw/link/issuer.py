@@ -123,7 +123,7 @@ class Issuer(wiring.Component):
         for source in self.sources:
             operation = source.o.payload.operation
             full = (operation == Operation.TRAIN) & (left < source.count)
-            m.d.comb += source.refused.eq((operation != Operation.COMMIT) & (stale | full))
+            m.d.sync += source.refused.eq((operation != Operation.COMMIT) & (stale | full))
 
     def _cycles(self, m, under_way, sample):
         """Cycles since the sample before was done, or since the start if none was in flight, inclusive."""

@@ -58,7 +58,7 @@ class RecordAccess(wiring.Component):
         number = SampleNumber.size() * 8
         first, wanted = request.arguments[:number], request.arguments[number : 8 * SampleRange.size()]
         words, record = Signal(range(REQUEST_BYTES)), self.record.payload
-        beyond, outside = Signal(), Signal()
+        reach, beyond, outside = Signal(number + 1), Signal(), Signal()
         tail = Signal(8 * VALUE_BYTES)
         m.d.comb += [
             words.eq(HEADER_WORDS + ((at.coded + WORD_BYTES - 1) >> 1)),
@@ -72,7 +72,10 @@ class RecordAccess(wiring.Component):
         m.d.sync += [
             at.following.eq(at.place + words * WORD_BYTES),
             at.end.eq(request.length - CRC_BYTES),
-            beyond.eq(Mux(request.command == Command.STORE, first, first + wanted) > self.count),
+            at.last.eq(at.following == at.end),
+            at.whole.eq((at.coded != 0) & (at.coded <= MAX_CODED) & (at.label < LABELS) & (at.following <= at.end)),
+            reach.eq(Mux(request.command == Command.STORE, first, first + wanted)),
+            beyond.eq(reach > self.count),
             outside.eq((first + at.records > MAX_SAMPLES) | (self.end + at.words > 1 << ADDRESS_BITS)),
         ]
         with m.FSM():
@@ -97,7 +100,7 @@ class RecordAccess(wiring.Component):
         m.next = "IDLE"
 
     def _header(self, m, frame, at):
-        """Reads length and label of the current record, then waits a cycle for values derived from them."""
+        """Reads length and label of the current record, then waits two cycles for values derived from them."""
         with m.State("SEEK"):
             m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
             m.d.sync += at.read.eq(0)
@@ -109,6 +112,8 @@ class RecordAccess(wiring.Component):
                 with m.If(at.read == 2):
                     m.next = "MEASURE"
         with m.State("MEASURE"):
+            m.next = "COMPARE"
+        with m.State("COMPARE"):
             m.next = "JUDGE"
 
     def _judge(self, m, frame, at, words):
@@ -116,15 +121,14 @@ class RecordAccess(wiring.Component):
         with m.State("JUDGE"):
             m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
             m.d.sync += [at.left.eq(words), at.high.eq(0)]
-            whole = (at.coded != 0) & (at.coded <= MAX_CODED) & (at.label < LABELS) & (at.following <= at.end)
             with m.If(at.storing):
                 m.next = "COPY"
-            with m.Elif(~whole):
+            with m.Elif(~at.whole):
                 self._finish(m, Status.BAD_RANGE)
             with m.Else():
                 m.d.sync += [at.place.eq(at.following), at.records.eq(at.records + 1), at.words.eq(at.words + words)]
                 m.next = "SEEK"
-                with m.If(at.following == at.end):
+                with m.If(at.last):
                     m.next = "ADD"
 
     def _all(self, m, at, first, beyond, outside):
@@ -154,7 +158,7 @@ class RecordAccess(wiring.Component):
             with m.If(self.record.ready):
                 m.d.sync += [at.place.eq(at.following), at.index.eq(at.index + 1)]
                 m.next = "SEEK"
-                with m.If(at.following == at.end):
+                with m.If(at.last):
                     m.next = "DONE"
 
     def _digest(self, m, at, wanted, beyond, tail):
@@ -184,6 +188,8 @@ class Records:
         place = range(2 * REQUEST_BYTES)
         #: Addresses in the frame: of the current record, of the next one, and of the end of the records.
         self.place, self.following, self.end = Signal(place), Signal(place, name="following"), Signal(place, name="end_at")
+        #: The current record ends at the end of the records; it is one that may be stored.
+        self.last, self.whole = Signal(name="last"), Signal(name="whole")
         #: Whole records so far and their words; high in the second pass; index of the current record.
         self.records, self.words = Signal(range(REQUEST_BYTES)), Signal(range(REQUEST_BYTES), name="words")
         self.storing, self.index = Signal(), Signal(range(MAX_SAMPLES + REQUEST_BYTES), name="index")

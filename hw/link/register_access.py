@@ -15,7 +15,7 @@ class RegisterAccess(wiring.Component):
     BAD_RANGE: a count of 0 or above `MAX_REGISTERS`, an address without a register, a value that the register
     refuses.
 
-    Latency from `start` to `done`: 2 cycles for a write; for a read 6 for each register and 2 more.
+    Latency from `start` to `done`: 3 cycles for a write; for a read 6 for each register and 2 more.
 
     Parameters
     ----------
@@ -56,11 +56,13 @@ class RegisterAccess(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += [self.address.eq(first), left.eq(count)]
                 with m.If(self.execute.start):
-                    m.next = "JUDGE"
+                    m.next = "BOUND"
                     with m.If(request.command == Command.READ_REGISTER):
                         m.next = "CHECK"
+            with m.State("BOUND"):
+                # `writable` is valid two cycles after address and data
+                m.next = "JUDGE"
             with m.State("JUDGE"):
-                # `writable` is valid one cycle after address and data
                 m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += [self.write.eq(self.writable), self.execute.done.eq(1)]

@@ -24,8 +24,8 @@ def counter_names(config: Config, stores: bool = False) -> tuple[str, ...]:
 class RegisterFile(wiring.Component):
     """Settings, the link's counters and the core's counters, at the addresses of `protocol.registers`.
 
-    Latency: `exists` is combinational. `read_data` belongs to the `address` of the cycle before, `writable`
-    to the `address` and `write_data` of the cycle before; both must be unchanged in the cycle of the write. A
+    Latency: `exists` and `read_data` belong to the `address` of the cycle before, `writable` to `address` and
+    `write_data` of the two cycles before; both must be unchanged until the cycle of the write. A
     written value is visible in the next cycle, and so is a change of `pending`. The other counters follow
     within `Counters.settling` cycles; they are 32 bits wide and wrap. If a clear and an increment come in the
     same cycle, the increment counts. There is no error state: a read of an address without a register gives
@@ -35,10 +35,10 @@ class RegisterFile(wiring.Component):
     -------
     address : In(8), write : In(1), write_data : In(32), read_data : Out(32)
     exists : Out(1)
-        `address` has a register.
+        The `address` of the cycle before has a register.
     writable : Out(1)
-        The register at the `address` of the cycle before isn't read-only, and the `write_data` of the cycle
-        before is within its low..high.
+        The register at the `address` of the two cycles before isn't read-only, and their `write_data` is
+        within its low..high.
     settings : Out(settings_layout(config)), batch : Out(7)
         Values of the registers of these names.
     increment : In(one bit for each counter)
@@ -102,17 +102,17 @@ class RegisterFile(wiring.Component):
         # one pair of comparators for all registers
         low, high = Signal(32), Signal(32)
         m.d.sync += self.writable.eq((self.write_data >= low) & (self.write_data <= high))
-        m.d.comb += low.eq(1)  # above `high`: not writable
+        m.d.sync += [low.eq(1), high.eq(0)]  # not writable
         shown = Signal(32)
-        m.d.sync += shown.eq(0)
+        m.d.sync += [shown.eq(0), self.exists.eq(0)]
         with m.Switch(self.address):
             for r in registers:
                 with m.Case(r.address):
                     of_the_store = r.address in protocol.STORED
-                    m.d.comb += self.exists.eq(self.works if of_the_store else 1)
+                    m.d.sync += self.exists.eq(self.works if of_the_store else 1)
                     if r.access is not Access.READ:
                         highest = Mux(self.works, r.high, 0) if of_the_store else r.high
-                        m.d.comb += [low.eq(r.low), high.eq(highest)]
+                        m.d.sync += [low.eq(r.low), high.eq(highest)]
                     if r.access is Access.ACTION:
                         m.d.comb += getattr(self, r.name).eq(self.write & self.writable)
                     elif r.name in values:

@@ -20,7 +20,7 @@ class SequenceState:
     def __init__(self, window: int, most_taken: int):
         self.window = window
         self.hello = Signal()
-        #: Sequence number of the answer: the current frame's, or a taken sample's.
+        #: Sequence number of the answer: the current frame's, or a taken sample's. Set in CHECK.
         self.answered = Signal(8)
         #: Its answer slot.
         self.slot = Signal(range(window))
@@ -28,18 +28,23 @@ class SequenceState:
         self.upcoming = Signal(8)
         #: Requests executed since HELLO, HELLO included, at most `window`.
         self.executed = Signal(range(window + 1))
-        #: Distance of the frame's number behind the number executed last, mod 256.
-        self.age = Signal(8)
+        #: In the cycle before, the frame's number was the next one to be executed; or one of those executed.
+        self.following, self.recent = Signal(name="following"), Signal(name="recent")
         #: Samples taken and not answered. Theirs are the last numbers before `upcoming`, because no other
         #: request is executed meanwhile.
         self.taken = Signal(range(most_taken + 1))
 
     def compare(self, m, request):
-        """Compare the number of the current frame, unless a taken sample is answered."""
+        """Compare the number of the current frame."""
+        age = Signal(8)
+        m.d.sync += [
+            self.following.eq((self.executed != 0) & (request.sequence == self.upcoming)),
+            self.recent.eq(age < self.executed),
+        ]
         m.d.comb += [
             self.hello.eq(request.command == Command.HELLO),
-            self.age.eq(self.upcoming - 1 - request.sequence),
-            self.answered.eq(request.sequence),
+            # distance behind the number executed last, mod 256
+            age.eq(self.upcoming - 1 - request.sequence),
             self.slot.eq(self.answered[: len(self.slot)]),
         ]
 

@@ -64,7 +64,7 @@ class StoredSamples(wiring.Component):
         size = request.length - (REQUEST_HEADER + CRC_BYTES)
         self._parse(m, frame, run)
         left = Signal(range(VALUE_BYTES + 1))
-        refused, calm = Signal(), Signal()
+        calm = Signal()
         sample = Mux(train, Operation.TRAIN, Operation.INFER)
         m.d.comb += [
             issue.count.eq(run.samples),
@@ -73,7 +73,6 @@ class StoredSamples(wiring.Component):
             issue.pixel.eq(self.pixel),
             self.address.eq(issue.address),
         ]
-        m.d.sync += refused.eq(issue.refused)
         with m.If(issue.result.valid & issue.result.ready):
             m.d.sync += run.cycles.eq(run.cycles + issue.result.payload.cycles)
 
@@ -83,8 +82,8 @@ class StoredSamples(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [run.samples.eq(size >> 2), run.read.eq(0), run.fed.eq(0), run.taken.eq(0), run.ended.eq(0)]
-                m.d.sync += [run.cycles.eq(0), left.eq(VALUE_BYTES)]
+                m.d.sync += [run.samples.eq(size >> 2), run.unchecked.eq(size >> 2), run.fed.eq(0), run.taken.eq(0)]
+                m.d.sync += [run.ended.eq(0), run.cycles.eq(0), left.eq(VALUE_BYTES)]
                 with m.If(execute.start):
                     m.next = "MEASURE"
             with m.State("MEASURE"):
@@ -92,7 +91,7 @@ class StoredSamples(wiring.Component):
             with m.State("ORDER"):
                 m.d.comb += run.seek.eq(1)
                 m.next = "CHECK"
-                with m.If(refused):
+                with m.If(issue.refused):
                     finish(Status.BAD_ORDER)
                 with m.Elif((size[:2] != 0) | (run.samples > MAX_ASKED)):
                     finish(Status.BAD_RANGE)
@@ -103,12 +102,12 @@ class StoredSamples(wiring.Component):
                 with m.Elif(run.whole & (run.index >= self.count)):
                     finish(Status.NOT_STORED)
                 with m.Elif(run.whole):
-                    m.d.sync += run.read.eq(run.read + 1)
-                    with m.If(run.read == run.samples - 1):
+                    m.d.sync += run.unchecked.eq(run.unchecked - 1)
+                    with m.If(run.unchecked == 1):
                         m.d.comb += run.seek.eq(1)
                         m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += self.move.valid.eq(run.whole & (run.fed != run.samples) & ~run.stop)
+                m.d.comb += self.move.valid.eq(run.whole & run.more & ~run.stop)
                 m.d.comb += run.next.eq(self.move.valid & self.move.ready)
                 with m.If(run.next):
                     m.d.sync += run.fed.eq(run.fed + 1)
@@ -140,7 +139,7 @@ class StoredSamples(wiring.Component):
         move = self.move.payload
         dy, dx = run.word[24:28].as_signed(), run.word[28:32].as_signed()
         offered = Signal()
-        m.d.sync += offered.eq(self.move.valid & ~self.move.ready)
+        m.d.sync += [offered.eq(self.move.valid & ~self.move.ready), run.more.eq(run.fed != run.samples)]
         m.d.comb += [
             frame.seek.eq(run.seek),
             frame.place.eq(REQUEST_HEADER),
@@ -187,9 +186,11 @@ class Run:
 
     def __init__(self):
         count = range(REQUEST_PAYLOAD)
-        #: Samples in the request; checked; requested from the store; received from it, damaged ones included.
-        self.samples, self.read = Signal(count), Signal(count, name="read")
+        #: Samples in the request; not yet checked; requested from the store; received from it, damaged ones included.
+        self.samples, self.unchecked = Signal(count), Signal(count, name="unchecked")
         self.fed, self.taken = Signal(count), Signal(count, name="taken")
+        #: There were samples left to request in the cycle before.
+        self.more = Signal(name="more")
         #: A damaged sample was received.
         self.ended = Signal()
         #: Cycles in which the core had a sample or executed the COMMIT.

@@ -114,16 +114,17 @@ class WeightAccess(wiring.Component):
         return m
 
     def _bundle(self, m, number):
-        """Facts of the bundle of this number, as a `NamedBundle`."""
+        """Facts of the bundle of this number of the cycle before, as a `NamedBundle`."""
         config, bundles = self.config, self.config.spec.bundles
         depth = Signal(range(self.deepest + 1))
         size = Signal(range(self.widest + 1))
         readable = Signal(range(max(max_words(config, b) for b in bundles) + 1))
         known = Signal()
+        m.d.sync += known.eq(0)
         with m.Switch(number):
             for n, b in enumerate(bundles):
                 with m.Case(b.index):
-                    m.d.comb += [
+                    m.d.sync += [
                         known.eq(1),
                         self.bundle.eq(n),
                         depth.eq(layout.image_words(config, b)),
@@ -164,7 +165,7 @@ class WeightAccess(wiring.Component):
             if self.checks:
                 m.d.sync += at.checked.eq(0)
             with m.If(digesting):
-                m.d.sync += [at.word.eq(0), at.words.eq(bundle.depth)]
+                m.d.sync += at.word.eq(0)
             with m.If(self.execute.start):
                 m.next = "MEASURE"
                 with m.If(request.command == Command.WRITE_WEIGHTS):
@@ -187,7 +188,10 @@ class WeightAccess(wiring.Component):
         outside = Signal()
         with m.State("MEASURE"):
             beyond = at.word + at.words > bundle.depth
-            m.d.sync += outside.eq(~bundle.known | (at.words == 0) | beyond)
+            unlike = Mux(reading, at.words > bundle.readable, at.unread != 0)
+            m.d.sync += outside.eq(~bundle.known | (~digesting & ((at.words == 0) | beyond | unlike)))
+            with m.If(digesting):
+                m.d.sync += at.words.eq(bundle.depth)
             m.next = "CHECK"
         with m.State("CHECK"):
             m.d.comb += digest.clear.eq(1)
@@ -196,14 +200,8 @@ class WeightAccess(wiring.Component):
                 self._finish(m, Status.BAD_ORDER)
             with m.Elif(outside):
                 self._finish(m, Status.BAD_RANGE)
-            with m.Elif(reading):
+            with m.Elif(reading | digesting):
                 m.next = "LOAD"
-                with m.If(at.words > bundle.readable):
-                    self._finish(m, Status.BAD_RANGE)
-            with m.Elif(digesting):
-                m.next = "LOAD"
-            with m.Elif(at.unread != 0):
-                self._finish(m, Status.BAD_RANGE)
             with m.Else():
                 m.next = "FETCH"
 

@@ -19,7 +19,8 @@ class Span(data.Struct):
 class Bursts(wiring.Component):
     """Splits spans into accesses of at most `BURST` words that don't cross a multiple of `BURST`.
 
-    Latency: the first access of a span is offered in the cycle after its transfer.
+    Latency: the first access of a span is offered two cycles after its transfer. Throughput: one access a
+    cycle.
 
     Parameters
     ----------
@@ -31,6 +32,7 @@ class Bursts(wiring.Component):
     span : In(stream.Signature(Span))
         A span of at least one word. Ready when all accesses of the span before have been taken.
     access : Out(stream.Signature(Access))
+        From registers.
     """
 
     span: In(stream.Signature(Span))
@@ -45,19 +47,13 @@ class Bursts(wiring.Component):
         at = Signal(ADDRESS_BITS)
         left, length = Signal(range(MAX_RECORD_WORDS + 1)), Signal(range(BURST + 1))
         room = BURST - at[: (BURST - 1).bit_length()]
-        payload = self.access.payload
-        m.d.comb += [
-            self.span.ready.eq(left == 0),
-            self.access.valid.eq(left != 0),
-            length.eq(Mux(left < room, left, room)),
-            payload.write.eq(self.write),
-            payload.address.eq(at),
-            payload.length.eq(length),
-        ]
+        access, payload = self.access, self.access.payload
+        m.d.comb += [self.span.ready.eq((left == 0) & ~access.valid), length.eq(Mux(left < room, left, room))]
         with m.If(self.span.ready):
             m.d.sync += at.eq(self.span.payload.address)
             with m.If(self.span.valid):
                 m.d.sync += left.eq(self.span.payload.words)
-        with m.Elif(self.access.ready):
-            m.d.sync += [at.eq(at + length), left.eq(left - length)]
+        with m.Elif(~access.valid | access.ready):
+            m.d.sync += [access.valid.eq(left != 0), at.eq(at + length), left.eq(left - length)]
+            m.d.sync += [payload.write.eq(self.write), payload.address.eq(at), payload.length.eq(length)]
         return m

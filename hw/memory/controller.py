@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
@@ -21,8 +21,9 @@ class Controller(wiring.Component):
     late for the next REFRESH isn't begun. Rows are closed between accesses, so the timing doesn't depend on
     the bank.
 
-    Throughput: n words in n + rcd + wr + rp cycles; 16 words in 22 cycles at 48 MHz. Latency of a read from
-    the transfer of its access to its first word: rcd + 5 + `delay` cycles, if no REFRESH comes between.
+    Throughput: n words in n + rcd + wr + rp cycles; 16 words in 22 cycles at 48 MHz. Latency: at rest an access
+    is taken one cycle after it is offered; the first word of a read comes rcd + 6 + `delay` cycles after that,
+    if no REFRESH comes between.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ class Controller(wiring.Component):
         m = Module()
         timers = Timers(self.cycles)
         m.submodules.writes = writes = SyncFIFO(width=WORD_BITS, depth=BURST)
-        m.submodules.reads = reads = SyncFIFO(width=WORD_BITS, depth=2 * BURST)
+        m.submodules.reads = reads = SyncFIFOBuffered(width=WORD_BITS, depth=2 * BURST)
         connect(m, flipped(self.port.write), writes.w_stream)
         connect(m, reads.r_stream, flipped(self.port.read))
         m.d.sync += [
@@ -76,8 +77,8 @@ class Controller(wiring.Component):
 
     def _count(self, m, timers):
         """Advances the timers, unless a command sets them."""
-        with m.If(timers.hold != 0):
-            m.d.sync += timers.hold.eq(timers.hold - 1)
+        with m.If(~timers.rested):
+            m.d.sync += [timers.hold.eq(timers.hold - 1), timers.rested.eq(timers.hold == 1)]
         with m.If(timers.active != self.cycles.rc):
             m.d.sync += timers.active.eq(timers.active + 1)
         with m.If(timers.age != self.begin + 1):
@@ -107,18 +108,18 @@ class Controller(wiring.Component):
         writing = Signal()
         column = Signal(COLUMN_BITS)
         refreshes = Signal(range(REFRESHES + 1))
-        rested, possible, last = Signal(), Signal(), Signal()
+        rested, possible, last = timers.rested, Signal(name="possible"), Signal(name="last")
         row = asked.address[COLUMN_BITS:]
 
         def command(which, hold):
             """Gives a command in the next cycle, then none for `hold` - 1 cycles."""
-            m.d.sync += [pins.command.eq(which), timers.hold.eq(hold - 1)]
+            m.d.sync += [pins.command.eq(which), timers.hold.eq(hold - 1), rested.eq(hold == 1)]
 
         m.d.comb += [
-            rested.eq(timers.hold == 0),
-            possible.eq(Mux(asked.write, writes.level >= asked.length, owed <= BURST)),
             last.eq(left == 1),
         ]
+        # true of the access offered in the cycle before, and until it is taken
+        m.d.sync += possible.eq(access.valid & Mux(asked.write, writes.level >= asked.length, owed <= BURST))
         with m.FSM():
             with m.State("POWER"):
                 m.d.sync += pins.address.eq(1 << PRECHARGE_BIT)
@@ -144,7 +145,7 @@ class Controller(wiring.Component):
                     with m.If(timers.age == self.begin + 1):
                         command(Command.REFRESH, cycles.rfc)
                         m.d.sync += timers.age.eq(1)
-                    with m.Elif(access.valid & possible):
+                    with m.Elif(possible):
                         command(Command.ACTIVATE, cycles.rcd)
                         m.d.comb += access.ready.eq(1)
                         m.d.sync += timers.active.eq(1)
@@ -158,7 +159,7 @@ class Controller(wiring.Component):
                     m.d.comb += writes.r_en.eq(writing)
                     m.d.sync += pins.command.eq(Mux(writing, Command.WRITE, Command.READ))
                     with m.If(last):
-                        m.d.sync += timers.hold.eq(Mux(writing, cycles.wr + cycles.rp - 1, cycles.rp))
+                        m.d.sync += [timers.hold.eq(Mux(writing, cycles.wr + cycles.rp - 1, cycles.rp)), rested.eq(0)]
                         m.next = "IDLE"
 
 
@@ -169,6 +170,8 @@ class Timers:
         longest = max(cycles.power_up, cycles.rfc, cycles.mrd, cycles.rcd, cycles.wr + cycles.rp)
         #: Cycles left in which no command may be given.
         self.hold = Signal(range(longest + 1), init=cycles.power_up - 1)
+        #: There are none.
+        self.rested = Signal(init=cycles.power_up == 1)
         #: Cycles since ACTIVATE, at most rc.
         self.active = Signal(range(cycles.rc + 1), init=cycles.rc)
         #: Cycles since REFRESH, until the next one is due.

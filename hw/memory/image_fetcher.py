@@ -3,12 +3,12 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from nudge.golden.contract.messages import CRC_BYTES
 from nudge.golden.contract.stored import Header, ImageStatus
 from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.skid_buffer import SkidBuffer
 
 from .interface import INDEX_BITS, PIXEL_ADDRESS, WORD_BITS, Found, Move
 from .placer import Placer
@@ -59,7 +59,9 @@ class ImageFetcher(wiring.Component):
         m = Module()
         m.submodules.unstuffer = unstuffer = Unstuffer()
         m.submodules.placer = placer = Placer()
-        m.submodules.results = results = SyncFIFO(width=Found.as_shape().size, depth=BANKS)
+        m.submodules.results = results = SkidBuffer(Found)
+        assert BANKS == 2, "a skid buffer holds the results of two images"
+        connect(m, results.o, flipped(self.found))
         m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
         connect(m, flipped(self.coded), unstuffer.coded)
         move, status = Signal(Move), Signal(ImageStatus)
@@ -70,7 +72,7 @@ class ImageFetcher(wiring.Component):
             return self.header[8 * Header.at(name) :][: 8 * size]
 
         seal, sealing = Signal(8 * SEAL_BYTES), Signal(range(SEAL_BYTES + 1))
-        found, oldest = Found(results.w_data), Found(results.r_data)
+        found = results.i.payload
         intact = crc.crc == field("crc", CRC_BYTES)
         m.d.comb += [
             self.index.payload.eq(self.move.payload.index),
@@ -82,16 +84,13 @@ class ImageFetcher(wiring.Component):
             crc.data.eq(Mux(sealing != 0, seal[:8], unstuffer.pixel.payload)),
             found.status.eq(Mux((status == ImageStatus.OK) & ~intact, ImageStatus.BAD_CRC, status)),
             found.label.eq(field("label", 1)),
-            self.found.valid.eq(results.r_rdy),
-            self.found.payload.eq(oldest),
-            results.r_en.eq(self.found.ready),
         ]
         with m.If(self.found.valid & self.found.ready):
             m.d.sync += shown.eq(~shown)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += move.eq(self.move.payload)
-                m.d.comb += [self.index.valid.eq(self.move.valid & results.w_rdy), crc.start.eq(1)]
+                m.d.comb += [self.index.valid.eq(self.move.valid & results.i.ready), crc.start.eq(1)]
                 with m.If(self.index.valid & self.index.ready):
                     m.d.comb += self.move.ready.eq(1)
                     m.next = "HEADER"
@@ -119,7 +118,7 @@ class ImageFetcher(wiring.Component):
                 # the last pixel is being written to the buffer
                 m.next = "RESULT"
             with m.State("RESULT"):
-                m.d.comb += results.w_en.eq(1)
+                m.d.comb += results.i.valid.eq(1)
                 m.d.sync += [filled.eq(~filled), sealing.eq(0)]
                 m.next = "IDLE"
         return m

@@ -77,12 +77,12 @@ class ImageStore(wiring.Component):
         read, wanted = Signal(INDEX_BITS + 1), self.range.payload
         digesting, last = Signal(), Signal()
         m.d.comb += [
-            digesting.eq(self.range.valid),
             last.eq(read == wanted.count),
             crc.data.eq(reader.seen.payload),
             crc.valid.eq(reader.seen.valid),
             self.digest.eq(crc.crc),
         ]
+        m.d.sync += digesting.eq(self.range.valid & ~self.range.ready)
         with m.If(digesting):
             m.d.comb += [
                 reader.index.payload.eq(wanted.first + read),
@@ -96,5 +96,10 @@ class ImageStore(wiring.Component):
         with m.Else():
             m.d.comb += crc.start.eq(1)
             m.d.sync += read.eq(0)
-            connect(m, fetcher.index, reader.index)
+            m.d.comb += [
+                reader.index.payload.eq(fetcher.index.payload),
+                # `digesting` begins a cycle after the request
+                reader.index.valid.eq(fetcher.index.valid & ~self.range.valid),
+                fetcher.index.ready.eq(reader.index.ready & ~self.range.valid),
+            ]
             connect(m, reader.coded, fetcher.coded)

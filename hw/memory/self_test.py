@@ -1,6 +1,6 @@
 """Tests whether the memory works, and determines its read delay."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,18 +44,19 @@ class SelfTest(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         access, write, read = self.port.access, self.port.write, self.port.read
-        # the address line that is high, `FIRST_LINE` - 1 for none
-        line = Signal(range(ADDRESS_BITS), init=FIRST_LINE - 1)
+        # one-hot and rotated: numbers would need decoders. The access, first that to address 0; the data line,
+        # by word and access
+        place = Signal(1 + ADDRESS_BITS - FIRST_LINE, init=1)
+        line = Signal(WORD_BITS, init=1)
         word = Signal(range(BURST))
-        inverted, wrong, storing = Signal(), Signal(), Signal()
-        none, last = Signal(), Signal()
+        # from access 16 on, one data line is low instead of high
+        low, inverted = Signal(), Signal()
+        differs, wrong, storing, last = Signal(), Signal(), Signal(), Signal()
         pattern = Signal(WORD_BITS)
         m.d.comb += [
-            none.eq(line == FIRST_LINE - 1),
-            last.eq(line == ADDRESS_BITS - 1),
-            # one data line high, by word and access; from address line 16 on, one data line low instead
-            pattern.eq((Const(1, WORD_BITS) << (word + line)[:4]) ^ (line[4] ^ inverted).replicate(WORD_BITS)),
-            access.payload.address.eq(Mux(none, 0, Const(1, ADDRESS_BITS) << line)),
+            last.eq(place[-1]),
+            pattern.eq(line ^ (low ^ inverted).replicate(WORD_BITS)),
+            access.payload.address.eq(Cat(Const(0, FIRST_LINE), place[1:])),
             access.payload.length.eq(BURST),
             # a separate signal: Verilog's `always @*` never sets the constant part of a partly set signal
             access.payload.write.eq(storing),
@@ -64,11 +65,17 @@ class SelfTest(wiring.Component):
 
         def advance(again, after):
             """Goes to the next access in state ``again``; after the last access, to state ``after``."""
-            m.d.sync += line.eq(Mux(last, FIRST_LINE - 1, line + 1))
+            m.d.sync += [place.eq(place.rotate_left(1)), low.eq((low | place[WORD_BITS - 1]) & ~last)]
+            m.d.sync += line.eq(Mux(last, 1, line.rotate_left(1)))
             m.next = again
             with m.If(last):
                 m.next = after
 
+        def next_word():
+            # all words of an access rotate `line` back to the first one
+            m.d.sync += [word.eq(word + 1), line.eq(line.rotate_left(1))]
+
+        m.d.sync += [differs.eq(read.valid & read.ready & (read.payload != pattern)), wrong.eq(wrong | differs)]
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start & ~self.done):
@@ -76,7 +83,7 @@ class SelfTest(wiring.Component):
             with m.State("FILL"):
                 m.d.comb += write.valid.eq(1)
                 with m.If(write.ready):
-                    m.d.sync += word.eq(word + 1)
+                    next_word()
                     with m.If(word == BURST - 1):
                         m.next = "WRITE"
             with m.State("WRITE"):
@@ -90,11 +97,11 @@ class SelfTest(wiring.Component):
             with m.State("COMPARE"):
                 m.d.comb += read.ready.eq(1)
                 with m.If(read.valid):
-                    m.d.sync += word.eq(word + 1)
-                    with m.If(read.payload != pattern):
-                        m.d.sync += wrong.eq(1)
+                    next_word()
                     with m.If(word == BURST - 1):
-                        advance("READ", "JUDGE")
+                        m.next = "ADVANCE"
+            with m.State("ADVANCE"):
+                advance("READ", "JUDGE")
             with m.State("JUDGE"):
                 m.d.sync += [wrong.eq(0), inverted.eq(~inverted & ~wrong)]
                 m.next = "FILL"

@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from nudge.hw.lib.block_memory import WrittenMemory
 from nudge.hw.lib.flow import Flow
 
 
@@ -47,7 +47,7 @@ class AveragePool(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pair = data.ArrayLayout(signed(self.bits + 1), self.lanes)
-        m.submodules.row = row = Memory(shape=pair, depth=self.width // 2, init=[])
+        m.submodules.row = row = WrittenMemory(shape=pair, depth=self.width // 2)
         read, write = row.read_port(), row.write_port()
 
         x, y = Signal(range(self.width)), Signal(range(self.height))

@@ -5,13 +5,13 @@ from typing import NamedTuple
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.memory import Memory
 from amaranth.utils import bits_for
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.formats import signed_bits
 from nudge.golden.contract.shapes import Bundle
 from nudge.hw.lib.adder_tree import carry_tree, data_delay, delay, plus, registered, tree_latency
+from nudge.hw.lib.block_memory import WrittenMemory
 from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.loops import counting
 
@@ -107,7 +107,7 @@ class DenseEngine(wiring.Component):
         read, added to and written in one cycle, because with one group every tile uses the same word."""
         most = self.words * self.pre_lanes << (self.config.spec.formats.weight_bits - 1)
         totals = data.ArrayLayout(signed(signed_bits(-most, most)), self.post_lanes)
-        m.submodules.sums = sums = Memory(shape=totals, depth=self.groups, init=[])
+        m.submodules.sums = sums = WrittenMemory(shape=totals, depth=self.groups)
         read, write = sums.read_port(domain="comb"), sums.write_port()
         emitting, emitted = Signal(), Signal(bits_for(self.groups - 1))
         m.d.comb += read.addr.eq(Mux(emitting, emitted, at.group))

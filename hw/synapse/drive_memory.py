@@ -14,8 +14,8 @@ class DriveMemory(wiring.Component):
     """Banks of a layer's drives; one bank is written while another is sent.
 
     Drives computed from spikes use the bank numbers of those spikes: the drives of the free phase's last
-    spikes stay in a bank of their own, which both nudged phases read first. Words that are never written read
-    as 0.
+    spikes stay in a bank of their own, which both nudged phases read first. Words that are never written are
+    0: the last row and column of an odd map, which an average pool drops, get no drive from above.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class DriveMemory(wiring.Component):
         m = Module()
         words, rows, wide, columns = self.words, self.rows, self.wide, self.layer.width
         depth = self.banks * rows
-        m.submodules.memory = memory = BlockMemory(shape=self.row, depth=depth)
+        m.submodules.memory = memory = BlockMemory(shape=self.row, depth=depth, zeros=True)
         read, write = memory.read_port(), memory.write_port()
 
         def base(bank):

@@ -2,13 +2,12 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from nudge.hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
-from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.block_memory import BlockMemory, WrittenMemory
 from nudge.hw.lib.bounds import bounded, signed_range
 from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.flow import Flow
@@ -87,33 +86,33 @@ class EventAdder(wiring.Component):
     def _take(self, m):
         """Load the masks of a window for each pass, and clear the lowest spike of each mask in each cycle.
         The input holds the window until its last pass begins."""
-        active, age = Signal(), Signal(range(self.interval + 1), init=1)
+        # `wait`: cycles until the pass is old enough to end.
+        active, wait = Signal(), Signal(range(self.interval))
         first, load = Signal(), Signal()
         to_load, at_pass, reading_pass = (Signal(range(self.passes), name=n) for n in ("to_load", "at_pass", "reading_pass"))
         masks = data_registers("mask", CANDIDATES, self.units)
         rests = data_registers("rest", CANDIDATES, self.units)  # the mask without its lowest spike
         signs = data_registers("sign", CANDIDATES, self.units if self.spike_bits > 1 else 0)
+        # `more`: whether `rest` has a spike, in registers, because `load` depends on those of all units.
         more, done = Signal(self.units), Signal()
-        for u, rest in enumerate(rests):
-            m.d.comb += more[u].eq(rest.any())
-        m.d.comb += done.eq(active & ~more.any() & (age >= self.interval))
+        m.d.comb += done.eq(active & ~more.any() & (wait == 0))
         m.d.comb += load.eq(~active | done)
         m.d.comb += self.i.ready.eq(load & (to_load == self.passes - 1))
         m.d.sync += reading_pass.eq(at_pass)
         with m.If(load):
-            m.d.sync += [active.eq(self.i.valid), age.eq(1), at_pass.eq(to_load)]
+            m.d.sync += [active.eq(self.i.valid), wait.eq(self.interval - 1), at_pass.eq(to_load)]
             with m.If(self.i.valid):
                 m.d.sync += to_load.eq(Mux(self.i.ready, 0, to_load + 1))
             for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
                 new = self.i.payload[u][:CANDIDATES]
-                m.d.sync += [mask.eq(new), without_lowest(rest, new)]
+                m.d.sync += [mask.eq(new), without_lowest(rest, new), more[u].eq(several(new))]
             for u, sign in enumerate(signs):
                 m.d.sync += sign.eq(self.i.payload[u][CANDIDATES:])
         with m.Else():
-            for mask, rest in zip(masks, rests, strict=True):
-                m.d.sync += [mask.eq(rest), without_lowest(rest, rest)]
-            with m.If(age < self.interval):
-                m.d.sync += age.eq(age + 1)
+            for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
+                m.d.sync += [mask.eq(rest), without_lowest(rest, rest), more[u].eq(several(rest))]
+            with m.If(wait != 0):
+                m.d.sync += wait.eq(wait - 1)
         m.d.sync += first.eq(load)
         return Window(active, first, done, masks, signs, at_pass, reading_pass)
 
@@ -177,17 +176,25 @@ class EventAdder(wiring.Component):
             trailing.append(delay(m, trailing[-1], 1))
         m.d.comb += self.busy.eq(sum(trailing[1:], trailing[0]) != 0)
 
-    def _memory(self, width: int) -> Memory:
+    def _memory(self, width: int) -> WrittenMemory:
         """Return the memory of a unit's kernels; it is never read while it is written."""
         depth = CANDIDATES * self.passes
         if self.blocks:
             return BlockMemory(shape=unsigned(width), depth=depth, forced=True)
-        return Memory(shape=unsigned(width), depth=depth, init=[])
+        return WrittenMemory(shape=unsigned(width), depth=depth)
 
 
 def without_lowest(target, mask):
     """Return the assignment of ``mask`` without its lowest 1 to ``target``."""
     return bounded(target, mask & (mask - 1), 0, (1 << CANDIDATES) - 1, "a bit of the mask is cleared")
+
+
+def several(mask):
+    """Whether at least two bits of ``mask`` are 1."""
+    if len(mask) == 1:
+        return Const(0)
+    low, high = mask[: len(mask) // 2], mask[len(mask) // 2 :]
+    return several(low) | several(high) | (low.any() & high.any())
 
 
 class Window(NamedTuple):

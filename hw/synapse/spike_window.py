@@ -94,6 +94,7 @@ class SpikeWindow(wiring.Component):
         banks = {}
         for by in range(2):
             for bx in range(2):
+                # not a `WrittenMemory`: the border needs the zeros of power-up
                 memory = Memory(shape=unsigned(width), depth=1 << (row_bits + column_bits), init=[])
                 m.submodules[f"bank_{by}{bx}"] = memory
                 write, read = memory.write_port(granularity=word), memory.read_port(domain="comb")

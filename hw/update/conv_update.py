@@ -56,9 +56,9 @@ class ConvUpdate(wiring.Component):
         m.d.comb += boxes.read.addr.eq(loops.box_row + (loops.px << 1) + loops.kx)
         with m.If(advance):
             self._next_position(m, loops)
-        lane1 = delay(m, loops.lane, 1)
-        number = range(len(products(config, bundle)))
-        pre = [boxes.read.data[0 if bundle.kind == "image" else lane1 + n * loops.lanes] for n in number]
+        m.d.sync += self.post_address.eq(loops.post_word)
+        word, lane2, number = data_delay(m, boxes.read.data), delay(m, loops.lane, 2), range(len(products(config, bundle)))
+        pre = [word[0 if bundle.kind == "image" else lane2 + n * loops.lanes] for n in number]
         ends = loops.first, loops.last
         correlate(m, self, correlator, loops.active, loops.address, loops.bias, pre, ends)
         self._control(m, loops, boxes, correlator.latency)
@@ -80,20 +80,20 @@ class ConvUpdate(wiring.Component):
                 corners = [corner.as_signed() for corner in corners]
             rows = [data_delay(m, corners[i] + corners[i + 1]) for i in (0, 2)]
             m.d.comb += write.data[n].eq(rows[0] + rows[1])
-        with m.If(write.en):
-            m.d.sync += boxes.boxed.eq(boxes.boxed + 1)
+        with m.If(write.en), counting(m, boxes.boxed, boxes.depth):
+            m.d.sync += boxes.complete.eq(1)
         return lines
 
     def _next_position(self, m, at):
         """Advance to the next pooled column, else to the next row, else to the next weight or bias."""
         post = self.bundle.post
-        m.d.sync += [at.px.eq(at.px + 1), self.post_address.eq(self.post_address + 1)]
+        m.d.sync += [at.px.eq(at.px + 1), at.post_word.eq(at.post_word + 1)]
         with m.If(at.px == post.width - 1):
             m.d.sync += [at.px.eq(0), at.py.eq(at.py + 1)]
             m.d.sync += at.box_row.eq(at.box_row + 2 * at.columns)
         with m.If(at.last):
             # The next weight or bias starts at the first pooled position.
-            m.d.sync += [at.py.eq(0), self.post_address.eq(at.post_base)]
+            m.d.sync += [at.py.eq(0), at.post_word.eq(at.post_base)]
             m.d.sync += [at.box_row.eq(at.tap_row), at.address.eq(at.address + 1)]
             self._next_weight(m, at)
 
@@ -111,7 +111,7 @@ class ConvUpdate(wiring.Component):
             m.d.sync += [at.lane.eq(0), at.ky.eq(0), at.tap_row.eq(0), at.box_row.eq(0)]
             m.d.sync += at.post_group.eq(at.post_group + 1)
             m.d.sync += at.post_base.eq(at.post_base + post.positions)
-            m.d.sync += self.post_address.eq(at.post_base + post.positions)
+            m.d.sync += at.post_word.eq(at.post_base + post.positions)
             with m.If(~at.bias):
                 m.d.sync += at.address.eq(at.address + 1 + (at.pre_groups - 1) * at.tile_words)
             with m.If(at.post_group == at.post_groups - 1):
@@ -119,7 +119,7 @@ class ConvUpdate(wiring.Component):
 
     def _begin(self, m, at):
         """Start the loops over a pre group's weights, or over the biases."""
-        m.d.sync += [at.post_group.eq(0), at.post_base.eq(0), self.post_address.eq(0)]
+        m.d.sync += [at.post_group.eq(0), at.post_base.eq(0), at.post_word.eq(0)]
         m.d.sync += [at.px.eq(0), at.py.eq(0), at.active.eq(1)]
 
     def _begin_weights(self, m, at):
@@ -130,7 +130,7 @@ class ConvUpdate(wiring.Component):
 
     def _control(self, m, at, boxes, latency):
         """Build the state machine: for each pre group boxes, then weights; at last the biases."""
-        drained = Signal(range(2 + latency))
+        drained = Signal(range(3 + latency))
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
@@ -138,10 +138,10 @@ class ConvUpdate(wiring.Component):
                 with m.If(self.start):
                     m.next = "BOX"
             with m.State("BOX"):
-                m.d.sync += [boxes.reading.eq(1), boxes.boxed.eq(0)]
+                m.d.sync += [boxes.reading.eq(1), boxes.complete.eq(0)]
                 m.next = "BOXING"
             with m.State("BOXING"):
-                with m.If((boxes.boxed == boxes.depth) & ~boxes.reading):
+                with m.If(boxes.complete & ~boxes.reading):
                     self._begin_weights(m, at)
             with m.State("WEIGHTS"):
                 with m.If(~at.active):
@@ -158,7 +158,7 @@ class ConvUpdate(wiring.Component):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.sync += drained.eq(drained + 1)
-                with m.If(drained == latency + 1):
+                with m.If(drained == latency + 2):
                     m.next = "IDLE"
 
 
@@ -179,8 +179,8 @@ class Boxes:
         self.memory = BlockMemory(shape=shape, depth=self.depth)
         box_read, box_write = self.memory.read_port(), self.memory.write_port()
         self.read, self.write = box_read, box_write
-        #: Number of boxes written.
-        self.boxed = Signal(range(self.depth + 1))
+        #: Number of boxes written, and a flag: all are.
+        self.boxed, self.complete = Signal(range(self.depth)), Signal()
         #: High while the plane is read.
         self.reading = Signal()
 
@@ -211,7 +211,7 @@ class Loops:
         self.last = (self.py == post.height - 1) & (self.px == post.width - 1)
         #: Addresses of rows ky and 2 py + ky of the boxes.
         self.tap_row, self.box_row = Signal(range(depth)), Signal(range(depth + 2 * self.columns))
-        #: Address of the post group's first word.
-        self.post_base = Signal(range(config.words(post)))
+        #: Address of the post word, and of the post group's first word.
+        self.post_word, self.post_base = Signal(range(config.words(post))), Signal(range(config.words(post)))
         #: Address in the master memory.
         self.address = Signal(range(layout.master_words(config, bundle)))

@@ -9,10 +9,10 @@ from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Bundle
 from nudge.hw.lib.adder_tree import data_delay, delay
-from nudge.hw.lib.bounds import bounded
+from nudge.hw.lib.bounds import bounded, low_bits
 from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.flow import Flow
-from nudge.hw.lib.rounding import half_up, limited
+from nudge.hw.lib.rounding import half_up
 
 from .interface import post_word, pre_word, products, update_word
 
@@ -63,6 +63,19 @@ def scaling_turns(config: Config, bundle: Bundle) -> int:
     return max(n for n in range(1, lanes + 1) if lanes % n == 0 and n <= cycles)
 
 
+def latency(config: Config, bundle: Bundle) -> int:
+    """Return the cycles from the last cycle of the last item of a sum to its update: registers of the item, factors,
+    products, their difference (unless they share a multiplier), sum; then factor, products, scaled, rounded,
+    compared, clipped. Several turns add registers for the kept sum and the selected lane."""
+    turns = scaling_turns(config, bundle)
+    return term_depth(config, bundle) + 8 + (0 if turns == 1 else 1 + turns)
+
+
+def term_depth(config: Config, bundle: Bundle) -> int:
+    """Return the number of registers from an item's to the term that its sum adds."""
+    return 2 if config.item_cycles(bundle) == 2 else 3
+
+
 #: Width of an unsigned factor that a multiplier of the part takes: ECP5's has 18 bits, signed.
 FACTOR_BITS = 17
 
@@ -100,10 +113,7 @@ class Correlator(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Registers from an item to its update: factors, product, difference (or, if one multiplier is
-        #: shared, selected factors, product), sum; then factor, products, scaled, rounded, clipped. Several
-        #: turns add registers for the kept sum and the selected lane.
-        self.latency = 9 + (0 if self.turns == 1 else 1 + self.turns)
+        self.latency = latency(config, bundle)
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -121,50 +131,44 @@ class Correlator(wiring.Component):
         g_bits, most = spec.correlation_bits(bundle), max(spec.correlation_bound(bundle), spec.bias_bound(bundle))
 
         # -- products of both phases, and the sum of their differences
-        shared = self.config.item_cycles(bundle) == 2
+        shared, depth = self.config.item_cycles(bundle) == 2, term_depth(self.config, bundle)
         # Block RAM is too slow for logic in the same cycle, so the item is registered.
         i, arriving, second = Signal.like(self.i.payload, reset_less=True), delay(m, self.i.valid, 1), Signal()
         m.d.sync += i.eq(self.i.payload)
         if shared:
             m.d.sync += second.eq(arriving & ~second)
-        valid = [arriving & second if shared else arriving]
-        for _ in range(3):
-            valid.append(delay(m, valid[-1], 1))
-        first2, last3 = delay(m, i.first & ~second, 2), delay(m, i.last, 3)
-        bias3, address3 = delay(m, i.bias, 3), data_delay(m, i.address, 3)
+        adding, first = delay(m, arriving, depth), delay(m, i.first & ~second, depth)
+        ended = delay(m, arriving & i.last & (second if shared else 1), depth + 1)
+        ended_bias, ended_address = delay(m, i.bias, depth + 1), data_delay(m, i.address, depth + 1)
 
-        # A bias has no pre factor: it counts as 1 in both products, with fine spikes as 1 and 0.
+        # A bias has no pre factor: it counts as 1 in both products, with fine spikes as 1 and 0. The factors are
+        # registered, because the multipliers of all lanes are spread across the part.
         fine = bool(spec.schedule.fine)
         factors = [Mux(i.bias, int(n == 0 or not fine), pre) for n, pre in enumerate(i.pre)]
-        if shared:
-            adding = delay(m, arriving, 2)
-            pre = Signal(signed(pre_bits(self.config, bundle) + 1), reset_less=True)
-            m.d.sync += pre.eq(Mux(second, factors[1] if fine else -factors[1], factors[0]))
-        else:
-            adding = valid[2]
-
         sums = data_registers("g", signed(g_bits), lanes)
-        for lane, g in enumerate(sums):
-            if shared:
-                post = data_delay(m, Mux(second, i.post[1][lane], i.post[0][lane]))
-                term = data_delay(m, pre * post)
-            else:
-                each = [data_delay(m, pre * post[lane]) for pre, post in zip(factors, i.post, strict=True)]
-                term = data_delay(m, sum(each) if fine else each[0] - each[1])
+        if shared:
+            factor = Signal(signed(pre_bits(self.config, bundle) + 1), reset_less=True)
+            m.d.sync += factor.eq(Mux(second, factors[1] if fine else -factors[1], factors[0]))
+            posts = [data_delay(m, Mux(second, i.post[1][lane], i.post[0][lane])) for lane in range(lanes)]
+            terms = [data_delay(m, factor * post) for post in posts]
+        else:
+            factors, posts = [data_delay(m, factor) for factor in factors], data_delay(m, i.post)
+            each = [[data_delay(m, a * post[lane]) for a, post in zip(factors, posts, strict=True)] for lane in range(lanes)]
+            terms = [data_delay(m, sum(both) if fine else both[0] - both[1]) for both in each]
+        for g, term in zip(sums, terms, strict=True):
             with m.If(adding):
-                m.d.sync += bounded(g, Mux(first2, 0, g) + term, -most, most, "`Spec.correlation_bound`, `bias_bound`")
+                m.d.sync += bounded(g, Mux(first, 0, g) + term, -most, most, "`Spec.correlation_bound`, `bias_bound`")
 
         # -- a sum is kept while its lanes pass the scalers in turns
-        ended = valid[3] & last3
         scalers = range(0, lanes, turns)
         if turns == 1:
-            chosen, bias, address = sums, bias3, address3
+            chosen, bias, address = sums, ended_bias, ended_address
         else:
             kept = [Signal.like(g, name=f"kept_{lane}") for lane, g in enumerate(sums)]
-            bias, address, turn = Signal(), Signal.like(address3), Signal(range(turns))
+            bias, address, turn = Signal(), Signal.like(ended_address), Signal(range(turns))
             with m.If(ended):
                 m.d.sync += [old.eq(g) for old, g in zip(kept, sums, strict=True)]
-                m.d.sync += [bias.eq(bias3), address.eq(address3), turn.eq(0)]
+                m.d.sync += [bias.eq(ended_bias), address.eq(ended_address), turn.eq(0)]
             with m.Else():
                 m.d.sync += turn.eq(turn + 1)
             of_turn = [Array(kept[scaler : scaler + turns])[turn] for scaler in scalers]
@@ -172,19 +176,19 @@ class Correlator(wiring.Component):
             bias, address = delay(m, bias, 1), data_delay(m, address)
             # Until the last turn's result: one cycle for `kept`, one for `chosen`, one for each further turn.
             ended = delay(m, ended, 1 + turns)
-        bias6 = delay(m, bias, 3)
+        rounding_bias = delay(m, bias, 3)
         for scaler, g in zip(scalers, chosen, strict=True):
-            update = self._scaled(m, g, bias, bias6, scaler)
+            update = self._scaled(m, g, bias, rounding_bias, scaler)
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
         m.d.sync += [
-            self.o.valid.eq(delay(m, ended, 4)),
-            self.o.payload.address.eq(data_delay(m, address, 4)),
+            self.o.valid.eq(delay(m, ended, 5)),
+            self.o.payload.address.eq(data_delay(m, address, 5)),
         ]
         return m
 
-    def _scaled(self, m, g, bias, bias6, lane):
-        """Return the update of a sum g, four cycles later: clip(rhu(g * rate, shift)). The product takes two
+    def _scaled(self, m, g, bias, rounding_bias, lane):
+        """Return the update of a sum g, five cycles later: clip(rhu(g * rate, shift)). The product takes two
         of the part's multipliers if g is wider than `FACTOR_BITS`."""
         spec, bundle = self.config.spec, self.bundle
         rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
@@ -200,8 +204,11 @@ class Correlator(wiring.Component):
         rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
         shifts = spec.bias_shift, spec.weight_shift(bundle)
         bias_update, weight_update = (half_up(scaled, shift) for shift in shifts)
-        m.d.sync += rounded.eq(Mux(bias6, bias_update, weight_update))
-        return limited(rounded, spec.formats.update_bound)
+        m.d.sync += rounded.eq(Mux(rounding_bias, bias_update, weight_update))
+        most = spec.formats.update_bound
+        above, below = (data_delay(m, over) for over in (rounded > most, rounded < -most))
+        within = low_bits(rounded, bits_for(most) + 1, "a sum that needs more is above or below").as_signed()
+        return Mux(above, most, Mux(below, -most, data_delay(m, within)))
 
 
 def correlator_of(m, engine) -> Correlator:
@@ -214,18 +221,19 @@ def correlator_of(m, engine) -> Correlator:
 
 
 def correlate(m, engine, correlator: Correlator, active, address, bias, pre, ends=None):
-    """Send the factors addressed by an engine in this cycle to the correlator, one cycle later.
+    """Send the factors of the item at an engine's loops in this cycle to the correlator, two cycles later. One of
+    them is for the choice of a pre lane, since block RAM is slow; the engine's `post` is addressed in the other.
 
-    active: an item is addressed. pre: those of the products, valid one cycle later. ends: the item is the first,
+    active: there is an item. pre: those of the products, valid two cycles later. ends: the item is the first,
     the last one of its sum; if None, each item is a sum of its own.
     """
     i = correlator.i.payload
     m.d.comb += [
-        correlator.i.valid.eq(delay(m, active, 1)),
-        i.address.eq(delay(m, address, 1)),
-        i.bias.eq(delay(m, bias, 1)),
+        correlator.i.valid.eq(delay(m, active, 2)),
+        i.address.eq(delay(m, address, 2)),
+        i.bias.eq(delay(m, bias, 2)),
     ]
-    first, last = (delay(m, end, 1) for end in ends) if ends else (1, 1)
+    first, last = (delay(m, end, 2) for end in ends) if ends else (1, 1)
     m.d.comb += [i.first.eq(first), i.last.eq(last)]
     for n, (_, name) in enumerate(products(engine.config, engine.bundle)):
         m.d.comb += [i.pre[n].eq(pre[n]), i.post[n].eq(engine.post[name])]

@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Bundle
-from nudge.hw.lib.adder_tree import delay, lasting
+from nudge.hw.lib.adder_tree import data_delay, delay, lasting
 from nudge.hw.lib.loops import counting
 
 from .correlator import correlate, correlator_of, last_cycle
@@ -19,7 +19,7 @@ class DenseUpdate(wiring.Component):
 
     The order is that of the master memory: pre word, post group, pre lane, innermost last; then the biases.
 
-    Latency: busy for `Config.item_cycles` * `master_words` + 1 cycles plus the correlator's latency.
+    Latency: busy for `Config.item_cycles` * `master_words` + 2 cycles plus the correlator's latency.
     Integer model: `golden.model.ops.correlation` (paper eq. 11).
     """
 
@@ -51,13 +51,14 @@ class DenseUpdate(wiring.Component):
                         m.d.sync += active.eq(0)
         with m.Elif(self.start):
             m.d.sync += [active.eq(1), bias.eq(0), word.eq(0), group.eq(0), lane.eq(0), address.eq(0)]
-        m.d.comb += [self.pre_address.eq(word), self.post_address.eq(group)]
+        m.d.comb += self.pre_address.eq(word)
+        m.d.sync += self.post_address.eq(group)
 
-        # -- one cycle later: the sums, or the pixel, which is the same in both phases
-        lane1 = delay(m, lane, 1)
-        pre = [self.pre[name] for name, _ in products(config, bundle)]
+        # -- two cycles later: the sums, or the pixel, which is the same in both phases
+        lane2 = delay(m, lane, 2)
+        pre = [data_delay(m, self.pre[name]) for name, _ in products(config, bundle)]
         if not bundle.on_image:
-            pre = [lanes[lane1] for lanes in pre]
+            pre = [lanes[lane2] for lanes in pre]
         correlate(m, self, correlator, active, address, bias, pre)
-        m.d.comb += self.busy.eq(lasting(m, active, 1 + correlator.latency))
+        m.d.comb += self.busy.eq(lasting(m, active, 2 + correlator.latency))
         return m

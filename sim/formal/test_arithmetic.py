@@ -29,6 +29,14 @@ ANNEALED = Config(replace(TINY, schedule=replace(TINY.schedule, decay_shift=0, h
 WEAK = Config(replace(TINY, schedule=replace(TINY.schedule, feedback_shift=2)), (1, 1, 1))
 
 
+def taken(m, dut, opened):
+    """Return the registers of an array's drives, one for each side. Assert that each has its side's last drive."""
+    registers = [opened[f"side1_{n}"].as_signed() for n in range(len(dut.sides))]
+    for register, side in zip(registers, dut.sides, strict=True):
+        m.d.comb += Assert(~started(m) | (register == past(m, side.payload[0])))
+    return registers
+
+
 @pytest.mark.parametrize("config", [LANE, ANNEALED, WEAK], ids=["constant", "annealed", "weak feedback"])
 @pytest.mark.parametrize("number", [1, 2])
 def test_neuron_array(number, config):
@@ -59,11 +67,11 @@ def test_neuron_array(number, config):
     m.d.comb += Assert(lowest(k + falls) >= spec.membrane_low)
     m.d.comb += Assert(~dut.trace.valid | (now.xi[0] <= f.one))
     phi = data.View(dut.both, opened["phi2"])[0]
-    both = dut.below.payload[0]
-    if not dut.output:
-        both = (both << spec.schedule.feedback_shift) + dut.above.payload[0]
+    both, *above = taken(m, dut, opened)
+    if above:
+        both = (both << spec.schedule.feedback_shift) + above[0]
     # phi is as wide as the bound of both drives' sum, which arbitrary drives exceed: compare its bits
-    m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, both)[: dut.both.size]))
+    m.d.comb += Assert(~started(m) | (opened["phi2"] == past(m, both)[: dut.both.size]))
     exact, total, rounded = (opened[f"{name}_0"] for name in ("exact", "total", "rounded"))
     m.d.comb += Assert(exact == old.d + (((phi << dut.rest) - old.d) >> k))
     pull, bias = opened["pull3_0"] if dut.output else 0, opened["bias3"].as_signed()
@@ -105,14 +113,12 @@ def test_deviation_array(number, linear):
     m.d.comb += Assert(ends == (dut.step.sum & dut.step.sum_last & ~nudge))
     m.d.comb += Assert(~ends | ((written.u >= -f.threshold) & (written.u <= f.threshold)))
     phi = data.View(dut.both, opened["phi2"])[0]
-    below = dut.below.payload[0]
+    below, *aboves = taken(m, dut, opened)
     (free_below, free_above), (there, back) = dut.shifts
     terms = [Mux(nudge, 0 if number == 1 else below << there, below << free_below)]
-    if not dut.output:
-        above = dut.above.payload[0]
-        terms.append(Mux(nudge, above << back, above << free_above))
+    terms.extend(Mux(nudge, above << back, above << free_above) for above in aboves)
     # phi is as wide as the bound of both drives' sum, which arbitrary drives exceed: compare its bits
-    m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, sum(terms[1:], terms[0]))[: dut.both.size]))
+    m.d.comb += Assert(~started(m) | (opened["phi2"] == past(m, sum(terms[1:], terms[0]))[: dut.both.size]))
     names = ("exact", "v", "total", "rounded", "before3", "start3", "weighed", "left")
     exact, v, total, rounded, before, begin, weighed, left = (opened[f"{name}_0"] for name in names)
     m.d.comb += Assert(exact == old.d + ((phi - old.d) >> k))

@@ -4,7 +4,7 @@
 import pytest
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal, Value
 
-from nudge.golden.contract.protocol import PAYLOAD_BYTES, STORED_PAYLOAD_BYTES, Command
+from nudge.golden.contract.protocol import PAYLOAD_BYTES, STORED_PAYLOAD_BYTES, VALUE_BYTES, Command
 from nudge.hw.link.decoder import Decoder
 
 from .prover import Opened, ProofError, keeps_its_offer, past, prove
@@ -21,13 +21,15 @@ class PlayedSamples:
         # taken or done comes once after start; a request that was started beside samples ends with taken, and
         # only samples do
         sample = (request.command == Command.INFER) | (request.command == Command.TRAIN)
+        waits = dut.i.valid & ~dut.i.ready
+        steady = past(m, waits & past(m, waits))
         m.d.comb += [
             Assume(~samples.taken | (running & sample & ~self.speaking)),
             Assume(~(samples.taken & (samples.done | samples.o.valid))),
             Assume(~(samples.done | samples.o.valid) | (running & alone) | self.speaking),
-            # `fits` is about a sample offered in the cycle before, and stays
-            Assume(~samples.fits | past(m, dut.i.valid) & sample),
-            Assume(~past(m, samples.fits & dut.i.valid & ~dut.i.ready & ~samples.start) | samples.fits),
+            # `fits` is about a sample offered in the two cycles before, and stays
+            Assume(~(samples.fits & steady) | sample),
+            Assume(~past(m, samples.fits & steady & waits & ~samples.start) | samples.fits),
             # `finished` stays until `say`
             Assume(~samples.finished | (self.flight != 0) & ~self.speaking),
             Assume(~past(m, samples.finished & ~samples.say) | samples.finished),
@@ -46,7 +48,7 @@ class PlayedSamples:
         # the decoder's part of the contract
         m.d.comb += [
             Assert(~samples.say | samples.finished & ~running),
-            Assert(~(samples.start & ~samples.idle) | samples.fits),
+            Assert(~(samples.start & ~samples.idle) | samples.fits & steady),
             Assert(~(self.speaking & running)),
             Assert(~self.speaking | (self.flight != 0)),
         ]
@@ -84,7 +86,7 @@ def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[
 
     request, known, last = dut.i.payload, Signal(), Signal(8)
     execute, say, saying = opened.state("EXECUTE"), opened.state("SAY"), request.command == Command.HELLO
-    hello = dut.write & ~begun & execute & saying  # the identity is being written
+    hello = opened["saying"]  # the identity is being written
     with m.If(hello | begun):
         m.d.sync += [known.eq(1), last.eq(request.sequence)]
     m.d.comb += Assert(~begun | (known & (request.sequence == (last + 1)[:8]) & (sum(starts.values()) == 1)))
@@ -100,19 +102,29 @@ def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[
     m.d.comb += Assert((flight == 0) | (executed >= taken))
     length = opened["length"]
     current = known & (last == request.sequence)
-    said = (running == 0) & (length <= len(identity)) & ((length == 0) | current)
+    whole = len(identity)
+    if stores:
+        whole = Mux(dut.works, whole, whole - VALUE_BYTES)
+    said = (running == 0) & (length <= whole) & ((length == 0) | current)
     m.d.comb += [Assert(~execute | Mux(saying, said & ~done, ((running != 0) ^ done) & current)), Assert(~done | execute | say)]
+    m.d.comb += Assert(~execute | (taken < dut.most_taken))
     # if samples are in flight, the running request is a sample that was started beside them
     m.d.comb += Assert(~execute | (flight == 0) | (running[mine] & ~played.alone))
-    checked = opened.state("SEQUENCE")
+    checked, judged = opened.state("SEQUENCE"), opened.state("JUDGE")
+    m.d.comb += Assert(opened["saying"] == (execute & saying & (length != whole)))
     if stores:
-        m.d.comb += Assert(~(checked | execute) | tested)
-    states = ("CHECK", "SEQUENCE", "EXECUTE", "SAY", "ANSWER")
+        m.d.comb += Assert(~(judged | checked | execute) | tested)
+    states = ("CHECK", "JUDGE", "SEQUENCE", "EXECUTE", "SAY", "ANSWER")
     m.d.comb += Assert(sum(opened.state(name) for name in states) == 1)
     sizes = PAYLOAD_BYTES | (STORED_PAYLOAD_BYTES if stores else {})
     legal = sum(request.command == command for command in sizes) != 0
     m.d.comb += Assert(~(execute | checked) | (dut.i.valid & legal))
-    m.d.comb += Assert(~checked | (length == 0))
+    m.d.comb += Assert(~judged | dut.i.valid & ((opened["why"] != 0) | legal))
+    m.d.comb += Assert(~(judged | checked) | (length == 0))
+    m.d.comb += Assert(~(judged | checked | execute) | (opened["answered"] == request.sequence))
+    m.d.comb += Assert(~say | (opened["answered"] == (upcoming - taken)[:8]))
+    # in SEQUENCE the comparisons made in JUDGE are current
+    m.d.comb += Assert(~checked | (opened["following"] == ((executed != 0) & (request.sequence == upcoming))))
     return m, opened, dut, running, played
 
 

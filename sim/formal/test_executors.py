@@ -8,7 +8,7 @@ from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, Signal
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.presets import preset
-from nudge.golden.contract.protocol import Status
+from nudge.golden.contract.protocol import Command, Status
 from nudge.hw.core.interface import READ_LATENCY
 from nudge.hw.link.interface import ANSWER_PAYLOAD
 from nudge.hw.link.register_access import RegisterAccess
@@ -55,13 +55,13 @@ def test_register_access():
     m = Module()
     opened = Opened(m, dut := RegisterAccess())
     left, byte = opened["left"], opened["bytes_left"]
-    rank = {"JUDGE": 2, "WRITE": 1, "REFUSE": 1, "CHECK": 2000}
+    rank = {"BOUND": 3, "JUDGE": 2, "WRITE": 1, "REFUSE": 1, "CHECK": 2000}
     rank |= {"SEEK": 6 * left + 2, "LOAD": 6 * left + 1, "EMIT": 6 * left + 2 + byte}
     running = executor(m, opened, rank)
     m.d.comb += [Assert(~dut.write | (running & dut.writable)), Assert(~opened.state("LOAD") | (left != 0))]
-    # `writable` is about the address and data of the cycle before
+    # `writable` is about the address and data of the two cycles before
     kept = (dut.address == past(m, dut.address)) & (dut.write_data == past(m, dut.write_data))
-    m.d.comb += Assert(~dut.write | kept)
+    m.d.comb += Assert(~dut.write | kept & past(m, kept))
     m.d.comb += Assert(~opened.state("EMIT") | ((byte != 0) & (byte <= 4)))
     # no more bytes than an answer holds
     said = Signal(10)
@@ -101,11 +101,15 @@ def test_weight_access(centred):
     m.d.comb += Assert(~opened.state("CHECK") | opened["outside"] | (inside & opened["known"]))
     size = opened["size"]
     for name in ("LOAD", "EMIT", "FETCH", "WAIT", "TAKE"):
-        m.d.comb += Assert(~opened.state(name) | inside)
+        m.d.comb += Assert(~opened.state(name) | inside & opened["known"])
     for name in ("EMIT", "FETCH", "WAIT", "TAKE"):
         m.d.comb += Assert(~opened.state(name) | ((left != 0) & (left <= size)))
     m.d.comb += Assert(~opened.state("TAIL") | ((left != 0) & (left <= 4)))
-    m.d.comb += [Assert(age <= READ_LATENCY), Assert(~(opened.state("COUNT") & opened["known"]) | (size != 0))]
+    m.d.comb += [Assert(age <= READ_LATENCY), Assert(~opened["known"] | (size != 0) & (opened["depth"] != 0))]
+    digesting = dut.execute.request.command == Command.DIGEST
+    m.d.comb += Assert(~(opened.state("MEASURE") & digesting) | (word == 0))
+    for name in ("COUNT", "FETCH", "WAIT", "TAKE", *(["AGAIN"] if centred else [])):
+        m.d.comb += Assert(~(opened.state(name) & digesting))
     m.d.comb += Assert(~dut.write | (opened["known"] & (word < opened["depth"])))
     began = Signal()  # whether samples were pending in CHECK
     with m.If(opened.state("CHECK")):

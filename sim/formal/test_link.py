@@ -5,7 +5,7 @@ import pytest
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 
 from nudge.golden.contract.protocol import LONGEST_RUN
-from nudge.hw.link.deframer import Deframer
+from nudge.hw.link.deframer import MAX_BYTE_CYCLES, Deframer
 from nudge.hw.link.framer import Framer
 from nudge.hw.link.uart import Receiver, Transmitter
 
@@ -21,15 +21,17 @@ def deframer(window: int) -> tuple[Module, Opened, Deframer]:
     # even with backpressure at the output, an input byte waits at most for a run of zeros
     run, waited = opened["run"], Signal(16)
     m.d.sync += waited.eq(Mux(dut.i.ready, 0, waited + 1))
-    m.d.comb += [Assert(run <= LONGEST_RUN), Assert(dut.i.ready | (waited + run <= LONGEST_RUN)), Assert(waited <= LONGEST_RUN)]
-    m.d.comb += Assert(~dut.i.ready | (waited <= LONGEST_RUN))
+    taken, most = opened["taken"], MAX_BYTE_CYCLES - 1
+    m.d.comb += [Assert(run <= LONGEST_RUN), Assert(dut.i.ready | (waited + run <= most)), Assert(waited <= most)]
+    m.d.comb += [Assert(~taken | (run == 0) & (waited == 0)), Assert(dut.i.ready == ~taken & (run == 0))]
+    m.d.comb += Assert(opened["ends"] == (opened["taken_byte"] == 0))
     freed = opened["freed"]
     m.d.comb += [Assert(full <= window), Assert(~(dut.o.valid | freed) | (full != 0)), Assert(~(dut.o.valid & freed))]
     m.d.comb += Assert((opened["write_slot"] - opened["read_slot"] - full) % window == 0)
     # a frame that is being stored has a free buffer
     m.d.comb += Assert(~(opened["inside"] & ~opened["dropping"]) | (full < window))
     # synchronisation: after a zero byte the state equals that after power-up
-    zero = past(m, dut.i.valid & dut.i.ready & (dut.i.payload == 0))
+    zero = past(m, taken & opened["ends"])
     clean = ~opened["inside"] & ~opened["dropping"] & (opened["left"] == 0) & (opened["length"] == 0) & (run == 0)
     m.d.comb += Assert(~zero | (clean & ~opened["pending_zero"]))
     # no frame is dropped while a buffer is free

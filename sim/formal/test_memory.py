@@ -11,7 +11,7 @@ from nudge.hw.memory.controller import Controller
 from nudge.hw.memory.interface import BANK_BITS, BURST, PRECHARGE_BIT, Command
 from nudge.hw.memory.timing import REFRESHES, Cycles
 
-from .prover import Opened, ProofError, prove
+from .prover import Opened, ProofError, past, prove
 
 #: Times for which the proof is quick, with the fewest possible cycles between two refreshes.
 TIGHT = Cycles(rcd=3, rp=3, ras=7, rc=11, rfc=9, wr=3, mrd=4, refresh=60, power_up=12)
@@ -26,6 +26,9 @@ def controller(made: Cycles, asked: Cycles) -> tuple[Module, Opened, Controller]
         m.d.comb += getattr(rules.pins, name).eq(getattr(dut.pins, name))
     access = dut.port.access
     m.d.comb += Assume(~access.valid | ((access.payload.length != 0) & (access.payload.length <= BURST)))
+    # an access stays offered until it is taken
+    held, payload = past(m, access.valid & ~access.ready), access.payload.as_value()
+    m.d.comb += Assume(~held | (access.valid & (payload == past(m, payload))))
     m.d.comb += Assert(rules.broken == 0)
     what_goes_through(m, made, opened, chip, dut)
     return m, opened, dut
@@ -40,6 +43,8 @@ def what_goes_through(m: Module, cycles: Cycles, opened: Opened, chip: Opened, d
     chip_active, refreshed, was_set, closing = (chip[f"chip_{n}"] for n in ("active", "refreshed", "set", "closing"))
     m.d.comb += Assert(sum(command == known for known in Command) == 1)
     m.d.comb += Assert(power + refreshing + mode + idle + columns == 1)
+    m.d.comb += Assert(opened["rested"] == (hold == 0))
+    m.d.comb += Assert(~(idle & opened["possible"]) | dut.port.access.valid)
     # power-up
     counts = (command == Command.REFRESH) & (chip["chip_refreshes"] != REFRESHES)
     done = chip["chip_refreshes"] + counts

@@ -147,10 +147,11 @@ def assume_of_line(m: Module, dut: LineSamples, issuer: Issued, running: Signal)
     """Assume the contracts of the decoder and of the register file."""
     execute, request, registers = dut.execute, dut.execute.request, issuer.dut
     sample = (request.command == Command.INFER) | (request.command == Command.TRAIN)
-    # a request that isn't alone fits, was offered in the cycle before, and its answer is finished at `say`
+    # a request that isn't alone fits, was offered in the two cycles before, and its answer is finished at `say`
+    offered = (request.as_value() == past(m, request.as_value())) & ~past(m, running)
     m.d.comb += [
         Assume(~execute.start | execute.idle | execute.fits),
-        Assume(~execute.start | (request.as_value() == past(m, request.as_value()))),
+        Assume(~execute.start | offered & past(m, offered)),
         Assume(~execute.start | sample | (request.command == Command.COMMIT)),
         Assume(~execute.say | execute.finished),
         Assume(~(execute.start & execute.say)),
@@ -158,7 +159,8 @@ def assume_of_line(m: Module, dut: LineSamples, issuer: Issued, running: Signal)
     # registers and weights change only while no request runs or starts, before the request is offered
     quiet, same = execute.idle & ~running & ~execute.start, registers.batch == past(m, registers.batch)
     m.d.comb += [Assume(~registers.written | quiet), Assume(past(m, quiet) | same)]
-    m.d.comb += Assume(~execute.start | (~past(m, registers.written) & same))
+    steady = ~past(m, registers.written) & same
+    m.d.comb += Assume(~execute.start | steady & past(m, steady))
 
 
 def invariants_of_line(m, opened, issuer, state, saying, beside, started, flight) -> None:
@@ -262,7 +264,8 @@ def stored() -> tuple[Module, list[Value], StoredSamples]:
         Assert(~running | (run.samples != 0)),
         Assert(~before | (begun == 0) & (moved == 0) & (took == 0) & (commits == 0) & (said == 0) & ~run.ended),
         Assert(~before | (run.fed == 0) & (run.taken == 0)),
-        Assert(~state["CHECK"] | (run.read < run.samples)),
+        Assert(~before | (run.unchecked != 0) & (run.unchecked <= run.samples)),
+        Assert(~(state["RUN"] & run.whole) | (run.more == (run.fed != run.samples))),
         Assert(~(state["CHECK"] | state["RUN"]) | ~issuer["stale"]),
         Assert(~((state["CHECK"] | state["RUN"]) & train) | (pending + run.samples - begun <= batch)),
         Assert(~running | (run.fed == moved) & (run.taken == took) & (took <= moved) & (moved <= run.samples)),

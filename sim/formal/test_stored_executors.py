@@ -81,17 +81,19 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
     """Return a module with the assertions, the opened `RecordAccess` in it, and the `RecordAccess`."""
     m = Module()
     opened, at = opened_with(m, dut := RecordAccess(), access, "Records")
-    names = ("SEEK", "HEADER", "MEASURE", "JUDGE", "ADD", "ALL", "COPY", "RANGE", "DIGEST", "TAIL", "DONE")
+    names = ("SEEK", "HEADER", "MEASURE", "COMPARE", "JUDGE", "ADD", "ALL", "COPY", "RANGE", "DIGEST", "TAIL", "DONE")
     state = {name: opened.state(name) for name in ("IDLE", *names)}
     records, left, storing, index = at.records, at.left, at.storing, at.index
     execute, request, record = dut.execute, dut.execute.request, dut.record
     first, wanted = range_of(request)
     behind = (2 * REQUEST_BYTES - at.place) << 4
     passed = 1 << 20  # added to the rank of the first reading, since `place` starts anew in the second
-    offsets = {"SEEK": 4, "HEADER": 3, "MEASURE": 2, "JUDGE": 1}
+    offsets = {"SEEK": 5, "HEADER": 4, "MEASURE": 3, "COMPARE": 2, "JUDGE": 1}
     rank = {name: behind + offset + Mux(storing, 0, passed) for name, offset in offsets.items()}
     rank |= {"COPY": behind, "ADD": passed + 2, "ALL": passed + 1, "RANGE": 20, "DIGEST": 10, "TAIL": left + 1, "DONE": 0}
     running = executor(m, opened, rank, waits=("HEADER", "COPY", "DIGEST"))
+    m.d.comb += Assert(~state["JUDGE"] | (at.whole == whole(at)))
+    m.d.comb += Assert(~(state["JUDGE"] | state["COPY"]) | (at.last == is_last(at)))
     stores = request.command == Command.STORE
     # the decoder's contract: a whole frame of one of its commands
     m.d.comb += Assume(~execute.start | stores | (request.command == Command.STORE_DIGEST))
@@ -146,7 +148,7 @@ def invariants_of_records(m, dut, at, state, running, counts, waited) -> None:
     place, records, left, storing, index = at.place, at.records, at.left, at.storing, at.index
     (first, wanted), stores = range_of(execute.request), execute.request.command == Command.STORE
     words = (HEADER_WORDS + ((at.header[:16] + WORD_BYTES - 1) >> 1))[: (REQUEST_BYTES - 1).bit_length()]
-    reading = state["SEEK"] | state["HEADER"] | state["MEASURE"] | state["JUDGE"]
+    reading = state["SEEK"] | state["HEADER"] | state["MEASURE"] | state["COMPARE"] | state["JUDGE"]
     early = state["RANGE"] | state["DIGEST"]
     m.d.comb += [
         Assert(sum(state.values()) == 1),

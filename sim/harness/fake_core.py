@@ -68,7 +68,7 @@ class FakeCore(wiring.Component):
     hardware = False
 
     #: Cycles that a sample lingers for each unit of its first pixel.
-    LINGER = 16
+    LINGER = 32
 
     #: Cycles that the core is busy after a TRAIN is done: more than the link takes to send the answer.
     UPDATE_CYCLES = 200

@@ -10,7 +10,6 @@ from nudge.golden.contract.protocol import (
     ADDRESS_SPIKES,
     ANSWER,
     ANSWER_HEADER,
-    LONGEST_RUN,
     VERSION,
     Access,
     Command,
@@ -18,6 +17,7 @@ from nudge.golden.contract.protocol import (
     registers,
 )
 from nudge.host.link import frame
+from nudge.hw.link.deframer import MAX_BYTE_CYCLES
 
 from .streams import PERIOD, StreamSink, StreamSource, start
 from .testbench import CLOCK
@@ -165,7 +165,7 @@ class ByteWire(Wire):
 
     async def feed(self, data: bytes) -> None:
         # every bench also checks the deframer's latency
-        await StreamSource(self.dut, f"{self.name}__i").put(data, patience=LONGEST_RUN + 1)
+        await StreamSource(self.dut, f"{self.name}__i").put(data, patience=MAX_BYTE_CYCLES)
 
     async def listen(self) -> None:
         sink = StreamSink(self.dut, f"{self.name}__o")

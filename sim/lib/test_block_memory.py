@@ -1,15 +1,17 @@
 # amaranth: UnusedElaboratable=no
-"""Block memory against a list: two read ports, partial writes, inverted data of reads that hit a write."""
+"""Memories against a list: two read ports, partial writes, the word of a read that hits a write, ones at first."""
 
 import random
+from collections.abc import Callable
+from functools import partial
 
 import cocotb
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.memory import ReadPort, WritePort
+from amaranth.lib.memory import Memory, ReadPort, WritePort
 from amaranth.lib.wiring import Out, connect, flipped
 
-from nudge.hw.lib.block_memory import BlockMemory
+from nudge.hw.lib.block_memory import BlockMemory, WrittenMemory
 from sim.harness.streams import Port, start
 from sim.harness.units import each
 
@@ -17,10 +19,10 @@ WIDTH, GRANULARITY = 6, 3
 
 
 class Ports(wiring.Component):
-    """A block memory with two read ports and a write port."""
+    """A memory with two read ports and a write port."""
 
-    def __init__(self, depth):
-        self.depth, self.memory = depth, BlockMemory(shape=WIDTH, depth=depth)
+    def __init__(self, depth, kind: Callable[..., Memory]):
+        self.depth, self.kind, self.memory = depth, kind, kind(shape=WIDTH, depth=depth)
         address = (depth - 1).bit_length()
         read = ReadPort.Signature(addr_width=address, shape=WIDTH).flip()
         write = WritePort.Signature(addr_width=address, shape=WIDTH, granularity=GRANULARITY).flip()
@@ -29,14 +31,17 @@ class Ports(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # a new memory for each elaboration, because a memory keeps all ports ever requested
-        m.submodules.memory = self.memory = memory = BlockMemory(shape=WIDTH, depth=self.depth)
+        m.submodules.memory = self.memory = memory = self.kind(shape=WIDTH, depth=self.depth)
         for port in (self.read_0, self.read_1):
             connect(m, flipped(port), memory.read_port())
         connect(m, flipped(self.write), memory.write_port(granularity=GRANULARITY))
         return m
 
 
-UNITS = {f"block_memory_{depth}": Ports(depth) for depth in (2, 5, 16)}
+UNITS = {f"block_memory_{depth}": Ports(depth, BlockMemory) for depth in (2, 5, 16)} | {
+    "block_memory_of_zeros": Ports(5, partial(BlockMemory, zeros=True)),
+    "written_memory": Ports(5, WrittenMemory),
+}
 
 
 @cocotb.test()
@@ -47,9 +52,10 @@ async def reads_and_collisions(dut):
 
 async def check(dut, name, unit):
     port, depth = Port(dut, name), unit.depth
-    words = [0] * depth
-    shown: list[int | None] = [None, None]
     ones = (1 << WIDTH) - 1
+    words = [0 if name == "block_memory_of_zeros" else ones] * depth
+    inverted = 0 if name == "written_memory" else ones
+    shown: list[int | None] = [None, None]
     for _ in range(400):
         at, value, enable = random.randrange(depth), random.getrandbits(WIDTH), random.choice((0, 0, 1, 2, 3))
         port.write__addr.value, port.write__data.value, port.write__en.value = at, value, enable
@@ -65,6 +71,6 @@ async def check(dut, name, unit):
             assert expected is None or found == expected, f"{name}: port {number} shows {found:b}, expected {expected:b}"
         for number, (address, enabled) in enumerate(asked):
             if enabled:
-                shown[number] = words[address] ^ (ones if enable and address == at else 0)
+                shown[number] = words[address] ^ (inverted if enable and address == at else 0)
         mask = sum((1 << GRANULARITY) - 1 << GRANULARITY * part for part in range(2) if enable >> part & 1)
         words[at] = words[at] & ~mask | value & mask

@@ -89,7 +89,7 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
                 command, status, payload = model.stored[sequence]
             else:
                 status, payload = Status(verdict), b""
-            cycles = 2 if verdict in ("again", Status.BAD_SEQUENCE) else 1
+            cycles = 3 if verdict in ("again", Status.BAD_SEQUENCE) else 2
         elif command == Command.HELLO:
             assert not done, f"{where}: {done} executed"
             status, payload = Status.OK, IDENTITY
@@ -100,7 +100,7 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
             (request, status, payload, took), = done[name]
             assert request == Request.const(fields).as_bits(), f"{where}: the executor saw {Request.from_bits(request)}"
             payload = payload if status is Status.OK else b""
-            cycles = 3 + took
+            cycles = 4 + took
         if verdict == "execute":
             model.execute(sequence, command, status, payload)
         answer, data = framer.taken[number]

@@ -109,12 +109,13 @@ async def every_cycle_equals_the_model(dut, hurry):
     damaged = DAMAGED if hurry == 1.0 else ()
     stream = [byte for piece in (*damaged, *pieces(150)) for byte in (*piece, *[0] * random.choice((1, 1, 1, 3)))]
     at, piece, dropping = 0, bytearray(), False
-    run = 0  # cycles left in which no byte is taken
+    due = None  # byte taken in the cycle before, which is decoded in this one
+    run = 0  # zeros left to be stored, one a cycle
     # the buffer of a frame is free a cycle after the transfer; the next frame is offered two cycles later
     offered, freed = False, False
     # for the offered frame: the next address to read, and the address of the previous cycle
     cursor, asked, released = 0, None, False
-    while at < len(stream) or queue:
+    while at < len(stream) or due is not None or queue:
         whole = queue and cursor >= len(queue[0][1])
         ready = random.random() < (hurry if not whole else 0.5)
         # with hurry = 1, bytes arrive more slowly than they are read
@@ -125,8 +126,9 @@ async def every_cycle_equals_the_model(dut, hurry):
         await port.edge
 
         where = f"byte {at} of {len(stream)}"
-        assert port.i__ready.value == (run == 0), f"{where}: ready is {port.i__ready.value}, {run} zeros to come"
-        valid, run = valid and run == 0, max(run - 1, 0)
+        free = run == 0 and due is None
+        assert port.i__ready.value == free, f"{where}: ready is {port.i__ready.value}, {run} zeros to come"
+        run = max(run - 1, 0)
         assert port.o__valid.value == offered, f"{where}: valid is {port.o__valid.value} with {len(queue)} frames"
         if offered:
             fields, content = queue[0]
@@ -138,8 +140,8 @@ async def every_cycle_equals_the_model(dut, hurry):
         released = offered and ready
         offered = not ready if offered else bool(queue) and not freed
 
-        finished = valid and byte == 0 and bool(piece) and not dropping
-        overrun = valid and byte != 0 and not piece and len(queue) == WINDOW
+        finished = due == 0 and bool(piece) and not dropping
+        overrun = bool(due) and not piece and len(queue) == WINDOW
         result = expected(bytes(piece)) if finished else None
         good = result is not None and result[0]["status"] == Status.OK
         assert port.good.value == good, f"{where}: good is {port.good.value}"
@@ -155,10 +157,11 @@ async def every_cycle_equals_the_model(dut, hurry):
             seen["cut and too long"] += result[0]["status"] == Status.BAD_FRAME and result[0]["length"] > REQUEST_BYTES
         if overrun:
             seen["overrun"] += 1
-        if valid:
-            dropping = byte != 0 and (dropping or overrun)
-            run = 0 if dropping else zeros(piece, byte)
-            piece = piece + bytes((byte,)) if byte else bytearray()
-            at += 1
+        if due is not None:
+            dropping = due != 0 and (dropping or overrun)
+            run = 0 if dropping else zeros(piece, due)
+            piece = piece + bytes((due,)) if due else bytearray()
+        due = byte if valid and free else None
+        at += due is not None
     unseen = {name for name, count in seen.items() if not count}
     assert unseen <= ({"overrun"} if hurry == 1.0 else {"cut and too long"}), f"these never happened: {unseen}"

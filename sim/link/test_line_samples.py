@@ -150,7 +150,7 @@ class Decoder:
         width = Request.as_shape()["arguments"].width
         fields["arguments"] = int.from_bytes(frame[REQUEST_HEADER:][: width // 8], "little")
         self.port.request.value = Request.const(fields).as_bits()
-        for _ in range(random.choice((1, 1, 30))):
+        for _ in range(random.choice((2, 2, 30))):
             await self.port.edge
 
     async def run(self, signal) -> tuple[Status | None, bytes, int]:

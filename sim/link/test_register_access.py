@@ -72,7 +72,7 @@ async def equals_the_register_map(dut):
             legal = r is not None and r.access is not Access.READ and low <= value <= high
             if legal and r.access is Access.READ_WRITE:
                 values[address] = value
-            command, payload, answer, cycles = Command.WRITE_REGISTER, bytes((address,)) + value.to_bytes(4, "little"), b"", 2
+            command, payload, answer, cycles = Command.WRITE_REGISTER, bytes((address,)) + value.to_bytes(4, "little"), b"", 3
         else:
             count = random.choice((1, 2, 3, 6, 0, MAX_REGISTERS, MAX_REGISTERS + 1, 255))
             block = range(address, address + count)

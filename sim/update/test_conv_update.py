@@ -34,7 +34,7 @@ UNITS = {
 }
 #: Largest number of cycles of each pre group beyond its framed positions and products, and of cycles at the end
 #: beyond those of the biases and the correlator's latency.
-GROUP_OVERHEAD, END_OVERHEAD = 6, 5
+GROUP_OVERHEAD, END_OVERHEAD = 6, 6
 
 
 @cocotb.test()

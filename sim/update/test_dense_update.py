@@ -34,5 +34,5 @@ async def updates_equal_golden(dut):
 
 async def check(dut, name, unit):
     config, bundle = unit.config, unit.bundle
-    cycles = config.item_cycles(bundle) * layout.master_words(config, bundle) + 1 + Correlator(config, bundle).latency
+    cycles = config.item_cycles(bundle) * layout.master_words(config, bundle) + 2 + Correlator(config, bundle).latency
     await pass_check.check(dut, name, unit, cycles, cycles)

@@ -18,7 +18,7 @@ stage = [{conv = 6, kernel = 5}, {dense = 24}, {dense = 10}]
 lanes = [1, 6, 8, 2]
 [lanes.ulx3s]
 lanes = [1, 3, 8, 2]
-clock = 42_000_000
+clock = 45_000_000
 """
 
 
@@ -32,7 +32,7 @@ def file(tmp_path):
 def test_its_own_lanes_then_those_of_the_engines(file):
     spec = network_file.read(file)
     ulx3s, orangecrab = (board(name).with_network(spec).design("mine") for name in ("ulx3s", "orangecrab"))
-    assert (ulx3s.config.lanes, ulx3s.clock_hz) == ((1, 3, 8, 2), 42_000_000)
+    assert (ulx3s.config.lanes, ulx3s.clock_hz) == ((1, 3, 8, 2), 45_000_000)
     assert (orangecrab.config.lanes, orangecrab.clock_hz) == ((1, 6, 8, 2), 48_000_000)
     assert list(board("ulx3s").with_network(spec).designs) == ["mine"]
 

@@ -50,7 +50,7 @@ def test_one_file_is_enough_for_a_netlist(monkeypatch, tmp_path):
         ('name="bare"', 'name="Bare Board"', "a board's name must be lower case, digits and hyphens, not 'Bare Board'"),
         ("window=1", 'usb="0403:6F15"', "bare: usb must be like 0403:6015, in lower case, not '0403:6F15'"),
         ("24_000_000", "25_600_000", "bare: 25.6 MHz can't make 1000000 baud within 0.5%"),
-        ("24_000_000", "24_001_000", "24.001 MHz can't be made from 25 MHz: choose a multiple of 1 MHz"),
+        ("24_000_000", "24_001_000", "24.001 MHz can't be made from 25 MHz: choose 24000000 Hz, the nearest"),
         ("BarePlatform,", "Missing,", "nudge.boards.bare: NameError: name 'Missing' is not defined"),
         ("CMOS = ", "CMOS == = ", "bare.py, line 13: invalid syntax"),
     ],

@@ -78,7 +78,7 @@ def test_the_fuzzer_can_fail(virtual):
     with pair.socket:
         pair.device.values["scratch"] = 1
         with pytest.raises(FuzzError, match="frame 0402"):
-            pair.exchange([encoded(10, Command.READ_REGISTER, b"\0\1")])
+            pair.exchange([encoded(pair.protocol.upcoming, Command.READ_REGISTER, b"\0\1")])
 
 
 def test_pipelining_keeps_the_board_busy_over_an_adapters_delay():

@@ -3,10 +3,12 @@
 import socket
 from collections import Counter
 
+from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.protocol import (
     ANSWER_HEADER,
     CYCLES,
+    MASTER_BYTES,
     VALUE_BYTES,
     VERSION,
     BundleNumber,
@@ -14,9 +16,11 @@ from nudge.golden.contract.protocol import (
     Identity,
     RegisterRange,
     Status,
+    WordAddress,
     Words,
     readable_words,
     registers_by_name,
+    writable_words,
 )
 from nudge.host.link import frame
 from nudge.plumbing.errors import ComparisonError
@@ -61,6 +65,19 @@ class BesideModel:
         self._model(config, identity.capacity)
         self.protocol.identity = identity
         self._compare(greeting, answer)
+        self._write_zeros(config)
+        self.endings.clear()
+
+    def _write_zeros(self, config: Config) -> None:
+        """Write zero weights, as the model has them: a board's are undefined until they are written."""
+        payloads = []
+        for bundle in config.spec.bundles:
+            lanes, words = config.lanes[bundle.index], layout.image_words(config, bundle)
+            for at in range(0, words, most := writable_words(lanes)):
+                masters = bytes(MASTER_BYTES * lanes * min(most, words - at))
+                payloads.append((Command.WRITE_WEIGHTS, WordAddress(bundle.index, at).encode() + masters))
+        for command, payload in [*payloads, (Command.COMMIT, b"")]:
+            self.exchange([encoded(self.protocol.upcoming, command, payload)])
 
     def _model(self, config: Config, capacity: int) -> None:
         self.device = GoldenDevice(config, capacity)
