@@ -38,7 +38,7 @@ class Part:
 #: its 83,640 cells `medium` was routed with every seed that was tried, with 48,232 cells (estimated 45,938) and
 #: 33,917 flip-flops (31,450); a design of 50,349 cells wasn't (docs/log/2026-11-26-routing.md), and one of 33,128
 #: flip-flops (32,297 estimated) hardly ever was (docs/log/2026-11-27-export.md). On the iCE40, `tiny` was routed with
-#: 4,977 of 5,280 cells.
+#: 5,055 of 5,280 cells.
 ECP5_ROUTABLE, ICE40_ROUTABLE = 0.55, 0.95
 ECP5_ROUTABLE_REGISTERS = 0.38
 
