@@ -80,8 +80,9 @@ class Fpga:
     sdram: ResourceName | None = None
     #: Requests that a host may send before the first answer; each costs block RAM.
     window: int = WINDOW
-    #: Core clock of networks from files; None: that of the largest preset.
+    #: Core clock and spacers of networks from files; None: those of the largest preset.
     network_hz: int | None = None
+    network_spacers: Fraction | None = None
     #: Options of Yosys' synthesis command.
     synth_opts: str = ""
     #: Options of nextpnr.
@@ -120,7 +121,7 @@ class Fpga:
 
         Lanes are those of the file's `[lanes.BOARD]`, else of `[lanes.event]`, else one for each layer;
         always one if the board's largest preset uses the compact core. The core's clock is `clock` of
-        `[lanes.BOARD]`, else `network_hz`. Raises `ConfigError` for a network that the gateware
+        `[lanes.BOARD]`, else `network_hz`; spacers are `network_spacers`. Raises `ConfigError` for a network that the gateware
         can't run.
         """
         check_schedule(spec)
@@ -131,7 +132,8 @@ class Fpga:
         else:
             config = configuration(spec, "event", self.name)
         clock_hz = (own and own.clock) or self.network_hz or model.clock_hz
-        return replace(self, designs={spec.name: replace(model, config=config, clock_hz=clock_hz, seed=1)})
+        spacers = model.spacers if self.network_spacers is None else self.network_spacers
+        return replace(self, designs={spec.name: Design(config, clock_hz, spacers)})
 
     @property
     def largest(self) -> str:

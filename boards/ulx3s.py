@@ -24,6 +24,7 @@ ULX3S = Fpga(
         "medium": Design(configuration(preset("medium"), "event"), 54_166_667, spacers=Fraction(1, 3)),
     },
     network_hz=48_076_923,  # 625 MHz / 13, and 3 Mbaud + 0.2 %
+    network_spacers=Fraction(1, 2),
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",
     window=32,  # at 3 Mbaud the host sends 25 digits while the adapter holds an answer back

@@ -35,9 +35,10 @@ class Part:
 
 
 #: Largest estimates, as shares of a part's, with which a router is likely to find enough wires. On the LFE5U-85F with
-#: its 83,640 cells `medium` was routed with every seed that was tried, with 48,232 cells (estimated 45,938) and
-#: 33,917 flip-flops (31,450); a design of 50,349 cells wasn't (docs/log/2026-11-26-routing.md), and one of 33,128
-#: flip-flops (32,297 estimated) hardly ever was (docs/log/2026-11-27-export.md). On the iCE40, `tiny` was routed with
+#: its 83,640 cells an earlier `medium` was routed with every seed that was tried, with 48,232 cells (estimated 45,938)
+#: and 33,917 flip-flops (31,450); a design of 50,349 cells wasn't (docs/log/2026-11-26-routing.md), and one of 33,128
+#: flip-flops (32,297 estimated) hardly ever was (docs/log/2026-11-27-export.md). All had half a spacer for each flip-flop;
+#: with a third `medium` is routed beyond both limits (docs/log/2026-12-02-clock.md). On the iCE40, `tiny` was routed with
 #: 5,055 of 5,280 cells.
 ECP5_ROUTABLE, ICE40_ROUTABLE = 0.55, 0.95
 ECP5_ROUTABLE_REGISTERS = 0.38
