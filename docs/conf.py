@@ -12,7 +12,7 @@ from sphinx.environment import BuildEnvironment
 project = "nudge"
 author = copyright = "the nudge contributors"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_copybutton"]
-exclude_patterns = ["README.md", "curves/*", "pictures/*"]
+exclude_patterns = ["README.md", "curves/*", "pictures/*", "measured/check-*"]
 html_theme = "furo"
 html_title = "nudge"
 myst_heading_anchors = 3

@@ -1,6 +1,7 @@
-"""Pages generated from the code: command line and widths for the site, and the committed docs/messages.md.
+"""Pages generated from the code: command line and widths for the site, and the committed docs/messages.md;
+the table of docs/measured/README.md.
 
-    python docs/generate.py     # writes docs/messages.md anew
+    python docs/generate.py     # writes the committed ones anew
 """
 
 import ast
@@ -33,6 +34,7 @@ from nudge.golden.contract.shapes import Layer
 from nudge.golden.contract.spec import Spec
 from nudge.golden.contract.stored_messages import LONGER, STORED_ANSWERED_BYTES, STORED_PAYLOAD_BYTES
 from nudge.host.cli.main import app
+from nudge.host.training import record
 from nudge.plumbing.errors import ExitCode
 
 #: Types of fields, by their `struct` codes.
@@ -290,5 +292,17 @@ def write(folder: Path) -> None:
             old.unlink()
 
 
+#: The committed page of measurements, and the marks around its table of records.
+MEASURED = Path(__file__).parent / "measured" / "README.md"
+MARKS = ("<!-- records -->\n\n", "\n\n<!-- end of the records -->")
+
+
+def measured_page() -> str:
+    """Return the page of measurements with the table of the records beside it."""
+    before, rest = MEASURED.read_text().split(MARKS[0])
+    return MARKS[0].join([before, record.overview(record.records(MEASURED.parent)) + MARKS[1] + rest.split(MARKS[1])[1]])
+
+
 if __name__ == "__main__":
+    MEASURED.write_text(measured_page())
     MESSAGES.write_text(message_page())

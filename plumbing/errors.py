@@ -15,7 +15,7 @@ class ExitCode(Described):
     """Exit code of a command; `what` is its description in --help and on the site."""
 
     OK = 0, "done"
-    DIFFERENT = 1, "a comparison failed: board and golden model differ"
+    DIFFERENT = 1, "a comparison failed: board and golden model differ, or a check of the board did not hold"
     USAGE = 2, "options that can't be obeyed, such as an unknown preset"
     DATA = 3, "data set not found, not readable, or not the published one"
     LINK = 4, "no such port, port busy, or no answer in time"

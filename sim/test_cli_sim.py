@@ -13,6 +13,7 @@ from nudge.golden.contract.config import ENGINES
 from nudge.golden.contract.presets import preset
 from nudge.golden.training import checkpoint
 from nudge.host.cli import main as cli
+from nudge.host.training import record
 from nudge.plumbing.errors import ExitCode
 
 SPEC = preset("tiny")
@@ -53,6 +54,15 @@ def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys, engines):
     # cycles count for the phase of the older of two samples: only their sum is comparable with the bound
     assert sum(result["phases"].values()) >= sum(result["bound"].values())
     assert [phase for phase, cycles in result["inference"].items() if cycles] == ["static", "free"]
+
+
+def test_a_check_of_the_virtual_board_holds_and_is_recorded(capsys, tmp_path):
+    code, result, err = run_json(capsys, "board", "check", "--board", "sim", "--preset", "tiny", "--out", tmp_path)
+    assert (code, result["held"], result["kind"]) == (ExitCode.OK, True, record.SIMULATED), err
+    assert {line["name"] for line in result["lines"] if line["outcome"] != record.HELD} == {"identity"}
+    (kept,) = record.records(tmp_path)
+    assert json.loads(json.dumps(kept.values())) == result
+    assert (tmp_path / f"{kept.name}.md").read_text() == record.markdown(kept)
 
 
 @pytest.mark.usefixtures("heard")

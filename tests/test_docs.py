@@ -18,6 +18,7 @@ from nudge.host.cli.main import app
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *NOTEBOOKS]
+PAGES.append(ROOT / "docs/measured/README.md")
 ROOMS = ("plumbing", "golden", "paper", "hw", "sim", "host", "boards", "nudge", "tests")
 
 #: Matches `golden.contract.spec`, but not `Config.passes`, which begins with none of ROOMS.
@@ -133,6 +134,14 @@ def test_a_wrong_name_is_noticed():
         ["nudge", "eval", "F"],
         ["nudge", "bench"],
     ]
+
+
+def test_the_table_of_measurements_is_that_of_the_records():
+    generate = runpy.run_path(str(ROOT / "docs/generate.py"))
+    page = generate["MEASURED"].read_text()
+    assert page == generate["measured_page"](), "run python docs/generate.py"
+    # a record here is one from a board
+    assert "| simulated |" not in page
 
 
 def test_messages_and_registers_are_those_of_the_contract():

@@ -127,6 +127,11 @@ def report(
         f"{values['link_samples_per_second']:.0f}",
         f"{values['baud']:.0f} baud, embedded digits",
     )
+    for found in values["measured"]:
+        rate = found["training_samples_per_second"]
+        verdict = f"did not hold: {', '.join(found['failed'])}" if found["failed"] else "all held"
+        text = "" if rate is None else f"{rate:.0f}"
+        table.add_row("training samples/s, on a board", text, f"check of {found['date']}, {verdict}")
     notes = ["; ".join(values["tools"].values()), *worse]
     if power:
         add_power(table, values["power"])

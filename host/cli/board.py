@@ -11,6 +11,7 @@ from nudge.golden.contract import network_file
 from nudge.golden.contract.config import ENGINES
 from nudge.golden.contract.presets import chosen
 from nudge.golden.contract.protocol import COUNTERS, STORED
+from nudge.plumbing.errors import ComparisonError
 from nudge.plumbing.progress import note
 
 from . import completion
@@ -21,6 +22,7 @@ from .options import (
     NetworkOption,
     PortOption,
     PresetOption,
+    TargetFileOption,
 )
 from .run import importing
 from .terminal import emit, rendered, reported
@@ -30,7 +32,7 @@ app = App()
 
 @app.callback(invoke_without_command=True)
 def callback(context: typer.Context) -> None:
-    """Serve a virtual board, or read a board's identity and counters."""
+    """Serve a virtual board, read a board's identity and counters, or check it."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -154,6 +156,45 @@ def status(
         else [f"bit-identical: board == {weights} ({device.spec.parameters} weights)"]
     )
     emit(as_json, result, "\n".join([rendered(table), *equal]))
+
+
+@app.command("check")
+def check(
+    board: PortOption,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The kind of board, such as ulx3s [default: a virtual one].", autocompletion=completion.targets
+        ),
+    ] = None,
+    preset_name: PresetOption = None,
+    network: NetworkOption = None,
+    target_file: TargetFileOption = None,
+    out: Annotated[Path, typer.Option(help="Write the record to this folder.")] = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Check a board beside model and simulation, and write a record of it: a JSON file and a page.
+
+    Identity, link, memory, comparisons with the model, cycles, rate, errors. It succeeds if all that applies
+    to the board held. The board's weights and stored samples are overwritten.
+    """
+    with importing():
+        from rich.table import Table
+
+        from nudge.host.training.record import shown
+
+        from .work.builds import Target
+        from .work.checking import check_board
+    asked = None if target is None else Target(target, preset_name, network, target_file)
+    record, file = check_board(board, asked, preset_name, network, out)
+    table = Table("line", title=f"{record.board}, {record.preset}: {record.kind}")
+    for column in ("outcome", "finding", "figures"):
+        table.add_column(column)
+    for line in record.lines:
+        table.add_row(line.name, line.outcome, line.says, shown(line.figures))
+    emit(as_json, record.values(), f"{rendered(table)}\n{file}")
+    if record.failed:
+        raise ComparisonError(f"{board}: did not hold: {', '.join(record.failed)}: {file}")
 
 
 @app.command("throughput")

@@ -1,5 +1,7 @@
 """Bitstreams and their reports for the command line; imports `boards` only where needed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +20,7 @@ from nudge.host.devices.serial import SerialBoard
 from nudge.host.link import frame
 from nudge.host.training.bench import bench
 from nudge.host.training.end_to_end import Core
+from nudge.host.training.record import CORE, END_TO_END, measured
 from nudge.plumbing import install
 from nudge.plumbing.errors import DesignError, LinkError, ToolError, UsageError
 from nudge.plumbing.progress import note
@@ -135,13 +138,23 @@ def run_flash(target: Target, seed: int | None, kind: str, board: str | None) ->
 
 def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
     """Return the cycles of a training sample and an inference of a configuration, by the simulated RTL."""
-    from nudge.boards.virtual.board import VirtualBoard
-
-    with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
+    with simulated_board(config, False) as url, SerialBoard(url, config.spec) as board:
         result = bench(board, config, data.load("embedded", shown=config.spec.input), samples, seed=0)
     phases = {phase: round(result.phases[phase], 1) for phase in PHASES}
     sums = {"training": result.cycles_per_training_sample, "inference": result.cycles_per_inference}
     return {"samples": samples, "weights": "untrained, seed 0", "data": "embedded", **sums, "phases": phases}
+
+
+@contextmanager
+def simulated_board(config: Any, memory: bool) -> Iterator[str]:
+    """Run a virtual board of a configuration; yield its URL. Raises `ToolError` if nothing here simulates it."""
+    try:
+        from nudge.boards.virtual import VIRTUAL, VIRTUAL_SDRAM
+        from nudge.boards.virtual.board import VirtualBoard
+    except ImportError as error:
+        raise ToolError(f"simulation needs the package {error.name}: {install('sim')}") from None
+    with VirtualBoard(config, board=VIRTUAL_SDRAM if memory else VIRTUAL) as virtual:
+        yield virtual.url
 
 
 def committed_cycles(boards: Any, fpga: Any, name: str) -> dict[str, Any]:
@@ -215,9 +228,13 @@ def run_report(target: Target, kind: str, samples: int | None, save: bool) -> tu
             raise UsageError(f"--samples must be 2..1000, not {samples}")
         report = boards.report.with_cycles(report, simulated_cycles(config, samples))
     report["link_samples_per_second"] = link_rate(report["baud"], config.spec.input)
+    report["measured"] = [
+        {"date": found.date, "failed": found.failed, END_TO_END: found.figure(END_TO_END), CORE: found.figure(CORE)}
+        for found in measured(fpga.name, preset, config.spec.identity)
+    ]
     file: Path = boards.report.baseline_file(fpga.name, preset, kind)
     baseline = boards.report.committed(file)
     worse = boards.report.regressions(report, baseline) if baseline else []
     if save:
-        boards.report.save(file, report)
+        boards.report.save(file, {name: value for name, value in report.items() if name != "measured"})
     return source, report, worse
