@@ -44,7 +44,14 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-CHANGES = ({"lines": 3}, {"format": 2}, {"kind": "guessed"}, {"held": False}, {"date": "x"}, {"facts": {"a": []}})
+CHANGES: tuple[dict[str, object], ...] = (
+    {"lines": 3},
+    {"format": 2},
+    {"kind": "guessed"},
+    {"held": False},
+    {"date": "x"},
+    {"facts": {"a": []}},
+)
 
 
 @pytest.mark.parametrize("change", CHANGES)

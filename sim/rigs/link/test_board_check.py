@@ -11,10 +11,10 @@ from nudge.golden.training import data as datasets
 from nudge.host.training.board_check import SHORT, Subject, phases, run_checks
 from nudge.host.training.record import FAILED, HELD, NOT_APPLICABLE, NOT_RUN
 from nudge.plumbing.errors import LinkError
-from sim.rigs.link.struck import Fault, Struck
+from sim.rigs.modelled.faults import RandomFaults
+from sim.rigs.modelled.modelled import Modelled
 
-from .faults import RandomFaults
-from .modelled import Modelled
+from .struck import Fault, Struck
 
 SPEC = preset("tiny")
 CONFIG = configuration(SPEC)
@@ -22,7 +22,7 @@ CAPACITY = 1 << 20
 CLOCK_HZ = 48_000_000
 #: Cycles of a sample and of a commit on the modelled board.
 CYCLES = {Command.TRAIN: ("free", 30_000), Command.INFER: ("free", 10_000), Command.COMMIT: ("commit", 500)}
-#: The embedded digits are trained with fewer steps of this check.
+#: Less of everything than on a virtual board.
 EXTENT = replace(SHORT, link_bytes=1, patterns=8, samples=8)
 
 
