@@ -113,7 +113,7 @@ def errors(board: SerialBoard) -> dict[str, int]:
 
 
 def no_new(board: SerialBoard, before: Mapping[str, int]) -> dict[str, int]:
-    """Return the errors counted since `before`, all 0; `LinkError` names those that aren't."""
+    """Return the errors counted since `before`, all 0; `BoardError` names those that aren't."""
     new = {name: (count - before[name]) % 2**32 for name, count in errors(board).items()}
     if any(new.values()):
         raise BoardError(", ".join(f"{name} {count}" for name, count in new.items() if count))

@@ -15,7 +15,7 @@ from nudge.golden.training import data as datasets
 from nudge.host.devices.open import check_name, virtual_board
 from nudge.host.devices.serial import SerialBoard
 from nudge.host.training.board_check import SHORT, Cycles, Extent, Subject, phases, run_checks
-from nudge.host.training.record import ON_A_BOARD, SIMULATED, Line, Record, write
+from nudge.host.training.record import NOT_RUN, ON_A_BOARD, SIMULATED, Line, Record, write
 from nudge.plumbing import cluster, files
 from nudge.plumbing.errors import UsageError
 
@@ -89,7 +89,7 @@ def recorded(subject: Subject, name: str, lines: tuple[Line, ...]) -> Record:
     bitstream = None if subject.built is None else subject.built["bitstream"]
     if bitstream is not None and Path(bitstream).is_file():
         facts["bitstream_sha256"] = files.digest(Path(bitstream))
-    if not any(line.outcome == "not run" for line in lines):
+    if not any(line.outcome == NOT_RUN for line in lines):
         facts |= {name: board.read_register(name) for name in BUILD}
         facts["weights_at_the_end"] = " ".join(f"{digest:08x}" for digest in board.digest())
     date = time.strftime("%Y-%m-%d-%H%M%S", time.gmtime())
