@@ -35,7 +35,7 @@ PACKING = {
 }
 #: Family and PLL of each design. The second PLL divides by 1 in front of its phase detector, which the unpacker omits.
 CASES = {
-    "ECP5": (Family.ECP5, Ecp5Pll.of(25_000_000, 48_000_000)),
+    "ECP5": (Family.ECP5, Ecp5Pll.of(25_000_000, 55_681_818)),
     "ECP5, undivided": (Family.ECP5, Ecp5Pll.of(25_000_000, 60_000_000)),
     "ICE40": (Family.ICE40, None),
 }
