@@ -6,14 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
-from nudge.golden.contract.config import ENGINES
+from nudge.boards.virtual import VIRTUAL
+from nudge.boards.virtual.board import VirtualBoard
+from nudge.golden.contract.config import ENGINES, configuration
 from nudge.golden.contract.presets import preset
-from nudge.golden.training import checkpoint
+from nudge.golden.training import checkpoint, data
 from nudge.host.cli import main as cli
+from nudge.host.devices.serial import SerialBoard
 from nudge.host.training import record
+from nudge.host.training.board_check import phases
 from nudge.plumbing.errors import ExitCode
 
 SPEC = preset("tiny")
@@ -98,6 +103,17 @@ def test_a_served_board_is_refused_for_another_preset(capsys):
         finally:
             process.terminate()
         assert process.wait(timeout=20) == ExitCode.OK
+
+
+def test_single_samples_take_the_same_cycles_on_every_line():
+    """`board check` compares them with those of a virtual board, whose line has a bit a cycle."""
+    found = []
+    for divisor in (1, 5):
+        facts = replace(VIRTUAL, uart_divisor=divisor)
+        with VirtualBoard(configuration(SPEC), board=facts) as virtual, SerialBoard(virtual.url, SPEC) as board:
+            found.append(phases(board, data.load("embedded"), seed=0))
+    assert found[0] == found[1]
+    assert found[0]["training minus"] > 0
 
 
 @pytest.mark.slow
