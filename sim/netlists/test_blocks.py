@@ -64,7 +64,7 @@ class Words(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = BlockMemory(shape=self.width, depth=self.depth)
+        m.submodules.memory = memory = BlockMemory(shape=self.width, depth=self.depth, zeros=True)
         connect(m, flipped(self.read), memory.read_port())
         connect(m, flipped(self.write), memory.write_port(granularity=self.granularity))
         return m

