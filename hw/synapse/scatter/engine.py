@@ -10,6 +10,7 @@ from nudge.golden.contract.shapes import Bundle, Layer
 from nudge.hw.synapse.interface import SynapseSignature, bank_for, banks_of, put_off, slot_bits
 
 from .backward import BackwardScatter
+from .folding import FoldedWeights
 from .forward import ForwardScatter
 from .queue import SpikeQueue
 from .sums import DriveSums
@@ -26,14 +27,17 @@ class ScatterEngine(wiring.Component):
     """Adds the kernel of each spike to the drives that it reaches, which a memory keeps. The drives of the next
     half are computed in this way during the current half.
 
-    - forward: queue of pre spikes -> taps, read from the working memory -> drives of the post layer
+    - forward: queue of pre spikes -> taps, read from the working memory, or folded taps, from a copy (`Config.folded`)
+      -> drives of the post layer
     - backward: queue of post spikes -> folded taps, from a transposed copy -> drives of the pre layer
 
     Both directions run in parallel, each with one adder for each lane of the layer that it drives.
 
-    Latency: ``k * k * groups(post)`` cycles for a pre spike, ``(k + 1)**2 * groups(pre)`` for a post spike (k odd);
-    a word without spikes takes none. ``start`` may come before all spikes of the previous half are processed;
-    the half then begins after the last one, and other engines don't wait for this one.
+    Latency: `hw.synapse.scatter.forward.spike_cycles` for a pre spike: at most ``k * k * groups(post)`` cycles, folded
+    ``(k // 2 + 1)**2 * groups(post)``, and more where additions to the same word must lie apart (`DriveSums`);
+    ``(k + 1)**2 * groups(pre)`` for a post spike; a word without spikes takes none. ``start`` may come before all
+    spikes of the previous half are processed; the half then begins after the last one, and other engines don't wait
+    for this one.
     Integer model: `golden.model.ops.conv_forward` and `golden.model.ops.conv_backward`; sums are exact.
 
     Members
@@ -58,11 +62,26 @@ class ScatterEngine(wiring.Component):
         m.submodules.forward_scatter = there = ForwardScatter(config, bundle)
         m.submodules.backward_scatter = back = BackwardScatter(config, bundle)
         m.submodules.weights = weights = TransposedWeights(config, bundle)
+        copying = [weights.busy]
+        if there.folds:
+            m.submodules.folded = folded = FoldedWeights(config, bundle)
+            copying.append(folded.busy)
+            m.d.comb += [
+                folded.prepare.eq(prepare),
+                weights.prepare.eq(folded.done),
+                self.tile_address.eq(Mux(folded.busy, folded.tile_address, weights.tile_address)),
+                folded.tile.eq(self.tile),
+                folded.address.eq(there.weight_address),
+                there.weights.eq(folded.weights),
+            ]
+        else:
+            m.d.comb += [
+                weights.prepare.eq(prepare),
+                self.tile_address.eq(Mux(weights.busy, weights.tile_address, there.weight_address)),
+                there.weights.eq(self.tile),
+            ]
         m.d.comb += [
-            self.tile_address.eq(Mux(weights.busy, weights.tile_address, there.tile_address)),
-            there.tile.eq(self.tile),
             weights.tile.eq(self.tile),
-            weights.prepare.eq(prepare),
             weights.read.eq(back.read),
             weights.address.eq(back.weight_address),
             back.weights.eq(weights.weights),
@@ -77,8 +96,8 @@ class ScatterEngine(wiring.Component):
             m.d.comb += sums.clear.eq(prepare)
             clearing.append(sums.clearing)
             parts += [~queue.empty, scatter.busy, sums.adding]
-        m.d.comb += working.eq(Cat(*parts, *clearing, weights.busy).any())
-        m.d.comb += [self.busy.eq(begin_waits), self.preparing.eq(Cat(prepare_waits, weights.busy, *clearing).any())]
+        m.d.comb += working.eq(Cat(*parts, *clearing, *copying).any())
+        m.d.comb += [self.busy.eq(begin_waits), self.preparing.eq(Cat(prepare_waits, *copying, *clearing).any())]
         return m
 
     def _take_spikes(self, m, begin, scatter, source: Layer, spikes, step):

@@ -79,7 +79,8 @@ def test_of_scatter_engines(slots, training, inference):
     schedule = {"free": 12, "nudged": 8, "window": 4, "decay_shift": 0, "halvings": [1, 4], "feedback_shift": 2}
     schedule |= {"fine": [8, 6, 4, 1], "centred": True}
     learning = {"rates": [0.25, 0.15, 0.05, 0.05], "gain": 1.25, "batch": 8}
-    lanes = {"lanes": [1, 2, 4, 4, 1], "arrays": [1, 2, 2, 4, 1], "image_taps": 3, "scatters": [2, 3], "slots": slots}
+    lanes = {"lanes": [1, 2, 4, 4, 1], "arrays": [1, 2, 2, 4, 1], "image_taps": 3, "scatters": [2, 3]}
+    lanes |= {"folded": [2], "slots": slots}
     known = {"input": {"channels": 3, "height": 16, "width": 16}, "stage": stages, "schedule": schedule}
     spec = network({"name": "colour", "learning": learning, "lanes": {"event": lanes}} | known, "colour")
     digits = load("embedded", shown=spec.input)
