@@ -162,11 +162,8 @@ class Scattered:
         lanes, words = config.lanes[source.index], config.words(source)
         of_words = fired.reshape(*fired.shape[:2], -1, lanes, source.positions).sum(-2)
         work = (of_words * cycles_at(config, bundle, name)).reshape(*fired.shape[:2], words)
-        # Sending a word of drives takes a cycle from the spikes. With one slot the target is idle, and takes a word
-        # whenever the source does.
-        n, count = np.arange(words), config.words(target)
-        left = np.maximum(count - n, 0) if config.slots == 1 else count * (1 - n / words)
-        sent = left * (work.sum(-1, keepdims=True) > 0)
+        # Sending a word of drives takes a cycle from the spikes. With one slot the target is idle, and takes zeros.
+        sent = config.words(target) * (config.slots - 1) * (1 - np.arange(words) / words) * (work.sum(-1, keepdims=True) > 0)
         #: Cycles from each word's arrival to the end of all spikes, if the engine never waits.
         self._left = np.cumsum(work[..., ::-1], -1)[..., ::-1] + sent.astype(np.int64)
 

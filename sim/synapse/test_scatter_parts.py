@@ -38,7 +38,11 @@ FINE = bundle_of("conv", (4, 6, 7), 6, kernel=3, padding=1, lanes=(2, 3), scatte
 EVEN = bundle_of("conv", (2, 5, 6), 2, kernel=2, lanes=(2, 2), scatters=True)
 FOLDED = bundle_of("conv", (4, 6, 7), 6, kernel=3, padding=1, lanes=(2, 3), scatters=True, folded=True, fine=True)
 FOLDED_EVEN = bundle_of("conv", (2, 5, 6), 2, kernel=2, lanes=(2, 2), scatters=True, folded=True)
-QUEUES = {"queue_fine": SpikeQueue(FINE[0], FINE[1].pre), "queue_one": SpikeQueue(EVEN[0], EVEN[1].post)}
+QUEUES = {
+    "queue_fine": SpikeQueue(FINE[0], FINE[1].pre, (6, 7)),
+    "queue_one": SpikeQueue(EVEN[0], EVEN[1].post, (2, 2)),
+    "queue_reach": SpikeQueue(FINE[0], FINE[1].pre, (5, 6)),
+}
 SUMS = {
     "sums_two_banks": DriveSums(words=7, lanes=2, banks=2, bits=12, most=2000, term_bits=6),
     "sums_four_banks": DriveSums(words=4, lanes=1, banks=4, bits=12, most=2000, term_bits=6),
@@ -80,7 +84,9 @@ async def check_queue(dut, name, unit):
         await pulse(port.start, port.edge)
         fired = spikes(layer.shape, all_on=half == 0, fine=config.spec.spike_bits > 1)
         port.mute.value = muted = half % 4 == 3
-        sent = [] if muted else [shape.const(spike).as_bits() for spike in singles(config, layer, fired)]
+        within = fired.clone()
+        within[:, unit.reach[0] :], within[:, :, unit.reach[1] :] = 0, 0
+        sent = [] if muted else [shape.const(spike).as_bits() for spike in singles(config, layer, within)]
         words, stall = spike_words(config, layer, fired[None]), random.choice((0.0, 0.8))
         got, _ = await gather(sink.get(len(sent), stall=stall), source.send(words, gap=random.choice((0.0, 0.5))))
         assert got == sent, f"{name}, half {half}"

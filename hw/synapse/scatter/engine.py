@@ -6,7 +6,7 @@ from amaranth.lib.wiring import connect
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.formats import signed_bits
-from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.golden.contract.shapes import Bundle, Layer, taps_of
 from nudge.hw.synapse.interface import SynapseSignature, bank_for, banks_of, put_off, slot_bits
 
 from .backward import BackwardScatter
@@ -87,11 +87,13 @@ class ScatterEngine(wiring.Component):
             back.weights.eq(weights.weights),
         ]
         clearing, parts = [], []
-        for scatter, source, target, spikes, out, steps in (
-            (there, pre, post, self.pre_spikes, self.forward, (self.pre_step, self.post_step)),
-            (back, post, pre, self.post_spikes, self.backward, (self.post_step, self.pre_step)),
+        # an odd last row or column, which pooling drops, can be out of reach of the kernel
+        rows, columns = (sum(map(bool, taps)) for taps in taps_of(bundle))
+        for scatter, source, reach, target, spikes, out, steps in (
+            (there, pre, (rows, columns), post, self.pre_spikes, self.forward, (self.pre_step, self.post_step)),
+            (back, post, (post.height, post.width), pre, self.post_spikes, self.backward, (self.post_step, self.pre_step)),
         ):
-            queue = self._take_spikes(m, begin, scatter, source, spikes, steps[0])
+            queue = self._take_spikes(m, begin, scatter, source, reach, spikes, steps[0])
             sums = self._keep_drives(m, begin, scatter, source, target, out, steps)
             m.d.comb += sums.clear.eq(prepare)
             clearing.append(sums.clearing)
@@ -100,9 +102,9 @@ class ScatterEngine(wiring.Component):
         m.d.comb += [self.busy.eq(begin_waits), self.preparing.eq(Cat(prepare_waits, *copying, *clearing).any())]
         return m
 
-    def _take_spikes(self, m, begin, scatter, source: Layer, spikes, step):
-        """Queue a layer's spikes for a direction. step: the layer's."""
-        m.submodules[f"queue_{source.index}"] = queue = SpikeQueue(self.config, source)
+    def _take_spikes(self, m, begin, scatter, source: Layer, reach, spikes, step):
+        """Queue a layer's spikes for a direction. reach: rows and columns that drive anything. step: the layer's."""
+        m.submodules[f"queue_{source.index}"] = queue = SpikeQueue(self.config, source, reach)
         connect(m, queue.o, scatter.i)
         m.d.comb += [queue.start.eq(begin), queue.i.payload.eq(spikes.payload)]
         dropped = Signal(name=f"dropped_{source.index}")

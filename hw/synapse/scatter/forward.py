@@ -60,7 +60,7 @@ def spike_cycles(bundle: Bundle, groups: int, folds: bool) -> list[list[int]]:
                 else:
                     looked += 1
             end = max(looked, added)
-        return end - begin
+        return end - begin if last else 0  # a spike out of reach isn't queued
 
     return [[cycles(list(product(row, column))) for column in columns] for row in rows]
 

@@ -15,7 +15,7 @@ APART = 3
 class DriveSums(wiring.Component):
     """A memory with one read and one write port. In each cycle it adds to a word of the bank that is written,
     or sends a word of the bank that is read, or zeroes a word. Additions to the same word are taken `APART`
-    cycles apart.
+    cycles apart. A silent word that is kept takes no turn of the memory.
 
     A word that is sent is zeroed, so that the next half that writes the bank begins with zeros. Sums are
     exact: ``most`` bounds the sum of the magnitudes of all terms of a half, hence every partial sum.
@@ -97,7 +97,8 @@ class DriveSums(wiring.Component):
         address1, address2 = (Signal(range(depth), name=f"address{n}", reset_less=True) for n in (1, 2))
         place = self.address + base(self.write_bank)
         unwritten = (add1 & (address1 == place)) | (add2 & (address2 == place))
-        m.d.comb += [free.eq(~self.clearing & ~send), self.ready.eq(free & ~unwritten)]
+        # a silent word that is kept is neither read nor written
+        m.d.comb += [free.eq(~self.clearing & (~send | (silent & keep))), self.ready.eq(free & ~unwritten)]
         m.d.comb += read.addr.eq(Mux(free, place, at))
 
         # -- a cycle later: the word; two cycles later: its sum
