@@ -15,8 +15,8 @@ from nudge.hw.core.totals import total_bits
 from nudge.hw.lib.adder_tree import tree_latency
 from nudge.hw.synapse.event_layout import weight_bits
 from nudge.hw.synapse.interface import banks_of
-from nudge.hw.synapse.scatter.backward import side as scatter_side
 from nudge.hw.synapse.scatter.engine import largest_drive
+from nudge.hw.synapse.scatter.folding import even_side, folded_words
 from nudge.hw.update.correlator import pre_bits, scaling_turns
 
 Features = dict[str, float]
@@ -159,21 +159,26 @@ def event_engine(config: Config, bundle: Bundle) -> Features:
 
 def scatter_engine(config: Config, bundle: Bundle) -> Features:
     """Features of `hw.synapse.scatter.engine`: in each direction an adder for each lane, the word that is read and
-    sent, and the term; backward also two adders that fold a kernel, and its row before; addresses and spikes.
+    sent, and the term; backward, and for folded weights, also two adders that fold a kernel, and its row before;
+    addresses and spikes.
     """
     weight, signs = config.spec.formats.weight_bits, config.spec.spike_bits - 1
     out: Features = {"unit": 1, "carry": 0, "registers": 0, "spikes": 0, "address": 0}
     for source, target in ((bundle.pre, bundle.post), (bundle.post, bundle.pre)):
         lanes, most = config.lanes[target.index], largest_drive(config, bundle, target is bundle.post)
-        drive, term = signed_bits(-most, most), weight if target is bundle.post else weight + 2
+        folds = target is bundle.pre or bundle.index in config.folded
+        drive, term = signed_bits(-most, most), weight + 2 * folds
         out["carry"] += lanes * adder(drive + signs)
         out["registers"] += lanes * (2 * drive + term)
         out["spikes"] += config.lanes[source.index] * config.spec.spike_bits
         out["address"] += (banks_of(source.index, config) * config.words(target)).bit_length()
         out["address"] += layout.tiles(config, bundle).bit_length()
-        if target is bundle.pre:
+        if folds:
+            side = bundle.kernel + 1 if target is bundle.pre else even_side(bundle)
             out["carry"] += lanes * (adder(weight + 1) + adder(weight + 2))
-            out["registers"] += lanes * (2 * weight + scatter_side(bundle) * (weight + 1))
+            out["registers"] += lanes * (2 * weight + side * (weight + 1))
+    if bundle.index in config.folded:
+        out["address"] += folded_words(config, bundle).bit_length()
     return out
 
 

@@ -8,7 +8,7 @@ cycle; then arrays, taps and multipliers are reduced as long as that costs hardl
 The search is deterministic: the same network has the same lanes everywhere. Lanes never change a result.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations, product
 from typing import Any
@@ -71,6 +71,12 @@ def divisors(number: int) -> list[int]:
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
+def subsets(items: Iterable[int]) -> list[frozenset[int]]:
+    """Return the subsets of some numbers, from the empty one to all."""
+    each = sorted(items)
+    return [frozenset(some) for size in range(len(each) + 1) for some in combinations(each, size)]
+
+
 class Search:
     """The search for the lanes of one network on one part.
 
@@ -115,13 +121,15 @@ class Search:
         engine: Any = config.engine(config.spec.bundles[n - 1])
         if engine == "event":
             engine = (*config.passes, config.kernel_blocks)
+        elif n in config.folded:
+            engine = "folded"
         elif n == 1:
             engine = config.image_taps
         return n, config.lanes[n - 1], config.lanes[n], turns, engine, n in config.shared, config.slots
 
     def cycles(self, config: Config) -> float:
         """Return the cycles of a training sample."""
-        key = (config.lanes, config.arrays, config.passes, config.scatters, config.slots)
+        key = (config.lanes, config.arrays, config.passes, config.scatters, config.folded, config.slots)
         if key not in self._halves:
             self._halves[key] = mean_halves(config, self.activity)
         return of_halves(config, self.activity, self.spec.learning.batch, 0.0, *self._halves[key]).training
@@ -152,14 +160,15 @@ class Search:
 
     def plains(self) -> Iterator[Config]:
         """Yield the network with each choice of engines: event or line engines where a board has them by default,
-        or scatter engines instead in some convolutions, in all of them if they are many."""
+        or scatter engines instead in some convolutions, in all of them if they are many; with folded kernels in some."""
         yield self.plain
         convs = [bundle.index for bundle in self.spec.bundles if bundle.kind == "conv"]
         if not self.boards or not convs:
             return
-        sizes = range(1, len(convs) + 1) if len(convs) <= MIXED else [len(convs)]
-        for some in (frozenset(each) for size in sizes for each in combinations(convs, size)):
-            yield replace(self.plain, scatters=some, events=self.plain.events - some)
+        few = len(convs) <= MIXED
+        for some in subsets(convs)[1:] if few else [frozenset(convs)]:
+            for folded in subsets(some) if few else [frozenset[int](), some]:
+                yield replace(self.plain, scatters=some, folded=folded, events=self.plain.events - some)
 
     def _choices_with(self, plain: Config) -> Iterator[Config]:
         """Yield the choices with the engines of ``plain``."""
@@ -304,10 +313,12 @@ def lanes_of(config: Config) -> Lanes:
     """Return the lanes of a design, as a table `[lanes.NAME]` of a network file."""
     if config.compact:
         return Lanes(config.lanes)
-    shared, scatters = (tuple(sorted(bundles)) or None for bundles in (config.shared, config.scatters))
+    sets = config.shared, config.scatters, config.folded
+    shared, scatters, folded = (tuple(sorted(bundles)) or None for bundles in sets)
     passes, blocks = (config.passes, config.kernel_blocks or None) if config.events else (None, None)
     slots = None if config.slots == SLOTS else config.slots
-    return Lanes(config.lanes, config.arrays or config.lanes, config.image_taps, shared, passes, blocks, scatters, slots)
+    arrays = config.arrays or config.lanes
+    return Lanes(config.lanes, arrays, config.image_taps, shared, passes, blocks, scatters, folded, slots)
 
 
 def as_table(lanes: Lanes) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nudge.hw.memory.image_fetcher import BANKS
 from nudge.hw.synapse.event_layout import PAIR, weight_bits
 from nudge.hw.synapse.interface import banks_of, static_banks
 from nudge.hw.synapse.scatter.engine import largest_drive
+from nudge.hw.synapse.scatter.folding import folded_words
 from nudge.hw.update.correlator import pre_bits
 
 from .mapping import Shape
@@ -151,9 +152,12 @@ def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def scatter_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """Memories of `hw.synapse.scatter.engine`: queues of spikes, transposed weights, drives of both directions."""
+    """Memories of `hw.synapse.scatter.engine`: queues of spikes, transposed and folded weights, drives of both
+    directions."""
     pre, post, lanes, bits = bundle.pre, bundle.post, config.lanes, config.spec.formats.weight_bits
     out = [Shape(bits * lanes[pre.index], bundle.weights // lanes[pre.index], parts=lanes[pre.index])]
+    if bundle.index in config.folded:
+        out.append(Shape((bits + 2) * lanes[post.index], folded_words(config, bundle)))
     for source, target in ((pre, post), (post, pre)):
         place = sum(bits_for(size - 1) for size in source.shape)
         out.append(Shape(place + lanes[source.index] * config.spec.spike_bits, config.words(source)))

@@ -12,15 +12,15 @@ import numpy as np
 
 from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
-from nudge.golden.contract.shapes import Bundle, Layer, taps_of
+from nudge.golden.contract.shapes import Bundle, Layer
 from nudge.hw.core.neuron_array import NeuronArray
 from nudge.hw.lib.adder_tree import tree_latency
 from nudge.hw.synapse.event_conv_engine import EventConvEngine
 from nudge.hw.synapse.event_side import Side
 from nudge.hw.synapse.folded_kernels import FoldedKernels
 from nudge.hw.synapse.pixel_engine import PixelEngine
-from nudge.hw.synapse.scatter.backward import side as scatter_side
-from nudge.hw.synapse.scatter.forward import slots
+from nudge.hw.synapse.scatter.folding import folding_cycles
+from nudge.hw.synapse.scatter.forward import spike_cycles
 from nudge.hw.synapse.scatter.weights import copy_cycles
 from nudge.hw.update import correlator
 
@@ -114,7 +114,7 @@ def prepare_cycles(config: Config, bundle: Bundle) -> int:
     if config.engine(bundle) == "event":
         return event_engine(config, bundle)[1].cycles + 2
     if config.engine(bundle) == "scatter":
-        return copy_cycles(config, bundle) + 2
+        return copy_cycles(config, bundle) + folding_cycles(config, bundle) * (bundle.index in config.folded) + 2
     return 0
 
 
@@ -162,11 +162,8 @@ class Scattered:
         lanes, words = config.lanes[source.index], config.words(source)
         of_words = fired.reshape(*fired.shape[:2], -1, lanes, source.positions).sum(-2)
         work = (of_words * cycles_at(config, bundle, name)).reshape(*fired.shape[:2], words)
-        # Sending a word of drives takes a cycle from the spikes. With one slot the target is idle, and takes a word
-        # whenever the source does.
-        n, count = np.arange(words), config.words(target)
-        left = np.maximum(count - n, 0) if config.slots == 1 else count * (1 - n / words)
-        sent = left * (work.sum(-1, keepdims=True) > 0)
+        # Sending a word of drives takes a cycle from the spikes. With one slot the target is idle, and takes zeros.
+        sent = config.words(target) * (config.slots - 1) * (1 - np.arange(words) / words) * (work.sum(-1, keepdims=True) > 0)
         #: Cycles from each word's arrival to the end of all spikes, if the engine never waits.
         self._left = np.cumsum(work[..., ::-1], -1)[..., ::-1] + sent.astype(np.int64)
 
@@ -181,8 +178,8 @@ class Scattered:
 def cycles_at(config: Config, bundle: Bundle, name: str) -> np.ndarray:
     """Return the cycles of a spike in a scatter engine, by the position of its source layer."""
     if name == "backward":
-        return np.full(bundle.post.positions, config.groups(bundle.pre) * scatter_side(bundle) ** 2)
-    return slots(config, bundle) * np.outer(*taps_of(bundle)).reshape(-1)
+        return np.full(bundle.post.positions, config.groups(bundle.pre) * (bundle.kernel + 1) ** 2)
+    return np.array(spike_cycles(bundle, config.groups(bundle.post), bundle.index in config.folded)).reshape(-1)
 
 
 def words_needed(config: Config, side: Side) -> np.ndarray:

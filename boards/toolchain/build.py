@@ -71,7 +71,7 @@ def in_words(config: Config) -> str:
     Fields that older reports lack are included only if they aren't at their defaults, so that such reports compare equal.
     """
     values = {field: getattr(config, field.name) for field in dataclasses.fields(config) if field.name != "spec"}
-    newer = ("kernel_blocks", "scatters", "slots")
+    newer = ("kernel_blocks", "scatters", "folded", "slots")
     return ", ".join(
         f"{field.name} {value}" for field, value in values.items() if field.name not in newer or value != field.default
     )

@@ -38,6 +38,9 @@ class Config:
     events: frozenset[int] = frozenset()
     #: Conv bundles with a scatter engine, whose cells grow with the lanes and whose cycles with the spikes.
     scatters: frozenset[int] = frozenset()
+    #: Those of them that keep folded kernels in block RAM: a pre spike adds one of them for each pooled position that it
+    #: reaches, instead of one for each tap.
+    folded: frozenset[int] = frozenset()
     #: Whether the core is `hw.compact.compact_core`, which has one lane per layer, for the smallest parts.
     compact: bool = False
     #: Largest number of taps of the image's kernel that each lane multiplies in the same cycle.
@@ -88,6 +91,8 @@ class Config:
             if kinds.get(index) != "conv" or index in self.events:
                 which = "it is in events" if index in self.events else kinds.get(index, "there is none")
                 raise ConfigError(f"scatters must name conv bundles, not bundle {index} ({which})")
+        for index in self.folded - self.scatters:
+            raise ConfigError(f"folded must name bundles in scatters, not bundle {index}")
         for index in self.shared - set(kinds):
             raise ConfigError(f"shared must name bundles 1..{len(kinds)}, not {index}")
 
@@ -144,7 +149,7 @@ def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Con
         return config
     said = {entry.name: getattr(found, entry.name) for entry in fields(found) if entry.name != "clock"}
     given = {key: value for key, value in said.items() if value is not None}
-    for name in {"shared", "scatters"} & set(given):
+    for name in {"shared", "scatters", "folded"} & set(given):
         given[name] = frozenset(given[name])
     if "scatters" in given:
         given["events"] = events - given["scatters"]

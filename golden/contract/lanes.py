@@ -14,6 +14,7 @@ class Lanes:
     passes: tuple[int, int] | None = None
     kernel_blocks: bool | None = None
     scatters: tuple[int, ...] | None = None
+    folded: tuple[int, ...] | None = None
     slots: int | None = None
     #: Clock of a board's core, in Hz.
     clock: int | None = None

@@ -255,7 +255,7 @@ def _lanes(what: str, value: Any) -> Lanes:
     table = _table(what, value, keys, required=("lanes",))
     made: dict[str, Any] = {}
     for key, x in table.items():
-        if key in ("lanes", "arrays", "shared", "passes", "scatters"):
+        if key in ("lanes", "arrays", "shared", "passes", "scatters", "folded"):
             if not isinstance(x, list) or len(x) > MAX_STAGES + 1:
                 raise SpecError(f"{what}.{key} must be a list of at most {MAX_STAGES + 1} numbers, not {reprlib.repr(x)}")
             for each in x:

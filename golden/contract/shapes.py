@@ -211,12 +211,18 @@ class Bundle:
         return self.framed_height * self.framed_width
 
 
-def taps_of(bundle: Bundle) -> tuple[list[int], list[int]]:
+def taps_of(bundle: Bundle, folded: bool = False) -> tuple[list[int], list[int]]:
     """Return for each row and each column of a convolution's pre layer the kernel's rows, or columns, that connect
-    it with a pooled position: their products are a pre neuron's connections with each post channel."""
+    it with a pooled position: their products are a pre neuron's connections with each post channel.
+
+    folded: count the pooled positions instead, each of which a folded kernel reaches once.
+    """
     sides = ((bundle.pre.height, bundle.post.height), (bundle.pre.width, bundle.post.width))
-    taps = range(bundle.kernel)
     rows, columns = (
-        [sum(0 <= at + bundle.padding - tap < 2 * pooled for tap in taps) for at in range(size)] for size, pooled in sides
+        [
+            len({row // (1 + folded) for tap in range(bundle.kernel) if 0 <= (row := at + bundle.padding - tap) < 2 * pooled})
+            for at in range(size)
+        ]
+        for size, pooled in sides
     )
     return rows, columns

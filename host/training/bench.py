@@ -18,7 +18,7 @@ from nudge.golden.training.data import Data
 from nudge.host.devices.serial import SerialBoard
 from nudge.plumbing.progress import Meter
 
-#: Mean number of kernels that event engines add, or of taps that scatter engines do, in a training sample, by
+#: Mean number of kernels that event engines add, or of taps, plain or folded, that scatter engines do, in a training sample, by
 #: bundle index: (forward, backward).
 Events = dict[int, tuple[float, float]]
 
@@ -88,7 +88,8 @@ def events(config: Config, settings: Settings, parameters: Parameters, images: n
     mean over these samples."""
     bundles = [bundle for bundle in config.spec.bundles if bundle.index in config.events | config.scatters]
     scattered = config.scatters
-    seen = {b.index: torch.from_numpy(np.outer(*taps_of(b)) if b.index in scattered else windows(b)) for b in bundles}
+    taps = {b.index: taps_of(b, b.index in config.folded) for b in bundles}
+    seen = {b.index: torch.from_numpy(np.outer(*taps[b.index]) if b.index in scattered else windows(b)) for b in bundles}
     behind = {b.index: (b.kernel + 1) ** 2 if b.index in scattered else SPOTS for b in bundles}
     total = {bundle.index: [0, 0] for bundle in bundles}
     for image, label in zip(images, labels, strict=True) if bundles else ():

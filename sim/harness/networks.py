@@ -75,6 +75,7 @@ def bundle_of(
     window_log2: int = 3,
     events: bool = False,
     scatters: bool = False,
+    folded: bool = False,
     shared: bool = False,
     passes: tuple[int, int] = (1, 1),
     kernel_blocks: bool = False,
@@ -89,8 +90,9 @@ def bundle_of(
     Maps may have any size, unlike in a `Spec`.
 
     padding: of a convolution. events: use the event engine, with this number of `passes`; `kernel_blocks`:
-    its kernels are in block RAM. scatters: use the scatter engine. index: number of the bundle; a bundle on the
-    image always has 1. shared: the update engine shares multipliers between the phases. fine: fine spikes.
+    its kernels are in block RAM. scatters: use the scatter engine; folded: with folded kernels in its forward
+    direction. index: number of the bundle; a bundle on the image always has 1. shared: the update engine shares
+    multipliers between the phases. fine: fine spikes.
     centred, vector_field, slots: as in `config_of`.
     """
     full = kind in ("dense", "pixels")
@@ -107,7 +109,7 @@ def bundle_of(
         stages = (Conv(channels, kernel, padding), *config.spec.stages[1:])
         config = replace(config, spec=replace(config.spec, stages=stages))
     if scatters:
-        config = replace(config, scatters=frozenset({index}))
+        config = replace(config, scatters=frozenset({index}), folded=frozenset({index} if folded else ()))
     if events:
         config = replace(config, events=frozenset({index}), passes=passes, kernel_blocks=kernel_blocks)
     if shared:

@@ -7,9 +7,9 @@ import torch
 from cocotb.triggers import gather
 
 from nudge.golden.contract.shapes import taps_of
-from nudge.hw.synapse.scatter.backward import side
 from nudge.hw.synapse.scatter.engine import ScatterEngine
-from nudge.hw.synapse.scatter.forward import slots
+from nudge.hw.synapse.scatter.forward import spike_cycles
+from nudge.hw.synapse.scatter.sums import APART
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import spikes
 from sim.harness.streams import serve_memory, start, wait_for
@@ -33,6 +33,19 @@ UNITS = {
     "scatter_alone": ScatterEngine(*bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), scatters=True, slots=1)),
     "scatter_alone_third": ScatterEngine(
         *bundle_of("conv", (4, 6, 6), 8, kernel=3, padding=1, lanes=(2, 4), scatters=True, index=3, fine=True, slots=1)
+    ),
+    "scatter_folded": ScatterEngine(
+        *bundle_of("conv", (4, 7, 6), 8, kernel=3, lanes=(2, 4), scatters=True, folded=True, fine=True, slots=1)
+    ),
+    "scatter_folded_padding": ScatterEngine(
+        *bundle_of("conv", (6, 5, 6), 4, kernel=3, padding=1, lanes=(3, 4), scatters=True, folded=True, index=3)
+    ),
+    "scatter_folded_1": ScatterEngine(*bundle_of("conv", (2, 5, 4), 4, lanes=(2, 4), scatters=True, folded=True)),
+    "scatter_folded_2": ScatterEngine(
+        *bundle_of("conv", (2, 6, 5), 4, kernel=2, lanes=(2, 1), scatters=True, folded=True, fine=True)
+    ),
+    "scatter_folded_5": ScatterEngine(
+        *bundle_of("conv", (3, 7, 8), 2, kernel=5, padding=2, lanes=(1, 2), scatters=True, folded=True)
     ),
     "scatter_kernel_6": ScatterEngine(*bundle_of("conv", (2, 5, 4), 2, kernel=6, padding=2, lanes=(2, 2), scatters=True)),
 }
@@ -88,15 +101,24 @@ async def check_time(dut, name, unit):
             step = half[layer.index % 2].fields
             if layer.index % 2 == 0 and config.spec.spike_bits == 1 and step.get("nudge") and step["sum_last"]:
                 fired[way] *= 0  # the last spikes of a nudged phase drive nothing
-        works = [taps(unit, fired["pre"]), int(fired["post"].abs().sum()) * side(bundle) ** 2 * config.groups(bundle.pre)]
+        behind = int(fired["post"].abs().sum()) * (bundle.kernel + 1) ** 2 * config.groups(bundle.pre)
+        fewest, works = max(additions(unit, fired["pre"]), behind), max(forward_cycles(unit, fired["pre"]), behind)
         sent = max(map(len, words.values()))
-        # taps outside of the map, and words, take a cycle each at most
-        others = max(int(s.abs().sum()) * bundle.kernel**2 + len(words[way]) for way, s in fired.items())
-        most = max(works) + (others if any(s.any() for s in fired.values()) else 0) + OVERHEAD
-        least = max(max(works) - sent - 4, FIRST_WORD)
+        # words take a cycle each at most, and so do taps outside of the map and additions that must lie apart between spikes
+        others = max(int(s.abs().sum()) * APART + len(words[way]) for way, s in fired.items())
+        most = works + (others if any(s.any() for s in fired.values()) else 0) + OVERHEAD
+        least = max(fewest - sent - 4, FIRST_WORD)
 
 
-def taps(unit, pre) -> int:
-    """Return the cycles of the taps of these spikes (channels, height, width) that meet a pooled position."""
-    each = torch.from_numpy(np.outer(*taps_of(unit.bundle)))
-    return int((pre.abs() * each).sum()) * slots(unit.config, unit.bundle)
+def forward_cycles(unit, pre) -> int:
+    """Return the cycles of the spikes (channels, height, width) of the pre layer."""
+    config, bundle = unit.config, unit.bundle
+    each = spike_cycles(bundle, config.groups(bundle.post), bundle.index in config.folded)
+    return int((pre.abs() * torch.tensor(each)).sum())
+
+
+def additions(unit, pre) -> int:
+    """Return the additions of these spikes (channels, height, width)."""
+    config, bundle = unit.config, unit.bundle
+    each = torch.from_numpy(np.outer(*taps_of(bundle, bundle.index in config.folded)))
+    return int((pre.abs() * each).sum()) * config.groups(bundle.post)

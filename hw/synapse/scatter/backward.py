@@ -1,6 +1,6 @@
 """Backward half of the scatter engine: the pre positions that a post spike drives, by folded kernels."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,28 +11,19 @@ from nudge.hw.lib.bounds import wraps
 from nudge.hw.lib.loops import counting
 from nudge.hw.synapse.interface import weighed
 
+from .folding import folding
 from .forward import times
 from .queue import spike_of
 
 
-def side(bundle: Bundle) -> int:
-    """Return the side of a folded kernel in cycles: k + 1, rounded up to an even number.
-
-    Successive spikes then drive rows of different parity at the end of one and the begin of the next, so that
-    additions to the same word are at least `APART` of `hw.synapse.scatter.forward` cycles apart.
-    """
-    return bundle.kernel + 1 + (bundle.kernel + 1) % 2
-
-
 class BackwardScatter(wiring.Component):
-    """Adds the folded kernel of each post spike to the drives of the pre layer, a folded tap in each cycle.
-
-        folded[a, b] = sum over dy, dx in {0, 1} of w[a - dy, b - dx]        (w is 0 outside of the kernel)
+    """Adds the folded kernel (`hw.synapse.scatter.folding`) of each post spike to the drives of the pre layer, a folded
+    tap in each cycle.
 
     A spike at (y, x) drives the pre position (2 y + a - padding, 2 x + b - padding) with folded[a, b]. Folded
     taps come row by row, so two adders and the sums of the row before compute them.
 
-    Latency: ``side * side`` cycles for each pre group of a spike; two cycles from a spike to its first address.
+    Latency: ``(k + 1)**2`` cycles for each pre group of a spike; two cycles from a spike to its first address.
 
     Members
     -------
@@ -49,7 +40,7 @@ class BackwardScatter(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.words, self.lanes = config.words(bundle.pre), config.lanes[bundle.pre.index]
-        self.side = side(bundle)
+        self.side = bundle.kernel + 1
         weight = config.spec.formats.weight_bits
         self.depth = bundle.weights // self.lanes
         super().__init__(
@@ -114,27 +105,9 @@ class BackwardScatter(wiring.Component):
         fold, add2, sign2 = Signal(), Signal(), Signal()
         m.d.sync += [fold.eq(valid & moving), add2.eq(self.add & self.ready), sign2.eq(sign)]
         for lane, weight_ in enumerate(self.weights):
-            new = Signal(weight_.shape(), name=f"new_{lane}", reset_less=True)
-            m.d.sync += new.eq(Mux(zero, 0, weight_))
-            folded = self._folded(m, lane, fold, new)
+            folded = folding(m, lane, fold, weight_, zero, self.side)
             term, carry = registered(m, *weighed(Cat(add2, sign2) if self.config.spec.spike_bits > 1 else add2, folded))
             m.d.comb += self.terms[lane].eq(term)
             if carry is not None and lane == 0:
                 m.d.comb += self.carry.eq(carry)
         return m
-
-    def _folded(self, m, lane, fold, new):
-        """Return the folded weight of a lane, which is current while ``fold`` is high. new: its weight.
-
-        The last column and row of a kernel have no weight, so all registers are 0 after each group.
-        """
-        bits = len(new)
-        before = Signal(signed(bits), name=f"before_{lane}")
-        # sums of two neighbouring columns, of the row before
-        pairs = [Signal(signed(bits + 1), name=f"pair_{lane}_{n}") for n in range(self.side)]
-        pair, folded = Signal(signed(bits + 1), name=f"sum_{lane}"), Signal(signed(bits + 2), name=f"folded_{lane}")
-        m.d.comb += [pair.eq(new + before), folded.eq(pair + pairs[-1])]
-        with m.If(fold):
-            m.d.sync += [before.eq(new), pairs[0].eq(pair)]
-            m.d.sync += [pairs[n].eq(pairs[n - 1]) for n in range(1, self.side)]
-        return folded

@@ -6,10 +6,11 @@ from amaranth.lib.wiring import connect
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.formats import signed_bits
-from nudge.golden.contract.shapes import Bundle, Layer
+from nudge.golden.contract.shapes import Bundle, Layer, taps_of
 from nudge.hw.synapse.interface import SynapseSignature, bank_for, banks_of, put_off, slot_bits
 
 from .backward import BackwardScatter
+from .folding import FoldedWeights
 from .forward import ForwardScatter
 from .queue import SpikeQueue
 from .sums import DriveSums
@@ -26,14 +27,17 @@ class ScatterEngine(wiring.Component):
     """Adds the kernel of each spike to the drives that it reaches, which a memory keeps. The drives of the next
     half are computed in this way during the current half.
 
-    - forward: queue of pre spikes -> taps, read from the working memory -> drives of the post layer
+    - forward: queue of pre spikes -> taps, read from the working memory, or folded taps, from a copy (`Config.folded`)
+      -> drives of the post layer
     - backward: queue of post spikes -> folded taps, from a transposed copy -> drives of the pre layer
 
     Both directions run in parallel, each with one adder for each lane of the layer that it drives.
 
-    Latency: ``k * k * groups(post)`` cycles for a pre spike, ``(k + 1)**2 * groups(pre)`` for a post spike (k odd);
-    a word without spikes takes none. ``start`` may come before all spikes of the previous half are processed;
-    the half then begins after the last one, and other engines don't wait for this one.
+    Latency: `hw.synapse.scatter.forward.spike_cycles` for a pre spike: at most ``k * k * groups(post)`` cycles, folded
+    ``(k // 2 + 1)**2 * groups(post)``, and more where additions to the same word must lie apart (`DriveSums`);
+    ``(k + 1)**2 * groups(pre)`` for a post spike; a word without spikes takes none. ``start`` may come before all
+    spikes of the previous half are processed; the half then begins after the last one, and other engines don't wait
+    for this one.
     Integer model: `golden.model.ops.conv_forward` and `golden.model.ops.conv_backward`; sums are exact.
 
     Members
@@ -58,32 +62,49 @@ class ScatterEngine(wiring.Component):
         m.submodules.forward_scatter = there = ForwardScatter(config, bundle)
         m.submodules.backward_scatter = back = BackwardScatter(config, bundle)
         m.submodules.weights = weights = TransposedWeights(config, bundle)
+        copying = [weights.busy]
+        if there.folds:
+            m.submodules.folded = folded = FoldedWeights(config, bundle)
+            copying.append(folded.busy)
+            m.d.comb += [
+                folded.prepare.eq(prepare),
+                weights.prepare.eq(folded.done),
+                self.tile_address.eq(Mux(folded.busy, folded.tile_address, weights.tile_address)),
+                folded.tile.eq(self.tile),
+                folded.address.eq(there.weight_address),
+                there.weights.eq(folded.weights),
+            ]
+        else:
+            m.d.comb += [
+                weights.prepare.eq(prepare),
+                self.tile_address.eq(Mux(weights.busy, weights.tile_address, there.weight_address)),
+                there.weights.eq(self.tile),
+            ]
         m.d.comb += [
-            self.tile_address.eq(Mux(weights.busy, weights.tile_address, there.tile_address)),
-            there.tile.eq(self.tile),
             weights.tile.eq(self.tile),
-            weights.prepare.eq(prepare),
             weights.read.eq(back.read),
             weights.address.eq(back.weight_address),
             back.weights.eq(weights.weights),
         ]
         clearing, parts = [], []
-        for scatter, source, target, spikes, out, steps in (
-            (there, pre, post, self.pre_spikes, self.forward, (self.pre_step, self.post_step)),
-            (back, post, pre, self.post_spikes, self.backward, (self.post_step, self.pre_step)),
+        # an odd last row or column, which pooling drops, can be out of reach of the kernel
+        rows, columns = (sum(map(bool, taps)) for taps in taps_of(bundle))
+        for scatter, source, reach, target, spikes, out, steps in (
+            (there, pre, (rows, columns), post, self.pre_spikes, self.forward, (self.pre_step, self.post_step)),
+            (back, post, (post.height, post.width), pre, self.post_spikes, self.backward, (self.post_step, self.pre_step)),
         ):
-            queue = self._take_spikes(m, begin, scatter, source, spikes, steps[0])
+            queue = self._take_spikes(m, begin, scatter, source, reach, spikes, steps[0])
             sums = self._keep_drives(m, begin, scatter, source, target, out, steps)
             m.d.comb += sums.clear.eq(prepare)
             clearing.append(sums.clearing)
             parts += [~queue.empty, scatter.busy, sums.adding]
-        m.d.comb += working.eq(Cat(*parts, *clearing, weights.busy).any())
-        m.d.comb += [self.busy.eq(begin_waits), self.preparing.eq(Cat(prepare_waits, weights.busy, *clearing).any())]
+        m.d.comb += working.eq(Cat(*parts, *clearing, *copying).any())
+        m.d.comb += [self.busy.eq(begin_waits), self.preparing.eq(Cat(prepare_waits, *copying, *clearing).any())]
         return m
 
-    def _take_spikes(self, m, begin, scatter, source: Layer, spikes, step):
-        """Queue a layer's spikes for a direction. step: the layer's."""
-        m.submodules[f"queue_{source.index}"] = queue = SpikeQueue(self.config, source)
+    def _take_spikes(self, m, begin, scatter, source: Layer, reach, spikes, step):
+        """Queue a layer's spikes for a direction. reach: rows and columns that drive anything. step: the layer's."""
+        m.submodules[f"queue_{source.index}"] = queue = SpikeQueue(self.config, source, reach)
         connect(m, queue.o, scatter.i)
         m.d.comb += [queue.start.eq(begin), queue.i.payload.eq(spikes.payload)]
         dropped = Signal(name=f"dropped_{source.index}")

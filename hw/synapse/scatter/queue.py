@@ -37,6 +37,8 @@ class SpikeQueue(wiring.Component):
     ----------
     config : Config
     layer : Layer
+    reach : tuple[int, int]
+        Rows and columns whose spikes drive anything; the words of others aren't stored.
 
     Members
     -------
@@ -52,8 +54,8 @@ class SpikeQueue(wiring.Component):
         High while no spike waits.
     """
 
-    def __init__(self, config: Config, layer: Layer):
-        self.config, self.layer = config, layer
+    def __init__(self, config: Config, layer: Layer, reach: tuple[int, int]):
+        self.config, self.layer, self.reach = config, layer, reach
         super().__init__(
             {
                 "start": In(1),
@@ -84,7 +86,8 @@ class SpikeQueue(wiring.Component):
         item = write.data
         m.d.comb += [item.base.eq(base), item.y.eq(y), item.x.eq(x), item.spikes.eq(self.i.payload.spikes)]
         spikes = Cat(self.i.payload.spikes.word_select(lane, bits)[0] for lane in range(lanes))
-        m.d.comb += [write.addr.eq(written), write.en.eq(self.i.valid & ~self.mute & spikes.any())]
+        within = (y < self.reach[0]) & (x < self.reach[1])
+        m.d.comb += [write.addr.eq(written), write.en.eq(self.i.valid & ~self.mute & within & spikes.any())]
         with m.If(write.en):
             m.d.sync += written.eq(written + 1)
 

@@ -8,11 +8,14 @@ from nudge.hw.lib.adder_tree import plus
 from nudge.hw.lib.block_memory import BlockMemory
 from nudge.hw.lib.bounds import bounded
 
+#: Cycles between two additions to the same word: it is read in one cycle and written two cycles later.
+APART = 3
+
 
 class DriveSums(wiring.Component):
     """A memory with one read and one write port. In each cycle it adds to a word of the bank that is written,
-    or sends a word of the bank that is read, or zeroes a word. A word is read in one cycle and written two
-    cycles later, so the same word may be added to every third cycle.
+    or sends a word of the bank that is read, or zeroes a word. Additions to the same word are taken `APART`
+    cycles apart. A silent word that is kept takes no turn of the memory.
 
     A word that is sent is zeroed, so that the next half that writes the bank begins with zeros. Sums are
     exact: ``most`` bounds the sum of the magnitudes of all terms of a half, hence every partial sum.
@@ -35,7 +38,7 @@ class DriveSums(wiring.Component):
     clear : In(1), clearing : Out(1)
         ``clear`` zeroes all banks, one word a cycle, while ``clearing`` is high; also after each reset.
     add : In(1), ready : Out(1), address : In(range(words))
-        Adds to a word; taken in a cycle in which both are high.
+        Adds to a word; taken in a cycle in which both are high. ``ready`` depends on ``address``.
     terms : In(ArrayLayout(signed(term_bits), lanes)), carry : In(1)
         Two cycles after the address was taken: the terms, and a bit that is added to each lane. 0 in cycles
         to which no addition belongs.
@@ -90,12 +93,15 @@ class DriveSums(wiring.Component):
         with m.If(self.clear):
             m.d.sync += [at.eq(0), self.clearing.eq(1)]
         m.d.comb += send.eq((left != 0) & ~self.clearing & ~sending & (~self.o.valid | self.o.ready))
-        m.d.comb += self.ready.eq(~self.clearing & ~send)
-        m.d.comb += read.addr.eq(Mux(self.ready, self.address + base(self.write_bank), at))
+        add1, add2, write1, write2, free = Signal(), Signal(), Signal(), Signal(), Signal()
+        address1, address2 = (Signal(range(depth), name=f"address{n}", reset_less=True) for n in (1, 2))
+        place = self.address + base(self.write_bank)
+        unwritten = (add1 & (address1 == place)) | (add2 & (address2 == place))
+        # a silent word that is kept is neither read nor written
+        m.d.comb += [free.eq(~self.clearing & (~send | (silent & keep))), self.ready.eq(free & ~unwritten)]
+        m.d.comb += read.addr.eq(Mux(free, place, at))
 
         # -- a cycle later: the word; two cycles later: its sum
-        add1, add2, write1, write2 = Signal(), Signal(), Signal(), Signal()
-        address1, address2 = (Signal(range(depth), name=f"address{n}", reset_less=True) for n in (1, 2))
         old2 = Signal(self.drives, reset_less=True)
         m.d.sync += [add1.eq(self.add & self.ready), add2.eq(add1), sending.eq(send)]
         m.d.sync += write1.eq((self.add & self.ready) | self.clearing | (send & ~keep))

@@ -19,7 +19,7 @@ def core_case(seed: int, padded: bool = False) -> tuple[Config, Case]:
 
     padded: convolutions may have padding, and none has an event-driven engine. One network in four of the others
     comes from `deep_spec`. The configuration has random lanes, array widths, image taps, passes, shared multipliers
-    and kernel memories; instead of line engines, those of odd seeds have scatter engines.
+    and kernel memories; instead of line engines, those of odd seeds have scatter engines, some with folded kernels.
     """
     random = np.random.default_rng(seed)
 
@@ -52,6 +52,7 @@ def core_case(seed: int, padded: bool = False) -> tuple[Config, Case]:
     rows = [(config.groups(bundle.post), 2 * config.groups(bundle.pre)) for bundle in bundles]
     forward, backward = (divisor(*side) for side in zip(*rows, strict=True)) if rows else (1, 1)
     config = replace(config, arrays=arrays, shared=shared, passes=(forward, backward), kernel_blocks=bool(choose(0, 1)))
+    config = replace(config, folded=frozenset(index for index in sorted(scatters) if choose(0, 1)))
     return config, case
 
 

@@ -49,6 +49,9 @@ PADDED = (8, 68, 69, 174)
 #: centred commits; pixels.
 ALONE = (92, 135, 99, 115, 78, 66, 2, 4)
 
+#: Seeds of cores whose scatter engines have folded kernels, with fine and with coarse spikes.
+FOLDED = (269, 527)
+
 
 @pytest.mark.parametrize(("seed", "padded"), [*((seed, False) for seed in SEEDS), *((seed, True) for seed in PADDED)])
 def test_a_random_core_equals_golden(seed, padded):
@@ -58,6 +61,13 @@ def test_a_random_core_equals_golden(seed, padded):
 @pytest.mark.parametrize("seed", ALONE)
 def test_a_random_core_with_one_slot_equals_golden(seed):
     trains_as_golden(seed, slots=1)
+
+
+@pytest.mark.parametrize("slots", [2, 1])
+@pytest.mark.parametrize("seed", FOLDED)
+def test_a_random_core_with_folded_kernels_equals_golden(seed, slots):
+    assert core_case(seed)[0].folded
+    trains_as_golden(seed, slots=slots)
 
 
 def test_cores_with_one_slot_have_every_engine():

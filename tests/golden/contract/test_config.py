@@ -65,6 +65,7 @@ def test_an_order_that_no_gateware_has():
         ({"lanes": (1, 8, 8, 8, 1), "passes": (1, 0)}, "passes must divide (2, 2) rows of drives of bundle 2, not (1, 0)"),
         ({"scatters": frozenset({3})}, "scatters must name conv bundles, not bundle 3 (dense)"),
         ({"scatters": frozenset({2})}, "scatters must name conv bundles, not bundle 2 (it is in events)"),
+        ({"folded": frozenset({2})}, "folded must name bundles in scatters, not bundle 2"),
         ({"shared": frozenset({5})}, "shared must name bundles 1..4, not 5"),
     ],
 )
@@ -94,9 +95,9 @@ def test_event_engines_are_for_kernels_of_three():
 
 def test_a_table_of_lanes_names_scatter_engines():
     stages = (Conv(2, 5), Conv(2, 3), Conv(2, 3, 1), Dense(10))
-    lanes = (("event", Lanes((1, 1, 1, 1, 1), scatters=(2,))),)
+    lanes = (("event", Lanes((1, 1, 1, 1, 1), scatters=(2,), folded=(2,))),)
     config = configuration(Spec("mixed", stages, preset("tiny").schedule, Learning((0.1,) * 4), lanes=lanes), "event")
-    assert (config.events, config.scatters) == (frozenset(), frozenset({2}))
+    assert (config.events, config.scatters, config.folded) == (frozenset(), frozenset({2}), frozenset({2}))
     assert [config.engine(bundle) for bundle in config.spec.bundles] == ["image", "scatter", "conv", "dense"]
 
 

@@ -132,7 +132,10 @@ def test_any_network_survives_its_document(convs, dense, free, halvings, weak, c
     shifts = min(weak[0], formats.drive_shift), (1,) * len(stages) * weak[1]
     schedule = Schedule(free, max(free // 2, 4), 2, 1, order, tuple(sorted(halvings)), *shifts, centred)
     ones = (1,) * (len(stages) + 1)
-    lanes = (("event", Lanes(ones, passes=(1, 1), kernel_blocks=True)), ("ulx3s", Lanes(ones, clock=48, slots=1)))
+    lanes = (
+        ("event", Lanes(ones, passes=(1, 1), kernel_blocks=True)),
+        ("ulx3s", Lanes(ones, scatters=(1,), folded=(1,), clock=48, slots=1)),
+    )
     spec = Spec("any", stages, schedule, Learning(rates, batch=batch), formats, lanes, shown)
     again = network_file.network(json.loads(json.dumps(network_file.document(spec))), "test")
     assert again == spec
