@@ -35,11 +35,15 @@ class Range(NamedTuple):
         return Range(self.low * low, self.high * high)
 
 
-#: Core voltage of an LFE5U in V (Lattice, FPGA-DS-02012, recommended operating conditions); auxiliary.
-CORE_VOLTS, AUXILIARY_VOLTS = 1.1, 2.5
+#: Core voltage of an LFE5U in V (Lattice, FPGA-DS-02012, recommended operating conditions); of an LFE5UM5G; auxiliary.
+CORE_VOLTS, CORE_VOLTS_5G, AUXILIARY_VOLTS = 1.1, 1.2, 2.5
 
-#: Standby current in A, typical, at 25 degrees C (FPGA-DS-02012, supply current, standby): core, auxiliary.
-STANDBY = {"LFE5U-85F": (0.212, 0.026), "LFE5U-45F": (0.116, 0.017), "LFE5U-25F": (0.077, 0.016)}
+#: Standby current in A, typical, at 25 degrees C, by size (FPGA-DS-02012, supply current, standby): core, auxiliary.
+STANDBY = {"85F": (0.212, 0.026), "45F": (0.116, 0.017), "25F": (0.077, 0.016)}
+
+#: Amaranth's name of each part -> core voltage and standby currents.
+SUPPLY = {f"LFE5U-{size}": (CORE_VOLTS, *currents) for size, currents in STANDBY.items()}
+SUPPLY |= {f"LFE5UM5G-{size}": (CORE_VOLTS_5G, *currents) for size, currents in STANDBY.items()}
 
 #: Factor on the core's standby current. High: about 30 degrees warmer, when leakage usually doubles.
 LEAKAGE = Range(1, 2)
@@ -66,7 +70,7 @@ INSIDE, CLOCK_PIN = Range(5e-15, 30e-15), Range(2e-15, 8e-15)
 TREE = Range(53e-12, 53e-12 * 83_640 / 5_280)
 
 #: Energy in J of an enabled port of a block RAM per cycle. Low: 36 of 64 bits of an access to 8 kB at 45 nm,
-#: 10 pJ (M. Horowitz, ISSCC 2014). High: a model of VTR's for 32 kbit, 9 pJ per clock edge at 0.9 V.
+#: 10 pJ (M. Horowitz, ISSCC 2014). High: a model of VTR's for 32 kbit, 9 pJ per clock edge at 0.9 V, here at 1.1 V.
 ACCESS = Range(5.6e-12, 2 * 9e-12 * (CORE_VOLTS / 0.9) ** 2)
 
 #: Enabled ports of a block RAM. Low: the read port. High: the write port too, even in cycles without a write.
@@ -151,23 +155,23 @@ class Estimate:
         rates: transitions per cycle of a wire of each kind. cycles: of a training sample and of an inference.
         Raises `DesignError` for a part whose standby current isn't known.
         """
-        if wired.part not in STANDBY:
-            raise DesignError(f"there is no standby current for a {wired.part}: only for {', '.join(STANDBY)}")
+        if wired.part not in SUPPLY:
+            raise DesignError(f"there is no standby current for a {wired.part}: only for {', '.join(SUPPLY)}")
+        volts, core, auxiliary = SUPPLY[wired.part]
         # a transition takes C V^2 / 2; a clock has two per cycle
-        change, wire = CORE_VOLTS**2 / 2, wired.capacitance
+        change, wire = volts**2 / 2, wired.capacitance
         switched = Range(0, 0)
         for kind, count in wired.nets.items():
             if not kind.endswith("inputs"):
                 each = wire.plus(INSIDE) if kind == "LUT4" else wire
                 switched = switched.plus(each.times(GLITCHES if kind in LOGIC else 1.0).times(often(rates, kind)).times(count))
-        core, auxiliary = STANDBY[wired.part]
         inputs = "MULT18X18D_inputs"
         factors = often(rates, inputs).times(wired.nets[inputs]) if inputs in wired.nets else Range(0, 0)
         parts = {
-            "at rest": LEAKAGE.times(core * CORE_VOLTS).plus(Range(1, 1).times(auxiliary * AUXILIARY_VOLTS)),
-            "clock": TREE.plus(CLOCK_PIN.times(wired.flip_flops * CORE_VOLTS**2)).times(clock_hz),
+            "at rest": LEAKAGE.times(core * volts).plus(Range(1, 1).times(auxiliary * AUXILIARY_VOLTS)),
+            "clock": TREE.plus(CLOCK_PIN.times(wired.flip_flops * volts**2)).times(clock_hz),
             "wires and LUTs": switched.times(change * clock_hz),
-            "block RAM": ACCESS.times(PORTS).times(wired.memories * clock_hz),
+            "block RAM": ACCESS.times(PORTS).times(wired.memories * clock_hz * (volts / CORE_VOLTS) ** 2),
             "multipliers": FACTOR.times(factors).times(clock_hz),
         }
         total = cls(parts, Range(0, 0), Range(0, 0)).total

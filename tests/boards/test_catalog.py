@@ -27,7 +27,7 @@ def test_elaborates(name, preset):
     assert synthesis(fpga, "top") in map(str.strip, made.files["top.ys"].splitlines())
     assert tools[1].startswith("nextpnr-")
     constraints = made.files.get("top.lpf", made.files.get("top.pcf"))
-    for pin in ("uart_0__rx", "uart_0__tx", "button_0", *("_".join(map(str, output)) for output in fpga.high)):
+    for pin in ("uart_0__rx", "uart_0__tx", *("_".join(map(str, each)) for each in (fpga.button, *fpga.high) if each)):
         assert pin in constraints
     assert ('"sdram_0__dq__io[15]"' in constraints) == fpga.facts(preset).sdram
 
@@ -68,7 +68,7 @@ def test_build_id_is_of_netlist_and_tools():
 
 
 def test_unknown_board_and_preset():
-    with pytest.raises(DesignError, match=re.escape("unknown target 'ulx4s': choose one of icebreaker, orangecrab, ulx3s")):
+    with pytest.raises(DesignError, match=re.escape("unknown target 'ulx4s': choose one of butterstick, colorlight-5a-75b")):
         board("ulx4s")
     with pytest.raises(DesignError, match="icebreaker has no design for preset 'small': icebreaker has those for tiny"):
         board("icebreaker").design("small")
@@ -77,7 +77,8 @@ def test_unknown_board_and_preset():
 
 
 def test_every_board_is_found_by_its_name():
-    assert list(BOARDS) == ["icebreaker", "orangecrab", "ulx3s", "ulx3s-45f", "ulx3s-25f"]
+    lattice = ["butterstick", "colorlight-5a-75b", "colorlight-i5", "colorlight-i9", "ecpix5", "ecpix5-45f", "icebreaker"]
+    assert list(BOARDS) == [*lattice, "icepi-zero", "icesugar-pro", "orangecrab", "ulx3s", "ulx3s-45f", "ulx3s-25f"]
     assert [fpga.name for fpga in BOARDS.values()] == list(BOARDS)
     for fpga in BOARDS.values():
         assert fpga.flash[0] in LOADERS, "a loader that can be installed"

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The ULX3S' SDRAM has all pins of the chip, a register in each pin, and doesn't affect other boards."""
+"""A board's SDRAM has all pins of the chip, a register in each pin, and doesn't affect other boards."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from nudge.hw.memory.pads import Pads
 from nudge.hw.memory.timing import Cycles
 from nudge.plumbing.errors import DesignError
 
-ULX3S = ("ulx3s", "ulx3s-45f", "ulx3s-25f")
+WITH_SDRAM = ("ulx3s", "ulx3s-45f", "ulx3s-25f", "icepi-zero", "icesugar-pro")
 
 #: The platform's name of each group of the chip's pins -> its width.
 PINS = {"clk": 1, "clk_en": 1, "cs": 1, "ras": 1, "cas": 1, "we": 1, "ba": 2, "a": 13, "dqm": 2, "dq": 16}
@@ -109,7 +109,7 @@ def test_the_registers_are_placed_in_the_pins(built):
     assert all(clock["achieved"] > 48 for clock in found["fmax"].values())
 
 
-@pytest.mark.parametrize("name", ULX3S)
+@pytest.mark.parametrize("name", WITH_SDRAM)
 def test_pins_of_the_board(name):
     """The platform has each pin of the SDRAM once, at a site of its own."""
     fpga = board(name)
@@ -122,8 +122,8 @@ def test_pins_of_the_board(name):
 
 @pytest.mark.parametrize("name", list(BOARDS))
 def test_who_has_one(name):
-    """Only the ULX3S boards have an SDRAM; tests/boards/test_catalog.py checks the constraints."""
-    assert board(name).facts("tiny").sdram == (name in ULX3S)
+    """tests/boards/test_catalog.py checks the constraints."""
+    assert board(name).facts("tiny").sdram == (name in WITH_SDRAM)
 
 
 @pytest.mark.parametrize("name", ["icebreaker", "orangecrab"])
