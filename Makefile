@@ -55,10 +55,11 @@ lint: setup
 docs: setup
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 
-# What README and the manual show of the demo's run; Chromium is needed.
+# What README and the manual show: the demo's run, by Chromium, and drawings of boards.
 pictures: demo
 	$(BIN)/python -m nudge.pictures runs/demo docs/pictures/demo.png
 	$(BIN)/python -m tests.host.view.screenshots runs/demo docs/pictures
+	$(BIN)/python docs/drawings.py
 
 # Three tiers. conftest.py says which files are of `verify`.
 check: setup

@@ -59,6 +59,7 @@ VERIFY = (
     "tests/nudge/test_readme.py",
     "tests/nudge/test_values.py",
     "tests/test_first_pages.py",
+    "tests/test_drawings.py",
     "tests/test_site.py",
     "tests/test_wheel.py",
 )

@@ -1,5 +1,5 @@
 """ButterStick r1.0 (Good Stuff Department): LFE5UM5G-85F, speed grade 8, 30 MHz; an external serial adapter at its I2C
-connector, whose voltage is always 3.3 V: SCL is in, SDA is out."""
+connector, whose voltage is always 3.3 V."""
 
 from amaranth.build import Attrs
 from amaranth_boards.butterstick import ButterStickPlatform
@@ -19,6 +19,7 @@ BUTTERSTICK = Fpga(
     usb="1209:5af1",
     button=("button", 0),
     resources=(UARTResource(0, rx="E14", tx="C14", attrs=Attrs(IO_TYPE="LVCMOS33")),),
+    adapter=(("TXD", "I2C: SCL"), ("RXD", "I2C: SDA"), ("GND", "I2C: GND")),
     hint=" while holding its button 0, so that its boot loader runs",
     synth_opts=ULX3S.synth_opts,
     window=ULX3S.window,

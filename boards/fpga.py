@@ -67,6 +67,8 @@ class Fpga:
     hint: str = ""
     #: The serial line.
     uart: ResourceName = ("uart", 0)
+    #: Wires of external adapters: the adapter's signal, and the label of the board's pin. An adapter's wires end with GND.
+    adapter: tuple[tuple[str, str], ...] = ()
     #: Button that resets the core while it is pressed.
     button: ResourceName | None = None
     #: LEDs that show, in this order: error, core busy, then each phase, lit for its share of the time.

@@ -1,5 +1,4 @@
-"""OrangeCrab r0.2 (Good Stuff Department): LFE5U-25F, speed grade 8, 48 MHz; an external serial adapter
-connects to pins 0 (in) and 1 (out)."""
+"""OrangeCrab r0.2 (Good Stuff Department): LFE5U-25F, speed grade 8, 48 MHz; an external serial adapter."""
 
 from amaranth.build import Attrs
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
@@ -22,5 +21,6 @@ ORANGECRAB = Fpga(
     leds=(("rgb_led", 0),),
     hint=" while holding its button, so that its boot loader runs",
     resources=(UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33")),),
+    adapter=(("TXD", "0"), ("RXD", "1"), ("GND", "GND")),
     nextpnr_opts="--router router2",
 )

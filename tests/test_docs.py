@@ -11,6 +11,7 @@ import pytest
 import typer.main
 
 import nudge
+from nudge.boards.catalog import BOARDS
 from nudge.golden.contract.presets import PRESETS
 from nudge.golden.contract.protocol import Command, Register, Status, registers
 from nudge.host.cli.main import app
@@ -157,6 +158,18 @@ def test_messages_and_registers_are_those_of_the_contract():
     assert named == set(re.findall(r"^\| `([A-Z][A-Z_]+|\w+_words)` \| \d", page, re.M))
     bits = PRESETS["tiny"].mean_bits
     assert f"0 to 2^{bits} - 1 in the default formats" in " ".join((ROOT / "docs/link.md").read_text().split())
+
+
+def test_the_drawings_are_those_of_the_boards_and_the_guide_shows_them():
+    drawings = runpy.run_path(str(ROOT / "docs/drawings.py"))["drawings"]()
+    committed = {path.name: path.read_bytes() for path in (ROOT / "docs/pictures").glob("*.svg")}
+    assert committed == {name: text.encode() for name, text in drawings.items()}, "run python docs/drawings.py"
+    page = (ROOT / "docs/first-board.md").read_text()
+    shown = {name: " ".join(alt.split()) for alt, name in re.findall(r"!\[([^]]+)\]\(pictures/([\w-]+\.svg)\)", page)}
+    assert shown.keys() == drawings.keys()
+    for name, fpga in BOARDS.items():
+        wires = ", ".join(f"{signal} to {label}" for signal, label in fpga.adapter)
+        assert not wires or shown[f"wires-{name}.svg"].endswith(f": {wires}"), name
 
 
 def test_every_page_is_on_the_site():

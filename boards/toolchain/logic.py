@@ -13,6 +13,16 @@ from nudge.hw.top import Top
 
 from .clock import CoreClock
 
+#: Signals that LEDs show, in the order of `Fpga.leds`.
+SHOWN = ("error", "busy", *PHASES)
+
+
+def led_ports(fpga: Fpga, platform: Any) -> list[Any]:
+    """Request a board's LEDs, and return a port for each signal of `SHOWN`, or fewer. A coloured LED counts as three."""
+    requested = [platform.request(*led, dir="-") for led in fpga.leds]
+    coloured = [[led.r, led.g, led.b] if hasattr(led, "b") else [led] for led in requested]
+    return [port for lines in coloured for port in lines][: len(SHOWN)]
+
 
 class BoardLogic(Elaboratable):
     """`Top` on a board: clock, serial pins and, where the board has them, reset button, SDRAM, LEDs and constant outputs."""
@@ -44,14 +54,9 @@ class BoardLogic(Elaboratable):
             m.submodules.sdram = pads = Pads(platform.request(*self.fpga.sdram, dir="-"))
             connect(m, top.sdram_pins, pads.pins)
 
-        shown = Signal(2 + len(PHASES))
+        shown = Signal(len(SHOWN))
         m.d.sync += shown.eq(Cat(top.error, top.busy, top.phase))
-        requested = [platform.request(*led, dir="-") for led in self.fpga.leds]
-        # a coloured LED counts as three
-        coloured = [[led.r, led.g, led.b] if hasattr(led, "b") else [led] for led in requested]
-        ports = [port for lines in coloured for port in lines]
-        # LEDs beyond the shown signals stay unconnected
-        for n, port in enumerate(ports[: len(shown)]):
+        for n, port in enumerate(led_ports(self.fpga, platform)):
             m.submodules[f"led_{n}"] = led = io.Buffer("o", port)
             m.d.comb += led.o.eq(shown[n])
         return m
