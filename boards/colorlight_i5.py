@@ -2,6 +2,7 @@
 loads bitstreams and is the serial adapter."""
 
 from dataclasses import replace
+from typing import Any
 
 from amaranth.build import Attrs, Clock, Pins, PinsN, Resource
 from amaranth.vendor import LatticeECP5Platform
@@ -18,12 +19,12 @@ class I5Platform(LatticeECP5Platform):
     """The i5's part, and the pins that both modules share."""
 
     device, package, speed, default_clk = "LFE5U-25F", "BG381", "6", "clk25"
-    resources = [
+    resources: list[Any] = [
         Resource("clk25", 0, Pins("P3", dir="i"), Clock(25e6), CMOS),
         Resource("button", 0, PinsN("K18", dir="i"), Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP")),
         UARTResource(0, rx="H18", tx="J17", attrs=CMOS),
     ]
-    connectors = []
+    connectors: list[Any] = []
 
 
 class I9Platform(I5Platform):
