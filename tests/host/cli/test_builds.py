@@ -73,7 +73,7 @@ def test_build_makes_a_named_bitstream(programs, capsys):
     assert json.loads(run(capsys, *command)[1]) == result
     code, out, err = run(capsys, "report", "icebreaker", "--tools", "native", "--json")
     found = json.loads(out)
-    assert (code, found["source"], found["fmax_hz_median"], found["seeds"]) == (ExitCode.OK, "built here", 17e6, [2, 3, 4])
+    assert (code, found["source"], found["fmax_hz_median"], found["seeds"]) == (ExitCode.OK, "built here", 23e6, [2, 3, 4])
 
 
 #: Writes its process number, and routes for ever.
