@@ -184,7 +184,7 @@ def test_schedule_shows_the_steps_and_the_worst_seed():
 def test_speed_counts_products():
     small = PRESETS["small"]  # 8 and 16 channels on 13x13 and 5x5 pooled positions, 32 and 10 units
     both_ways = 25 * 16 * 8 * 9 + 16 * 25 * 32 + 32 * 10
-    assert speed.byte_products(small) == 2 * both_ways * (16 + 2 * 8)
+    assert speed.byte_products(small) == 2 * both_ways * (small.schedule.free + 2 * small.schedule.nudged)
     network = two_conv_two_dense(8, 16, 32)
     assert speed.float_products(network, 64) == 64 * (2 * both_ways + 169 * 8 * 9)
     found = speed.figures(2e6, 1e-3, speed.SIDE**3 / 4e9)
