@@ -33,7 +33,5 @@ class Family(Enum):
     @classmethod
     def other(cls, found: str) -> DesignError:
         """Return the error for a part of no known family. found: cause, the first words of its message."""
-        known = " and ".join(f"{family.name} ({family.nextpnr})" for family in cls)
-        return DesignError(
-            f"{found}, but bitstreams are made for Lattice parts alone, {known}: for another vendor's part, nudge verilog"
-        )
+        known = ", ".join(f"{family.name} ({family.nextpnr})" for family in cls)
+        return DesignError(f"{found}, but bitstreams are made for these families: {known}; for other parts, nudge verilog")

@@ -46,6 +46,7 @@ class HimbaechelPlatform(GowinPlatform):
             {{invoke_tool("nextpnr-himbaechel-gowin")}}
                 {{get_override("nextpnr_opts")|options}}
                 --log {{name}}.tim
+                --sdf {{name}}.sdf
                 --device {{platform.part}}
                 --vopt family={{platform.database}}
                 --vopt cst={{name}}.cst

@@ -14,7 +14,7 @@ from nudge.plumbing import files
 from nudge.plumbing.cache import build_root, unkept
 from nudge.plumbing.errors import TimingError, ToolError
 
-from . import clock, dfu, readback, spacers, stamp, tools
+from . import clock, dfu, enables, readback, spacers, stamp, tools
 from .netlist import build_id, commands, plan
 from .route import CONSTRAINTS, Progress, Route, place_and_route
 
@@ -207,10 +207,13 @@ def synthesise(
         reason = failure.reason if failure else "no netlist"
         raise ToolError(f"yosys failed: {reason}; see {folder / 'yosys.log'}")
     added, share = 0, fpga.design(preset).spacers
-    if share:
+    if share or fpga.family is Family.GOWIN:
         try:
             cells = json.loads(netlist.read_text())
-            added = spacers.add(cells, share)
+            if fpga.family is Family.GOWIN:
+                enables.follow(cells)
+            if share:
+                added = spacers.add(cells, share)
         except (ValueError, LookupError, TypeError, StopIteration) as error:
             raise ToolError(f"yosys left a damaged {netlist}: {error}") from None
         files.write(netlist, json.dumps(cells))

@@ -26,7 +26,7 @@ UNPACK_SECONDS = 1800
 #: Files in the folder of a seed: bitstream without DFU suffix, unpacked bitstream, log of the unpacker.
 BARE, UNPACKED, LOG = "readback.bits", "readback.config", "readback.log"
 
-#: Families whose bitstreams can be read back.
+#: Families whose bitstreams can be read back. apycula's unpacker restores neither multipliers nor what block RAMs hold.
 FAMILIES = (Family.ICE40, Family.ECP5)
 
 #: nextpnr's output for an iCE40's packer, and the same with the build's number as its comment.
