@@ -42,7 +42,7 @@ class Part:
 #: 5,055 of 5,280 cells.
 ECP5_ROUTABLE, ICE40_ROUTABLE = 0.55, 0.95
 ECP5_ROUTABLE_REGISTERS = 0.38
-#: On the GW2A-18, `tiny` was routed with 10,926 of 20,736 LUTs, 3,392 of 15,552 adders, which lie in the same places as
+#: On the GW2A-18, `tiny` was routed with 11,072 of 20,736 LUTs, 3,392 of 15,552 adders, which lie in the same places as
 #: LUTs, and 7,309 of 15,552 flip-flops; nothing larger was tried.
 GOWIN_ROUTABLE = 0.7
 
