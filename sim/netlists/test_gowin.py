@@ -18,43 +18,49 @@ from . import test_units as rtl
 from .cells import BLOCKS
 from .unit import Cells
 
-#: Memories and multipliers.
-CELLS = blocks.MEMORIES | blocks.FACTORS
-UNITS = {name: Cells(unit, f"gowin_{name}", TANG_NANO_20K) for name, unit in (CELLS | rtl.ENGINES | rtl.UPDATES).items()}
+
+def named(units):
+    """Return the units under names of this bench."""
+    return {f"gowin_{name}": unit for name, unit in units.items()}
+
+
+MEMORIES, FACTORS = named(blocks.MEMORIES), named(blocks.FACTORS)
+ENGINES, UPDATES = named(rtl.ENGINES), named(rtl.UPDATES)
+UNITS = {name: Cells(unit, name, TANG_NANO_20K) for name, unit in (MEMORIES | FACTORS | ENGINES | UPDATES).items()}
 
 
 @cocotb.test()
 async def memories_keep_words(dut):
     await start(dut, before=0)
-    await each(dut, blocks.MEMORIES, blocks.check_words)
+    await each(dut, MEMORIES, blocks.check_words)
 
 
 @cocotb.test()
 async def products_of_all_signs(dut):
-    await blocks.check_products(dut, ("products",))
+    await blocks.check_products(dut, ("gowin_products",))
 
 
 @cocotb.test()
 async def event_engines_equal_golden(dut):
     await start(dut)
-    await each(dut, rtl.ENGINES, rtl.event_engine.check)
+    await each(dut, ENGINES, rtl.event_engine.check)
 
 
 @cocotb.test()
 async def updates_equal_golden(dut):
     await start(dut)
-    await each(dut, rtl.UPDATES, rtl.update.check)
+    await each(dut, UPDATES, rtl.update.check)
 
 
 def test_each_width_is_a_block_of_its_own():
     for width, unit in blocks.WORDS.items():
-        found = re.findall(r"BIT_WIDTH_([01])\(32'd(\d+)\)", UNITS[f"words_{width}"].netlist)
+        found = re.findall(r"BIT_WIDTH_([01])\(32'd(\d+)\)", UNITS[f"gowin_words_{width}"].netlist)
         assert found == [("0", str(unit.width)), ("1", str(unit.width))], width
 
 
 def test_products_are_multipliers():
-    assert UNITS["products"].netlist.count("MULT18X18") == 4
-    assert UNITS["multiplier"].netlist.count("MULT18X18") == 1
+    assert UNITS["gowin_products"].netlist.count("MULT18X18") == 4
+    assert UNITS["gowin_multiplier"].netlist.count("MULT18X18") == 1
 
 
 @pytest.mark.parametrize(

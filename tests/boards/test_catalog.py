@@ -25,7 +25,9 @@ def test_elaborates(name, preset):
     made = plan(fpga, preset, BuildFacts(build=0x1234), seed=5)
     tools = [words[0] for words in json.loads(made.files["build_top.json"])["commands"]]
     assert tools[0] == "yosys"
-    assert synthesis(fpga, "top") in map(str.strip, made.files["top.ys"].splitlines())
+    lines = [line.strip() for line in made.files["top.ys"].splitlines()]
+    # a Gowin part's command has the file of the netlist too
+    assert synthesis(fpga, "top") in [line.removesuffix(" -json top.json") for line in lines]
     assert tools[1].startswith("nextpnr-")
     (constraints,) = (text for name, text in made.files.items() if name in CONSTRAINTS)
     for pin in ("uart_0__rx", "uart_0__tx", *("_".join(map(str, each)) for each in (fpga.button, *fpga.high) if each)):
