@@ -11,6 +11,7 @@ class Family(Enum):
 
     ICE40 = ("nextpnr-ice40", "icepack", "bin")
     ECP5 = ("nextpnr-ecp5", "ecppack", "bit")
+    GOWIN = ("nextpnr-himbaechel-gowin", "gowin_pack", "fs")
 
     def __init__(self, nextpnr: str, packer: str, suffix: str):
         #: Program that places and routes.
@@ -32,7 +33,5 @@ class Family(Enum):
     @classmethod
     def other(cls, found: str) -> DesignError:
         """Return the error for a part of no known family. found: cause, the first words of its message."""
-        known = " and ".join(f"{family.name} ({family.nextpnr})" for family in cls)
-        return DesignError(
-            f"{found}, but bitstreams are made for Lattice parts alone, {known}: for another vendor's part, nudge verilog"
-        )
+        known = ", ".join(f"{family.name} ({family.nextpnr})" for family in cls)
+        return DesignError(f"{found}, but bitstreams are made for these families: {known}; for other parts, nudge verilog")

@@ -10,7 +10,8 @@ ICEPI_ZERO = Fpga(
     what="Icepi Zero, LFE5U-25F-6",
     platform=IcepiZero1_3Platform,
     baud=3_000_000,  # the maximum of an FT231X
-    designs={"tiny": Design(FEW, 60_000_000)},
+    # seed 1 places the buffer of the reset where no wire can reach it
+    designs={"tiny": Design(FEW, 60_000_000, seed=2)},
     flash=("openFPGALoader", "--board", "icepi-zero"),
     usb="0403:6015",
     window=16,

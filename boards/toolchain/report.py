@@ -52,9 +52,13 @@ def _cycles(value: Any) -> bool:
     return value is None or (isinstance(value, dict) and all(_rate(value.get(kind)) for kind in ("training", "inference")))
 
 
+def _counted(value: Any) -> bool:
+    return isinstance(value, dict) and _count(value.get("used")) and _count(value.get("available"))
+
+
 def _used(value: Any) -> bool:
     """Return whether the value is a count of a resource, of which the part has at least one."""
-    return isinstance(value, dict) and _count(value.get("used")) and _count(value.get("available")) and value["available"] > 0
+    return _counted(value) and bool(value["available"] > 0)
 
 
 _FACTS: dict[str, Form] = {"what": _text, "preset": _text, "clock_hz": _rate, "baud": _rate, "tools": {ANY: _text}}
@@ -78,7 +82,8 @@ BUILT: Form = _FACTS | {
     "spec": _count,
     "lanes": [_count],
     "unrouted": [_count],
-    "routes": [{"seed": _count, "fmax_hz": _rate, "met": _truth, "critical": _text, "utilization": {ANY: _used}}],
+    # of a cell that shares the place of another kind, such as a Gowin part's TBUF, nextpnr has none available
+    "routes": [{"seed": _count, "fmax_hz": _rate, "met": _truth, "critical": _text, "utilization": {ANY: _counted}}],
 }
 
 #: nextpnr's name -> the name in a report.
@@ -87,6 +92,12 @@ RESOURCES = {
     "TRELLIS_FF": "FF",
     "DP16KD": "block RAM (18 kbit)",
     "MULT18X18D": "multiplier",
+    "LUT4": "LUT4",
+    "DFF": "FF",
+    "ALU": "adder (LUT4 with carry)",
+    "RAM16SDP4": "LUT RAM (64 bit)",
+    "BSRAM": "block RAM (18 kbit)",
+    "MULT18X18": "multiplier",
     "ICESTORM_LC": "logic cell (LUT4 + FF)",
     "ICESTORM_RAM": "block RAM (4 kbit)",
     "ICESTORM_DSP": "multiplier",
@@ -175,7 +186,7 @@ def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[
     utilization = {
         RESOURCES[bel]: {**count, "percent": round(100 * count["used"] / count["available"], 1)}
         for bel, count in routes[0]["utilization"].items()
-        if bel in RESOURCES
+        if bel in RESOURCES and count["available"]
     }
     kept = ("baud", "board", "what", "preset", "clock_hz", "design", "lanes", "spec", "tools")
     out = {name: build[name] for name in kept} | {

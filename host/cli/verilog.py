@@ -32,7 +32,7 @@ def verilog(
 ) -> None:
     """Write a network's accelerator as one Verilog module, `top`, for another toolchain.
 
-    It also writes FILE.json (ports, clock, identity), FILE.lpf or .pcf (pins of the target),
+    It also writes FILE.json (ports, clock, identity), FILE.lpf, .pcf or .cst (pins of the target),
     FILE_tb.v and FILE.hex: a test bench that loads weights, trains a sample, and compares all
     weights with the model's.
     """

@@ -18,8 +18,8 @@ from nudge.hw.lib.elaboration import fast_elaboration
 from nudge.plumbing.cache import cached
 from nudge.plumbing.errors import ToolError
 
-#: Models of the cells that Yosys has no model of; the simulator reads this file directly.
-BLOCKS = Path(__file__).with_name("ecp5_blocks.v")
+#: Models of the cells that Yosys has no model of; the simulator reads these files directly.
+BLOCKS = {family: Path(__file__).with_name(f"{family.name.lower()}_blocks.v") for family in (Family.ECP5, Family.GOWIN)}
 
 #: Models of lookup tables that simulate faster than Yosys' own.
 LUTS = Path(__file__).with_name("luts.v")
@@ -36,9 +36,11 @@ CELLS = "cells.json"
 POWER_LOST = r"\n\talways @\(negedge POWEROFF\) begin\n.*?\n\tend\n|, posedge off(?=\))"
 
 #: Commands that read Yosys' models of a family's cells, and black boxes of cells without a model.
+FASTER = f"read_verilog -icells -overwrite {LUTS.name}"
 MODELS = {
-    Family.ICE40: ("read_verilog -nowb -overwrite models.v",),
-    Family.ECP5: ("read_verilog -lib +/ecp5/cells_bb.v", "read_verilog -nowb -overwrite +/ecp5/cells_sim.v"),
+    Family.ICE40: ("read_verilog -nowb -overwrite models.v", FASTER),
+    Family.ECP5: ("read_verilog -lib +/ecp5/cells_bb.v", "read_verilog -nowb -overwrite +/ecp5/cells_sim.v", FASTER),
+    Family.GOWIN: ("read_verilog -lib +/gowin/cells_xtra_gw2a.v", "read_verilog -nowb -overwrite +/gowin/cells_sim.v"),
 }
 
 
@@ -91,7 +93,6 @@ def modelled(name: str, fpga: Fpga, text: str, reading: list[str]) -> str:
         "design -reset",
         "read_rtlil cells.il",
         *MODELS[fpga.family],
-        f"read_verilog -icells -overwrite {LUTS.name}",
         f"hierarchy -check -top {name}",
         "proc",
         "flatten",
@@ -107,7 +108,7 @@ def modelled(name: str, fpga: Fpga, text: str, reading: list[str]) -> str:
 
 def blocks(fpga: Fpga) -> dict[str, str]:
     """Return name and text of the models that the simulator needs in addition to a netlist for a board."""
-    return {BLOCKS.stem: BLOCKS.read_text()} if fpga.family is Family.ECP5 else {}
+    return {file.stem: file.read_text()} if (file := BLOCKS.get(fpga.family)) else {}
 
 
 def netlist(component: wiring.Component, name: str, fpga: Fpga) -> str:

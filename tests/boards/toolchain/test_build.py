@@ -13,7 +13,7 @@ from nudge.boards.toolchain import spacers
 from nudge.boards.toolchain.netlist import build_id
 from nudge.boards.toolchain.route import Route, read_route
 from nudge.golden.contract.protocol import BuildFacts
-from nudge.plumbing.errors import TimingError
+from nudge.plumbing.errors import TimingError, ToolError
 
 
 def test_a_further_seed_that_is_not_routed_is_reported(monkeypatch, tmp_path):
@@ -95,3 +95,8 @@ def test_spacers_are_no_area():
     nextpnr = {"fmax": {"clk": clock}, "critical_paths": [], "utilization": {"TRELLIS_COMB": {"used": 30, "available": 90}}}
     route = read_route(nextpnr, 1, 50_000_000, 1.0, 12)
     assert route.utilization == {"TRELLIS_COMB": {"used": 18, "available": 90}}
+
+
+def test_a_family_without_an_unpacker_is_not_verified():
+    with pytest.raises(ToolError, match="can't be built with --verify: no tool here reads a GOWIN bitstream back"):
+        builds.build_bitstream(board("tang-nano-20k"), "tiny", verify=True)

@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 
 from nudge.boards.catalog import BOARDS, board
 from nudge.boards.family import Family
-from nudge.boards.toolchain.clock import CoreClock, Ecp5Pll, Ice40Pll, unstable
+from nudge.boards.toolchain.clock import CoreClock, Ecp5Pll, GowinPll, Ice40Pll, unstable
 from nudge.plumbing.errors import DesignError
 
 #: (oscillator, core clock) of each design that needs an ECP5's PLL.
@@ -60,12 +60,35 @@ def test_ice40_pll(hz):
     assert 533e6 <= hz << pll.output <= 1066e6
 
 
+@pytest.mark.parametrize("hz", [4_500_000, 18_000_000, 36_000_000, 48_000_000, 54_000_000, 60_000_000, 81_000_000])
+def test_gowin_pll_is_exact_with_the_fastest_phase_detector(hz):
+    source = 27_000_000
+    pll = GowinPll.of(source, hz)
+    assert source * pll.feedback == hz * pll.reference
+    assert 500e6 < hz * pll.output < 1250e6
+    assert pll.output in GowinPll.OUTPUTS
+    assert 1 <= pll.feedback <= 64
+    assert 3e6 <= source / pll.reference <= 500e6
+    assert not any(hz * faster % source == 0 for faster in range(1, pll.reference))
+
+
+def test_gowin_pll_has_its_own_loop_and_fixed_dividers(monkeypatch):
+    monkeypatch.setenv("AMARANTH_USE_YOSYS", "builtin")
+    [(_, body)] = cells(clocked("tang-nano-20k", 36_000_000), "rPLL")
+    settings = dict(re.findall(r'parameter (?:signed )?\\(\w+) "?(\w+)"?', body))
+    dividers = {"IDIV_SEL": "2", "FBDIV_SEL": "3", "ODIV_SEL": "16"}
+    fixed = {f"DYN_{name}": "false" for name in ("DA_EN", "IDIV_SEL", "FBDIV_SEL", "ODIV_SEL")}
+    assert (dividers | fixed | {"FCLKIN": "27", "CLKFB_SEL": "internal"}).items() <= settings.items()
+
+
 def test_clock_that_cannot_be_made():
     with pytest.raises(DesignError, match=re.escape("48 MHz can't be made from 25 MHz: choose 48076923 Hz, the nearest")):
         Ecp5Pll.of(25_000_000, 48_000_000)
     assert Ecp5Pll.of(25_000_000, 48_076_923)
     with pytest.raises(DesignError, match=re.escape("17.1 MHz can't be made from 12 MHz")):
         Ice40Pll.of(12_000_000, 17_100_000)
+    with pytest.raises(DesignError, match=re.escape("50 MHz can't be made from 27 MHz: take 27 * n / m")):
+        GowinPll.of(27_000_000, 50_000_000)
 
 
 def clocked(name: str, hz: int) -> str:
@@ -92,7 +115,8 @@ def test_ecp5_pll_has_what_it_needs_to_lock_and_says_when_it_lost_it(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("name", "hz", "buffers"), [("ulx3s", 60_000_000, 1), ("orangecrab", 48_000_000, 1), ("icebreaker", 12_000_000, 0)]
+    ("name", "hz", "buffers"),
+    [("ulx3s", 60_000_000, 1), ("orangecrab", 48_000_000, 1), ("icebreaker", 12_000_000, 0), ("tang-nano-20k", 36_000_000, 0)],
 )
 def test_reset_is_a_global_net(monkeypatch, name, hz, buffers):
     """An ECP5's reset is driven by a DCCA with CE unconnected, which nextpnr would turn into a gate."""
