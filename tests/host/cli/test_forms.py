@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from nudge.boards.catalog import BOARDS
 from nudge.golden.training import checkpoint
 from nudge.golden.training import data as datasets
 from nudge.host.cli.main import app
@@ -49,7 +50,7 @@ def test_the_board_of_a_flash_is_a_word_of_board(capsys):
 def test_a_target_that_is_none_lists_them(capsys, command):
     code, _, err = run(capsys, command, "moon", *(["--out", "moon.v"] if command == "verilog" else []))
     assert code == ExitCode.USAGE
-    assert "unknown target 'moon': choose one of icebreaker, orangecrab, ulx3s" in err
+    assert f"unknown target 'moon': choose one of {', '.join(BOARDS)}" in err
 
 
 def test_a_run_goes_to_a_new_folder_that_is_told(capsys, tmp_path, monkeypatch):

@@ -80,7 +80,7 @@ def test_help_takes_little_more_than_its_library():
         ("nudge train --preset pa", ["paper", "paper-garments"]),
         ("nudge compare --board g", ["golden"]),
         ("nudge resume --board s", ["sim"]),
-        ("nudge build ice", ["icebreaker"]),
+        ("nudge build ice", ["icebreaker", "icepi-zero", "icesugar-pro"]),
         ("nudge eval tiny-", ["tiny-mnist"]),
         ("nudge tra", ["train"]),
     ],
