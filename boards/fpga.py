@@ -78,6 +78,8 @@ class Fpga:
     high: tuple[ResourceName, ...] = ()
     #: Pins that the platform doesn't name.
     resources: tuple[Resource, ...] = ()
+    #: nextpnr's name of the ECP5's DCCA that carries the reset; None: nextpnr's choice.
+    reset_buffer: str | None = None
     #: SDRAM of 32 MB, 16 bits wide.
     sdram: ResourceName | None = None
     #: Requests that a host may send before the first answer; each costs block RAM.

@@ -10,13 +10,14 @@ ICEPI_ZERO = Fpga(
     what="Icepi Zero, LFE5U-25F-6",
     platform=IcepiZero1_3Platform,
     baud=3_000_000,  # the maximum of an FT231X
-    # seed 1 places the buffer of the reset where no wire can reach it
-    designs={"tiny": Design(FEW, 60_000_000, seed=2)},
+    designs={"tiny": Design(FEW, 60_000_000)},
     flash=("openFPGALoader", "--board", "icepi-zero"),
     usb="0403:6015",
     window=16,
     button=("button", 0),
     leds=tuple(("led", n) for n in range(5)),
     sdram=("sdram", 0),
+    # nextpnr chooses X31/Y0/TDCC0, which no register can reach beside the SDRAM's pins at the top
+    reset_buffer="X31/Y50/BDCC0",
     nextpnr_opts="--router router2",
 )

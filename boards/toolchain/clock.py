@@ -237,11 +237,11 @@ class CoreClock(Elaboratable):
 
     `sync` is in reset until 20 us after the PLL has locked (an iCE40's block RAMs read as zero for the first
     3 us), again from a loss of lock until 20 us after the next lock, and as long as `reset` is high. Reset is
-    asserted asynchronously and released synchronously.
+    asserted asynchronously and released synchronously. reset_buffer: as in `Fpga`.
     """
 
-    def __init__(self, hz: int, family: Family):
-        self.hz, self.family, self.reset = hz, family, Signal()
+    def __init__(self, hz: int, family: Family, reset_buffer: str | None = None):
+        self.hz, self.family, self.reset_buffer, self.reset = hz, family, reset_buffer, Signal()
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -274,7 +274,6 @@ class CoreClock(Elaboratable):
             # is always enabled.
             released = Signal()
             m.submodules.reset = AsyncFFSynchronizer(wanted, released)
-            m.submodules.reset_buffer = Instance(
-                "DCCA", i_CLKI=released, o_CLKO=ResetSignal("sync")
-            )
+            place = {"a_BEL": self.reset_buffer} if self.reset_buffer else {}
+            m.submodules.reset_buffer = Instance("DCCA", i_CLKI=released, o_CLKO=ResetSignal("sync"), **place)
         return m

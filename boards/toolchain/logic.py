@@ -35,7 +35,7 @@ class BoardLogic(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.domains.sync = ClockDomain("sync")
-        m.submodules.clock = clock = CoreClock(self.top.identity.clock_hz, self.fpga.family)
+        m.submodules.clock = clock = CoreClock(self.top.identity.clock_hz, self.fpga.family, self.fpga.reset_buffer)
         m.submodules.top = top = self.top
         uart = platform.request(*self.fpga.uart, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)

@@ -95,7 +95,7 @@ def clocked(name: str, hz: int) -> str:
     """Return the RTLIL of one flip-flop on a board, with this clock."""
     top, kept = Module(), Signal()
     top.domains.sync = ClockDomain("sync")
-    top.submodules.clock = CoreClock(hz, board(name).family)
+    top.submodules.clock = CoreClock(hz, board(name).family, board(name).reset_buffer)
     top.d.sync += kept.eq(~kept)
     return board(name).platform().prepare(top, "top", emit_src=False).files["top.il"]
 
@@ -116,14 +116,21 @@ def test_ecp5_pll_has_what_it_needs_to_lock_and_says_when_it_lost_it(monkeypatch
 
 @pytest.mark.parametrize(
     ("name", "hz", "buffers"),
-    [("ulx3s", 60_000_000, 1), ("orangecrab", 48_000_000, 1), ("icebreaker", 12_000_000, 0), ("tang-nano-20k", 36_000_000, 0)],
+    [
+        ("ulx3s", 60_000_000, 1),
+        ("orangecrab", 48_000_000, 1),
+        ("icepi-zero", 60_000_000, 1),
+        ("icebreaker", 12_000_000, 0),
+        ("tang-nano-20k", 36_000_000, 0),
+    ],
 )
 def test_reset_is_a_global_net(monkeypatch, name, hz, buffers):
     """An ECP5's reset is driven by a DCCA with CE unconnected, which nextpnr would turn into a gate."""
     monkeypatch.setenv("AMARANTH_USE_YOSYS", "builtin")
     found = cells(clocked(name, hz), "DCCA")
     assert len(found) == buffers
-    for _, body in found:
+    for attributes, body in found:
+        assert re.findall(r'attribute \\BEL "(\S+)"', attributes) == [place for place in [board(name).reset_buffer] if place]
         assert re.search(r"connect \\CLKO \\rst$", body, re.M)
         assert r"connect \CE" not in body
 
