@@ -11,6 +11,7 @@ class Family(Enum):
 
     ICE40 = ("nextpnr-ice40", "icepack", "bin")
     ECP5 = ("nextpnr-ecp5", "ecppack", "bit")
+    GOWIN = ("nextpnr-himbaechel-gowin", "gowin_pack", "fs")
 
     def __init__(self, nextpnr: str, packer: str, suffix: str):
         #: Program that places and routes.

@@ -16,7 +16,7 @@ from nudge.plumbing.errors import TimingError, ToolError
 
 from . import clock, dfu, readback, spacers, stamp, tools
 from .netlist import build_id, commands, plan
-from .route import Progress, Route, place_and_route
+from .route import CONSTRAINTS, Progress, Route, place_and_route
 
 #: File in a build's folder with the values of `Build`.
 BUILD = "build.json"
@@ -99,6 +99,8 @@ def build_bitstream(
     timing, and what `check` in `boards.toolchain.netlist` raises.
     """
     design = fpga.design(preset)
+    if verify and fpga.family not in readback.FAMILIES:
+        raise ToolError(f"{fpga.name} can't be built with --verify: no tool here reads a {fpga.family.name} bitstream back")
     seed = design.seed if seed is None else seed
     names = ("yosys", fpga.family.nextpnr, fpga.family.packer)
     versions = {name: tools.version(name, kind) for name in names}
@@ -212,7 +214,7 @@ def synthesise(
         except (ValueError, LookupError, TypeError, StopIteration) as error:
             raise ToolError(f"yosys left a damaged {netlist}: {error}") from None
         files.write(netlist, json.dumps(cells))
-    constraints = [folder / name for name in ("top.lpf", "top.pcf") if (folder / name).exists()]
+    constraints = [folder / name for name in CONSTRAINTS if (folder / name).exists()]
     stamp.save(kept, inputs, [netlist, *constraints], {"commands": words, "spacers": added})
     progress(f"synthesised, {time.monotonic() - start:.0f} s" + (f", {added} spacers" if added else ""))
     return words, added
@@ -244,6 +246,8 @@ def pack(
         raise ToolError(f"{command[0]} failed: {reason}; see {place / PACK_LOG}")
     for more in after:
         files.write(made, dfu.finished(made.read_bytes(), more))
+    if family is Family.GOWIN:
+        readback.comment(made, build)
     files.sync(made)
     made.rename(bitstream)
     stamp.save(kept, inputs, [bitstream], {})

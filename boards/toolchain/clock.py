@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth.hdl import (
     ClockDomain,
@@ -150,11 +150,68 @@ class Ice40Pll:
         )
 
 
-def pll(family: Family, source_hz: int, hz: int) -> Ecp5Pll | Ice40Pll | None:
+@dataclass(frozen=True)
+class GowinPll:
+    """Dividers of an rPLL with internal feedback: out = in * feedback / reference, vco = out * output.
+
+    Limits of a GW2A-18 of grade 8 (apycula 0.32, `gowin_pll`): phase detector 3..500 MHz, vco 500..1250 MHz,
+    out 3.90625..625 MHz, `reference` and `feedback` 1..64, `output` one of `OUTPUTS`.
+    """
+
+    reference: int
+    feedback: int
+    output: int
+    #: Frequency of the input, of which the packer derives the filter's settings.
+    source_hz: int
+
+    #: Values of ODIV_SEL.
+    OUTPUTS: ClassVar = (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
+
+    @classmethod
+    def of(cls, source_hz: int, hz: int) -> "GowinPll":
+        """Return dividers that make exactly `hz`, with the fastest phase detector; `DesignError` if there are none."""
+        for reference in range(1, min(64, source_hz // 3_000_000) + 1):
+            feedback, rest = divmod(hz * reference, source_hz)
+            outputs = [output for output in cls.OUTPUTS if 500_000_000 < hz * output < 1_250_000_000]
+            if not rest and feedback <= 64 and outputs and hz < 625_000_000:
+                return cls(reference, feedback, outputs[0], source_hz)
+        raise DesignError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: take {source_hz / 1e6:g} * n / m")
+
+    def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:
+        """Return the rPLL primitive."""
+        return Instance(
+            "rPLL",
+            p_FCLKIN=f"{self.source_hz / 1e6:g}",
+            p_IDIV_SEL=self.reference - 1,
+            p_FBDIV_SEL=self.feedback - 1,
+            p_ODIV_SEL=self.output,
+            p_DYN_IDIV_SEL="false",
+            p_DYN_FBDIV_SEL="false",
+            p_DYN_ODIV_SEL="false",
+            p_DYN_DA_EN="false",
+            p_CLKFB_SEL="internal",
+            i_CLKIN=source,
+            **{f"i_{name}": Const(0) for name in ("CLKFB", "RESET", "RESET_P")},
+            **{f"i_{name}": Const(0, 6) for name in ("IDSEL", "FBDSEL", "ODSEL")},
+            **{f"i_{name}": Const(0, 4) for name in ("PSDA", "DUTYDA", "FDLY")},
+            o_CLKOUT=out,
+            o_LOCK=locked,
+        )
+
+
+Pll = Ecp5Pll | Ice40Pll | GowinPll
+
+#: Kind of PLL of each family.
+PLLS: dict[Family, type[Ecp5Pll] | type[Ice40Pll] | type[GowinPll]] = {
+    Family.ICE40: Ice40Pll,
+    Family.ECP5: Ecp5Pll,
+    Family.GOWIN: GowinPll,
+}
+
+
+def pll(family: Family, source_hz: int, hz: int) -> Pll | None:
     """Return the PLL that makes `hz` from `source_hz`, None if they are equal; `DesignError` if none can."""
-    if hz == source_hz:
-        return None
-    return (Ice40Pll if family is Family.ICE40 else Ecp5Pll).of(source_hz, hz)
+    return None if hz == source_hz else PLLS[family].of(source_hz, hz)
 
 
 def unstable(m: Module, hz: int, clock: Signal, locked: Signal) -> Value:
@@ -207,8 +264,8 @@ class CoreClock(Elaboratable):
             # asserts reset at once: the output of `unstable` needs an edge of a clock that may have stopped
             wanted |= ~locked
         m.d.comb += ClockSignal("sync").eq(clock)
-        if ice40:
-            # nextpnr promotes this reset to a global net by itself
+        if self.family is not Family.ECP5:
+            # nextpnr routes this reset over global wires by itself
             m.submodules.reset = ResetSynchronizer(wanted)
         else:
             # Over general routing a register takes 22 ns to reach 4,950 flip-flops. nextpnr routes the output

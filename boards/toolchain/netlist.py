@@ -8,6 +8,7 @@ from typing import Any
 
 from amaranth.build import ResourceError
 
+from nudge.boards.family import Family
 from nudge.boards.fpga import Fpga
 from nudge.golden.contract.protocol import BuildFacts
 from nudge.hw.compact.compact_core import check_compact
@@ -38,6 +39,8 @@ def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     platform = fpga.platform()
     check(fpga, preset, platform)
+    # without it nextpnr aims at 12 MHz: the file with a Gowin part's pins can't hold a clock's frequency
+    clock = f" --freq {fpga.design(preset).clock_hz / 1e6:g}" if fpga.family is Family.GOWIN else ""
     with fast_elaboration():
         made = platform.prepare(
             BoardLogic(fpga, preset, facts),
@@ -45,7 +48,7 @@ def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
             emit_src=False,
             debug_verilog=False,
             synth_opts=fpga.synth_opts,
-            nextpnr_opts=f"{fpga.nextpnr_opts} --seed {seed} --report report.json",
+            nextpnr_opts=f"{fpga.nextpnr_opts}{clock} --seed {seed} --report report.json",
         )
     made.files["top.il"] = undefined_collisions(plain_names(made.files["top.il"]))
     return made

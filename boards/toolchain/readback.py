@@ -18,13 +18,16 @@ from nudge.boards.family import Family
 from nudge.plumbing.errors import ToolError
 
 from . import dfu, tools
-from .clock import ANALOGUE, Ecp5Pll, Ice40Pll
+from .clock import ANALOGUE, Ecp5Pll, Pll
 
 #: Time limit of unpacking in seconds; it usually takes a few.
 UNPACK_SECONDS = 1800
 
 #: Files in the folder of a seed: bitstream without DFU suffix, unpacked bitstream, log of the unpacker.
 BARE, UNPACKED, LOG = "readback.bits", "readback.config", "readback.log"
+
+#: Families whose bitstreams can be read back.
+FAMILIES = (Family.ICE40, Family.ECP5)
 
 #: nextpnr's output for an iCE40's packer, and the same with the build's number as its comment.
 ROUTED, NUMBERED = "top.asc", "numbered.asc"
@@ -49,10 +52,12 @@ class Found:
 
 def numbered(family: Family, command: list[str], place: Path, build: int) -> list[str]:
     """Return the packer's command that puts the build's number into the bitstream: an ECP5's USERCODE, an
-    iCE40's comment.
+    iCE40's comment. A Gowin part's bitstream gets it afterwards, by `comment`.
 
     For an iCE40 it writes the numbered copy of nextpnr's output to `place`.
     """
+    if family is Family.GOWIN:
+        return command
     if family is Family.ECP5:
         return [*command, "--usercode", str(build)]
     routed = re.sub(r"^\.comment.*\n([^.].*\n)*", "", (place / ROUTED).read_text(), flags=re.MULTILINE)
@@ -60,8 +65,13 @@ def numbered(family: Family, command: list[str], place: Path, build: int) -> lis
     return [NUMBERED if word == ROUTED else word for word in command]
 
 
+def comment(bitstream: Path, build: int) -> None:
+    """Put the build's number into a comment at the start of a Gowin part's bitstream, which is text."""
+    bitstream.write_text(f"//{COMMENT.format(build)}\n{bitstream.read_text()}")
+
+
 def read_back(
-    bitstream: Path, folder: Path, place: Path, family: Family, build: int, pll: Ecp5Pll | Ice40Pll | None, kind: str
+    bitstream: Path, folder: Path, place: Path, family: Family, build: int, pll: Pll | None, kind: str
 ) -> Found:
     """Unpack a bitstream and compare it. folder: of the build, with the netlist. place: of the seed, with the
     routed design.

