@@ -16,7 +16,7 @@ from nudge.boards.toolchain.logic import SHOWN, led_ports
 #: Folder of the committed pictures.
 PICTURES = Path(__file__).with_name("pictures")
 
-#: Of each signal of an adapter: colour of the wire, and whether the adapter drives it (None: neither end does).
+#: Signal of an adapter -> colour of its wire; True if the adapter drives the wire, False if the board does, None for ground.
 SIGNALS = {
     "TXD": ("#c2410c", True),
     "RXD": ("#15803d", False),

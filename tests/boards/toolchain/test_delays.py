@@ -53,7 +53,7 @@ def test_a_cell_without_delays_has_the_largest_of_its_kind(kind, start, end, del
 
 
 def test_a_memory_without_some_delays_has_those_of_its_kind():
-    """Of a memory's two ports nextpnr has the times of one."""
+    """nextpnr has setup times for only one of the two ports of a memory."""
     first = cell("DP", "first", [("CLKA", "DOA0", 2200)], [("ADA0", 70)])
     inward = wires(("a/Q", "second/ADB0", 900))
     assert slowest(*REGISTERS, inward, first, cell("SDP", "second")) == delays.Slowest(200 + 900 + 70, "a", "second")
