@@ -47,6 +47,7 @@ demo: setup
 	$(BIN)/nudge train --preset tiny --board sim --data embedded --epochs 4 --seed 1 --twin --force --out runs/demo
 
 lint: setup
+	$(BIN)/ruff format --quiet --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

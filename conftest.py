@@ -38,7 +38,10 @@ VERIFY = (
     "sim/core/test_window_sums.py",
     "sim/test_widths.py",
     "sim/compact",
-    *(f"sim/test_top_{name}.py" for name in ("damage", "overlap", "protocol", "refusals", "stored", "training")),
+    *(
+        f"sim/test_top_{name}.py"
+        for name in ("damage", "overlap", "protocol", "refusals", "stored", "training")
+    ),
     "sim/test_any_network.py",
     "sim/test_cli_sim.py",
     "sim/test_cycles.py",
@@ -53,7 +56,10 @@ VERIFY = (
     "tests/boards/toolchain/test_readback.py",
     "tests/boards/toolchain/test_verilog.py",
     "tests/host/cli/test_builds.py",
-    *(f"tests/host/view/test_{name}.py" for name in ("browser", "compared", "looks", "save", "serve", "watch")),
+    *(
+        f"tests/host/view/test_{name}.py"
+        for name in ("browser", "compared", "looks", "save", "serve", "watch")
+    ),
     "tests/host/view/sweep",
     "tests/nudge/test_notebooks.py",
     "tests/nudge/test_readme.py",

@@ -1,5 +1,6 @@
-"""ButterStick r1.0 (Good Stuff Department): LFE5UM5G-85F, speed grade 8, 30 MHz; an external serial adapter at its I2C
-connector, whose voltage is always 3.3 V."""
+"""ButterStick r1.0 (Good Stuff Department): LFE5UM5G-85F, speed grade 8, 30 MHz; an external serial adapter
+at its I2C connector, whose voltage is always 3.3 V.
+"""
 
 from amaranth.build import Attrs
 from amaranth_boards.butterstick import ButterStickPlatform

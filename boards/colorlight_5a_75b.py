@@ -1,5 +1,6 @@
-"""Colorlight 5A-75B, version 7.0: LFE5U-25F, speed grade 6, 25 MHz; external adapters for JTAG and, at the pins of LED and
-button, for the serial line."""
+"""Colorlight 5A-75B, version 7.0: LFE5U-25F, speed grade 6, 25 MHz; external adapters for JTAG and, at the
+pins of LED and button, for the serial line.
+"""
 
 from amaranth_boards.colorlight_5a75b_r7_0 import Colorlight_5A75B_R70Platform
 

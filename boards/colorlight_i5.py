@@ -1,5 +1,6 @@
-"""Colorlight i5 v7.0, LFE5U-25F, and i9 v7.2, LFE5U-45F, on MuseLab's carrier: speed grade 6, 25 MHz; the carrier's DAPLink
-loads bitstreams and is the serial adapter."""
+"""Colorlight i5 v7.0, LFE5U-25F, and i9 v7.2, LFE5U-45F, on MuseLab's carrier: speed grade 6, 25 MHz; the
+carrier's DAPLink loads bitstreams and is the serial adapter.
+"""
 
 from dataclasses import replace
 from typing import Any

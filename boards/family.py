@@ -34,4 +34,6 @@ class Family(Enum):
     def other(cls, found: str) -> DesignError:
         """Return the error for a part of no known family. found: cause, the first words of its message."""
         known = ", ".join(f"{family.name} ({family.nextpnr})" for family in cls)
-        return DesignError(f"{found}, but bitstreams are made for these families: {known}; for other parts, nudge verilog")
+        return DesignError(
+            f"{found}, but bitstreams are made for these families: {known}; for other parts, nudge verilog"
+        )

@@ -67,7 +67,8 @@ class Fpga:
     hint: str = ""
     #: The serial line.
     uart: ResourceName = ("uart", 0)
-    #: Wires of external adapters: the adapter's signal, and the label of the board's pin. An adapter's wires end with GND.
+    #: Wires of external adapters: the adapter's signal, and the label of the board's pin. An adapter's wires
+    #: end with GND.
     adapter: tuple[tuple[str, str], ...] = ()
     #: Button that resets the core while it is pressed.
     button: ResourceName | None = None
@@ -94,13 +95,9 @@ class Fpga:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
-            raise DesignError(
-                f"a board's name must be lower case, digits and hyphens, not {self.name!r}"
-            )
+            raise DesignError(f"a board's name must be lower case, digits and hyphens, not {self.name!r}")
         if self.usb is not None and not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", self.usb):
-            raise DesignError(
-                f"{self.name}: usb must be like 0403:6015, in lower case, not {self.usb!r}"
-            )
+            raise DesignError(f"{self.name}: usb must be like 0403:6015, in lower case, not {self.usb!r}")
         if not self.designs:
             raise DesignError(f"{self.name}: designs must have at least one preset")
         try:
@@ -125,8 +122,8 @@ class Fpga:
 
         Lanes are those of the file's `[lanes.BOARD]`, else of `[lanes.event]`, else one for each layer;
         always one if the board's largest preset uses the compact core. The core's clock is `clock` of
-        `[lanes.BOARD]`, else `network_hz`; spacers are `network_spacers`. Raises `ConfigError` for a network that the gateware
-        can't run.
+        `[lanes.BOARD]`, else `network_hz`; spacers are `network_spacers`. Raises `ConfigError` for a network
+        that the gateware can't run.
         """
         check_schedule(spec)
         check_depth(spec)
@@ -155,7 +152,9 @@ class Fpga:
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
             made = f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud"
             raise DesignError(f"{made} within {BAUD_TOLERANCE:.1%}")
-        return BoardFacts(self.name, clock_hz, divisor, self.window, self.stores(self.design(preset).config.spec))
+        return BoardFacts(
+            self.name, clock_hz, divisor, self.window, self.stores(self.design(preset).config.spec)
+        )
 
     def stores(self, spec: Spec) -> bool:
         """Return whether the board has a memory in which samples of this network can be stored."""

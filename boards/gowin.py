@@ -1,5 +1,6 @@
-"""Tang Primer 20K (GW2A-18) on its Dock, and Tang Nano 20K (GW2AR-18C), of Sipeed: grade 8, 27 MHz; the board's own USB
-chip loads bitstreams and is the serial adapter."""
+"""Tang Primer 20K (GW2A-18) on its Dock, and Tang Nano 20K (GW2AR-18C), of Sipeed: grade 8, 27 MHz; the
+board's own USB chip loads bitstreams and is the serial adapter.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,9 @@ CMOS = Attrs(IO_TYPE="LVCMOS33")
 
 
 class HimbaechelPlatform(GowinPlatform):
-    """A Gowin part, built by nextpnr-himbaechel-gowin; Amaranth's own platform calls nextpnr-gowin, its predecessor."""
+    """A Gowin part, built by nextpnr-himbaechel-gowin; Amaranth's own platform calls nextpnr-gowin, its
+    predecessor.
+    """
 
     #: Name of the part's database in nextpnr and apycula.
     database = ""
@@ -64,7 +67,9 @@ class HimbaechelPlatform(GowinPlatform):
 
 
 class TangPrimer20kPlatform(HimbaechelPlatform, TangPrimer20kDockPlatform):
-    """The Primer's part. amaranth_boards calls it a GW2A-18C; apycula's examples, which were run on boards, a GW2A-18."""
+    """The Primer's part. amaranth_boards calls it a GW2A-18C; apycula's examples, which were run on boards, a
+    GW2A-18.
+    """
 
     family = database = "GW2A-18"
 

@@ -1,4 +1,6 @@
-"""ULX3S (Radiona): LFE5U-85F, -45F or -25F, speed grade 6, 25 MHz; an FT231X as serial adapter, 32 MB of SDRAM."""
+"""ULX3S (Radiona): LFE5U-85F, -45F or -25F, speed grade 6, 25 MHz; an FT231X as serial adapter, 32 MB of
+SDRAM.
+"""
 
 from dataclasses import replace
 from fractions import Fraction

@@ -1,6 +1,6 @@
 """Pictures made from the boards' facts: wires to external adapters; LEDs and reset buttons.
 
-    python docs/drawings.py     # writes the committed ones anew
+python docs/drawings.py     # writes the committed ones anew
 """
 
 import re
@@ -16,7 +16,8 @@ from nudge.boards.toolchain.logic import SHOWN, led_ports
 #: Folder of the committed pictures.
 PICTURES = Path(__file__).with_name("pictures")
 
-#: Signal of an adapter -> colour of its wire; True if the adapter drives the wire, False if the board does, None for ground.
+#: Signal of an adapter -> colour of its wire; True if the adapter drives the wire, False if the board does,
+#: None for ground.
 SIGNALS = {
     "TXD": ("#c2410c", True),
     "RXD": ("#15803d", False),
@@ -31,7 +32,12 @@ ENDS = {"TXD": "rx", "RXD": "tx"}
 #: Voltage of the pins' standards.
 LEVELS = {"LVCMOS33": "3.3 V levels"}
 #: Word and fill of coloured LEDs; a plain one has the last.
-COLOURS = {"r": ("red", "#dc2626"), "g": ("green", "#16a34a"), "b": ("blue", "#2563eb"), None: ("LED", "#f5b301")}
+COLOURS = {
+    "r": ("red", "#dc2626"),
+    "g": ("green", "#16a34a"),
+    "b": ("blue", "#2563eb"),
+    None: ("LED", "#f5b301"),
+}
 
 GREY, LINE = "#555555", "#888888"
 
@@ -41,7 +47,12 @@ class Picture:
 
     def __init__(self, width: int, height: int, title: str, desc: str):
         size = {"width": str(width), "height": str(height), "viewBox": f"0 0 {width} {height}"}
-        about = {"role": "img", "aria-labelledby": "title desc", "font-family": "sans-serif", "font-size": "14"}
+        about = {
+            "role": "img",
+            "aria-labelledby": "title desc",
+            "font-family": "sans-serif",
+            "font-size": "14",
+        }
         self.root = ElementTree.Element("svg", {"xmlns": "http://www.w3.org/2000/svg"} | size | about)
         self.put("title", title, id="title")
         self.put("desc", desc, id="desc")
@@ -56,7 +67,9 @@ class Picture:
         """Append a rectangle with round corners."""
         self.put("rect", x=x, y=y, width=width, height=height, rx=6, fill=fill, stroke=stroke)
 
-    def text(self, x: int, y: int, text: str, anchor: str = "start", fill: str = "#111111", **more: object) -> None:
+    def text(
+        self, x: int, y: int, text: str, anchor: str = "start", fill: str = "#111111", **more: object
+    ) -> None:
         """Append a line of text."""
         self.put("text", text, x=x, y=y, text_anchor=anchor, fill=fill, **more)
 
@@ -95,7 +108,9 @@ def wiring(fpga: Fpga) -> str:
     levels = LEVELS[uart.rx.io.metadata[0].attrs["IO_TYPE"]]
     height = sum(row * (len(wires) + 2) + 16 for wires in groups)
     at = {signal: f" ({pin} of the FPGA)" for signal, pin in balls.items()}
-    said = "; ".join(f"the adapter's {signal} to the board's {label}{at.get(signal, '')}" for signal, label in fpga.adapter)
+    said = "; ".join(
+        f"the adapter's {signal} to the board's {label}{at.get(signal, '')}" for signal, label in fpga.adapter
+    )
     name = fpga.what.partition(",")[0]
     out = Picture(width, height + 16, f"{name}: wires to an external adapter", f"{said}; {levels}")
     out.box(16, 16, board - 16, height - 16, "#e8f1ea")
@@ -105,11 +120,19 @@ def wiring(fpga: Fpga) -> str:
         serial = "TXD" in dict(wires)
         out.box(adapter, top, width - adapter - 16, row * (len(wires) + 2), "#eef1f7")
         out.text(adapter + 16, top + 24, "Serial adapter" if serial else "JTAG adapter", font_weight="bold")
-        out.text(adapter + 16, top + 42, f"{levels}, {fpga.baud / 1e6:g} Mbaud" if serial else levels, fill=GREY, font_size=12)
+        out.text(
+            adapter + 16,
+            top + 42,
+            f"{levels}, {fpga.baud / 1e6:g} Mbaud" if serial else levels,
+            fill=GREY,
+            font_size=12,
+        )
         for n, (signal, label) in enumerate(wires):
             y, (colour, driven) = top + row * (n + 2), SIGNALS[signal]
             if signal in balls:
-                out.text(32, y + 5, f"FPGA {balls[signal]}, {'in' if driven else 'out'}", fill=GREY, font_size=12)
+                out.text(
+                    32, y + 5, f"FPGA {balls[signal]}, {'in' if driven else 'out'}", fill=GREY, font_size=12
+                )
             out.text(board - 14, y + 5, label, "end")
             out.text(adapter + 16, y + 5, signal)
             out.put("line", x1=board, y1=y, x2=adapter, y2=y, stroke=colour, stroke_width=3)
@@ -123,7 +146,9 @@ def wiring(fpga: Fpga) -> str:
 
 
 def lights(fpga: Fpga) -> tuple[str, tuple[tuple[str, str, str], ...], str]:
-    """Return a board's name; name, fill and ball of the LED of each signal; the ball of the button, or nothing."""
+    """Return a board's name; name, fill and ball of the LED of each signal; the ball of the button, or
+    nothing.
+    """
     platform = with_pins(fpga)
     named = []
     for port in led_ports(fpga, platform):
@@ -168,7 +193,9 @@ def leds() -> str:
 
 def drawings() -> dict[str, str]:
     """Return each picture by its file name."""
-    return {"leds.svg": leds()} | {f"wires-{name}.svg": wiring(fpga) for name, fpga in BOARDS.items() if fpga.adapter}
+    return {"leds.svg": leds()} | {
+        f"wires-{name}.svg": wiring(fpga) for name, fpga in BOARDS.items() if fpga.adapter
+    }
 
 
 if __name__ == "__main__":

@@ -63,7 +63,10 @@ def does(command: Any) -> str:
 def command_page(command: Any, name: str) -> str:
     """Return the page of a command, with its --help's arguments and options; of a group, of each command."""
     context = typer.Context(command)
-    inner = [command.get_command(context, each) for each in getattr(command, "list_commands", lambda _: [])(context)]
+    inner = [
+        command.get_command(context, each)
+        for each in getattr(command, "list_commands", lambda _: [])(context)
+    ]
     if not inner:
         prefix, _, own = name.rpartition(" ")
         return get_docs_for_click(obj=command, ctx=context, name=own, call_prefix=prefix)
@@ -79,7 +82,8 @@ def command_pages(program: str = "nudge") -> dict[str, str]:
     lines = [
         "# The command line",
         "",
-        f"What `{program} COMMAND --help` says, a page for each command; `{program} --version` prints the version.",
+        f"What `{program} COMMAND --help` says, a page for each command; `{program} --version` prints the "
+        f"version.",
         "",
         "| command | what it does |",
         "| --- | --- |",
@@ -105,8 +109,10 @@ def register_map(preset: str = "tiny") -> list[str]:
     lines = [
         "## Registers",
         "",
-        f"Of a board built for `{preset}`; a network with more bundles has more of the numbered ones. Without memory for",
-        f"samples there are none from {STORED[0]:#04x} on. All have 32 bits. `wo`: writing does something, and it reads 0.",
+        f"Of a board built for `{preset}`; a network with more bundles has more of the numbered ones. "
+        f"Without memory for",
+        f"samples there are none from {STORED[0]:#04x} on. All have 32 bits. `wo`: writing does something, "
+        f"and it reads 0.",
         "",
         "| address | name | access | what | allowed | at reset |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -114,7 +120,8 @@ def register_map(preset: str = "tiny") -> list[str]:
     for each in registers(PRESETS[preset], stores=True):
         allowed = f"{each.low}..{each.high}" if each.access.value != "ro" else ""
         lines.append(
-            f"| {each.address:#04x} | `{each.name}` | {each.access.value} | {cell(each.what)} | {allowed} | {each.reset} |"
+            f"| {each.address:#04x} | `{each.name}` | {each.access.value} | {cell(each.what)} | {allowed} | "
+            f"{each.reset} |"
         )
     return lines
 
@@ -130,24 +137,36 @@ def sizes(command: Command) -> str:
 def command_table() -> list[str]:
     """Return the table of commands with their payloads."""
     said = comments(messages)
-    rows = [f"| {each:#04x} | `{each.name}` | {sizes(each)} | {cell(said['Command', each.name])} |" for each in Command]
+    rows = [
+        f"| {each:#04x} | `{each.name}` | {sizes(each)} | {cell(said['Command', each.name])} |"
+        for each in Command
+    ]
     return ["| code | name | request | answer | payloads |", "| --- | --- | --- | --- | --- |", *rows]
 
 
 def status_table() -> list[str]:
     """Return the table of statuses."""
     said = comments(messages)
-    rows = [f"| {each:#04x} | `{each.name}` | {cell(said.get(('Status', each.name), ''))} |" for each in messages.Status]
+    rows = [
+        f"| {each:#04x} | `{each.name}` | {cell(said.get(('Status', each.name), ''))} |"
+        for each in messages.Status
+    ]
     return ["| code | name | what |", "| --- | --- | --- |", *rows]
 
 
 def limits() -> list[str]:
     """Return the table of the constants to which the page's texts refer."""
-    values: dict[str, object] = {name: getattr(messages, name) for name in ("VERSION", "MAX_WINDOW", "MAX_REGISTERS")}
+    values: dict[str, object] = {
+        name: getattr(messages, name) for name in ("VERSION", "MAX_WINDOW", "MAX_REGISTERS")
+    }
     values |= {name: getattr(stored_messages, name) for name in ("MAX_DIGESTED", "MAX_ASKED", "MAX_CODED")}
     values |= {name: getattr(stored, name) for name in ("MAX_SAMPLES", "MAX_MOVE", "LOG_AT")}
     values |= {f"{of.__name__}": f"{of(1)} // lanes" for of in (readable_words, writable_words)}
-    return ["| name | value |", "| --- | --- |", *(f"| `{name}` | {value} |" for name, value in values.items())]
+    return [
+        "| name | value |",
+        "| --- | --- |",
+        *(f"| `{name}` | {value} |" for name, value in values.items()),
+    ]
 
 
 def payload(kind: type, module: ModuleType) -> list[str]:
@@ -162,7 +181,11 @@ def payload(kind: type, module: ModuleType) -> list[str]:
     doc = [cell(kind.__doc__ or "")]
     if not fixed:
         doc += ["", f"Bytes: {cell(kind.encode.__doc__).partition('`ValueError`')[0].rstrip('; ')}"]
-    columns = ["| at | type | field | |", "| ---: | --- | --- | --- |"] if fixed else ["| field | |", "| --- | --- |"]
+    columns = (
+        ["| at | type | field | |", "| ---: | --- | --- | --- |"]
+        if fixed
+        else ["| field | |", "| --- | --- |"]
+    )
     return ["", f"### {kind.__name__}", "", *doc, "", *columns, *rows]
 
 
@@ -171,18 +194,21 @@ def message_page() -> str:
     lines = [
         "# Messages and registers",
         "",
-        "`python docs/generate.py` makes this page from `golden/contract/`. [link.md](link.md) describes frames, sequence",
+        "`python docs/generate.py` makes this page from `golden/contract/`. [link.md](link.md) describes "
+        "frames, sequence",
         "numbers and the order of refusals. All integers are little endian.",
         "",
         "## Commands",
         "",
-        "With the bytes of both payloads, where the command decides them. A request of another length is BAD_LENGTH.",
+        "With the bytes of both payloads, where the command decides them. A request of another length is "
+        "BAD_LENGTH.",
         "",
         *command_table(),
         "",
         "## Statuses",
         "",
-        "The first byte of an answer after its header. " + cell((messages.Status.__doc__ or "").partition(". ")[2]),
+        "The first byte of an answer after its header. "
+        + cell((messages.Status.__doc__ or "").partition(". ")[2]),
         "",
         *status_table(),
         "",
@@ -213,7 +239,9 @@ def contract_widths(preset: str) -> Iterator[str]:
     spec = PRESETS[preset]
     for kind, owners in ((Formats, [spec.formats]), (Layer, spec.layers[1:]), (Spec, [spec])):
         for name, member in vars(kind).items():
-            if not name.endswith(WIDTHS) or not (isinstance(member, property | cached_property) or inspect.isfunction(member)):
+            if not name.endswith(WIDTHS) or not (
+                isinstance(member, property | cached_property) or inspect.isfunction(member)
+            ):
                 continue
             found = [getattr(owner, name) for owner in owners]
             if inspect.isfunction(member):
@@ -238,7 +266,9 @@ def gateware_bounds(root: Path = Path(__file__).parents[1]) -> Iterator[tuple[st
     """Yield (module, target, range, reason) of each assignment with a function of `hw.lib.bounds`."""
     for path in sorted((root / "hw").rglob("*.py")):
         module = ".".join(path.relative_to(root).with_suffix("").parts)
-        for function in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)):
+        for function in (
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
+        ):
             names = assigned(function)
             for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
                 kind = ast.unparse(call.func)
@@ -248,7 +278,13 @@ def gateware_bounds(root: Path = Path(__file__).parents[1]) -> Iterator[tuple[st
                 within = {"wraps": "modulo 2^width", "low_bits": f"{rest[0]} bits"}.get(kind)
                 if within is None:
                     high = rest[-1].removeprefix("*")
-                    low = "-" if rest[1] == f"-{high}" else f"{names.get(rest[1], rest[1])} .. " if len(rest) > 2 else ""
+                    low = (
+                        "-"
+                        if rest[1] == f"-{high}"
+                        else f"{names.get(rest[1], rest[1])} .. "
+                        if len(rest) > 2
+                        else ""
+                    )
                     within = ("±" if low == "-" else low) + names.get(high, high)
                 yield module, target, within, ast.literal_eval(names.get(why, why))
 
@@ -258,7 +294,8 @@ def width_list(preset: str = "garments") -> str:
     lines = [
         "# Widths",
         "",
-        "Each quantity's width and the bound that it follows from. [arithmetic.md](../arithmetic.md) has the formats.",
+        "Each quantity's width and the bound that it follows from. [arithmetic.md](../arithmetic.md) has the "
+        "formats.",
         "",
         "## Widths in the contract",
         "",
@@ -270,8 +307,10 @@ def width_list(preset: str = "garments") -> str:
         "",
         "## Widths in the gateware",
         "",
-        "Amaranth gives a sum or a product the width that its terms' widths need. Each assignment to a narrower target is in",
-        "this table (`hw.lib.bounds`), or steps a counter, or is an address; `sim/test_widths.py` fails at any other.",
+        "Amaranth gives a sum or a product the width that its terms' widths need. Each assignment to a "
+        "narrower target is in",
+        "this table (`hw.lib.bounds`), or steps a counter, or is an address; `sim/test_widths.py` fails at "
+        "any other.",
         "",
         "| module | what | within | because |",
         "| --- | --- | --- | --- |",
@@ -300,7 +339,9 @@ MARKS = ("<!-- records -->\n\n", "\n\n<!-- end of the records -->")
 def measured_page() -> str:
     """Return the page of measurements with the table of the records beside it."""
     before, rest = MEASURED.read_text().split(MARKS[0])
-    return MARKS[0].join([before, record.overview(record.records(MEASURED.parent)) + MARKS[1] + rest.split(MARKS[1])[1]])
+    return MARKS[0].join(
+        [before, record.overview(record.records(MEASURED.parent)) + MARKS[1] + rest.split(MARKS[1])[1]]
+    )
 
 
 if __name__ == "__main__":

@@ -185,5 +185,8 @@ class System(wiring.Component):
         frame = deframer.buffer.address
         with m.If(decoder.i.payload.command == Command.STORE):
             m.d.comb += frame.eq(record_access.buffer.address)
-        with m.Elif((decoder.i.payload.command == Command.TRAIN_STORED) | (decoder.i.payload.command == Command.INFER_STORED)):
+        with m.Elif(
+            (decoder.i.payload.command == Command.TRAIN_STORED)
+            | (decoder.i.payload.command == Command.INFER_STORED)
+        ):
             m.d.comb += frame.eq(stored.buffer.address)

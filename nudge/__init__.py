@@ -7,9 +7,9 @@
     result.error_percent  # of the test digits
     net.trace(nudge.data("embedded").test_images[0]).plot()
 
-`Network.fit` trains as `nudge train` does, to the same weights, bit for bit; this interface only calls golden,
-host and paper. `nudge.paper` has the paper's systems in floating point. Every error is a `NudgeError` with a
-one-line message.
+`Network.fit` trains as `nudge train` does, to the same weights, bit for bit; this interface only calls
+golden, host and paper. `nudge.paper` has the paper's systems in floating point. Every error is a `NudgeError`
+with a one-line message.
 """
 
 from importlib import import_module

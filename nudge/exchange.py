@@ -88,7 +88,9 @@ def to_nir(spec: Spec, parameters: Parameters, strict: bool = False) -> "nir.NIR
     """
     nir = library()
     if strict:
-        raise ExchangeError(f"NIR has no node for {'; '.join(UNSAID)}: strict=False leaves them to the graph's metadata")
+        raise ExchangeError(
+            f"NIR has no node for {'; '.join(UNSAID)}: strict=False leaves them to the graph's metadata"
+        )
     state = to_torch(spec, parameters, masters=True).state_dict
     nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(spec.input.shape)})}
     flat = False
@@ -102,7 +104,9 @@ def to_nir(spec: Spec, parameters: Parameters, strict: bool = False) -> "nir.NIR
             flat, shape = True, shape[:1]
             nodes[f"weight_{n}"] = nir.Affine(weight, bias)
         else:
-            nodes[f"weight_{n}"] = nir.Conv2d(bundle.pre.shape[1:], weight, (1, 1), (bundle.padding,) * 2, (1, 1), 1, bias)
+            nodes[f"weight_{n}"] = nir.Conv2d(
+                bundle.pre.shape[1:], weight, (1, 1), (bundle.padding,) * 2, (1, 1), 1, bias
+            )
             nodes[f"pool_{n}"] = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
         ones = np.ones(shape, np.float32)
         nodes[f"decoder_{n}"] = nir.LI(ones * 2**spec.schedule.last_shift, ones, 0 * ones)
@@ -128,7 +132,11 @@ def from_nir(graph: "nir.NIRGraph", name: str = "nir") -> tuple[Spec, Parameters
     try:
         return _network(graph, name, nir)
     except Exception as error:  # a graph can contain any objects, and reading them can raise anything
-        what = "" if isinstance(error, ExchangeError) else f"this is no graph as nir makes them: {type(error).__name__}: "
+        what = (
+            ""
+            if isinstance(error, ExchangeError)
+            else f"this is no graph as nir makes them: {type(error).__name__}: "
+        )
         raise ExchangeError(what + " ".join(str(error).split())) from None
 
 
@@ -151,14 +159,22 @@ def _network(graph: "nir.NIRGraph", name: str, nir: ModuleType) -> tuple[Spec, P
         elif isinstance(node, nir.LI):
             decay.add(_decay(key, node))
         elif isinstance(node, nir.IF):
-            values = sorted({x for part in ("r", "v_threshold", "v_reset") for x in _values(key, part, getattr(node, part))})
+            values = sorted(
+                {
+                    x
+                    for part in ("r", "v_threshold", "v_reset")
+                    for x in _values(key, part, getattr(node, part))
+                }
+            )
             _only(key, "v_reset, v_threshold and r", tuple(values), (0.0, _threshold(Formats()), 1.0))
         elif not isinstance(node, nir.Flatten | nir.Input | nir.Output):
             known = "Conv2d, AvgPool2d, Affine, Linear, Flatten, LI and IF"
             raise ExchangeError(f"node {key!r} is {type(node).__name__}: nudge has {known}")
     for (key, node), (_, after) in pairwise(chain):
         if isinstance(node, nir.Conv2d) != isinstance(after, nir.AvgPool2d):
-            raise ExchangeError(f"node {key!r} leads to {type(after).__name__}: AvgPool2d follows each Conv2d, and no other")
+            raise ExchangeError(
+                f"node {key!r} leads to {type(after).__name__}: AvgPool2d follows each Conv2d, and no other"
+            )
     if len(decay) > 1:
         raise ExchangeError(f"decoders have tau {sorted(2**k for k in decay)}: nudge has one for all layers")
     key, start = chain[0]
@@ -184,7 +200,9 @@ def _chain(graph: "nir.NIRGraph", nir: ModuleType) -> Iterator[tuple[str, Any]]:
     at, seen = starts[0], set[str]()
     while True:
         if at in seen:
-            raise ExchangeError(f"node {at!r} is reached twice: nudge's only loops are its layers' own, backward")
+            raise ExchangeError(
+                f"node {at!r} is reached twice: nudge's only loops are its layers' own, backward"
+            )
         if at not in graph.nodes:
             raise ExchangeError(f"an edge leads to node {at!r}, which the graph doesn't have")
         seen.add(at)
@@ -193,7 +211,9 @@ def _chain(graph: "nir.NIRGraph", nir: ModuleType) -> Iterator[tuple[str, Any]]:
         if not targets:
             break
         if len(targets) > 1:
-            raise ExchangeError(f"node {at!r} leads to {', '.join(sorted(targets))}: nudge's layers are a chain")
+            raise ExchangeError(
+                f"node {at!r} leads to {', '.join(sorted(targets))}: nudge's layers are a chain"
+            )
         at = targets[0]
     if left := graph.nodes.keys() - seen:
         raise ExchangeError(f"node {min(left)!r} isn't on the way from the input to the output")
@@ -226,7 +246,9 @@ def _layer(key: str, node: Any, dimensions: int) -> tuple[np.ndarray, np.ndarray
     """Return weight, which must have `dimensions`, and bias of a node; a `Linear` has bias 0."""
     weight = _array(key, "weight", node.weight)
     if weight.ndim != dimensions:
-        raise ExchangeError(f"node {key!r}: weight must have {dimensions} dimensions, not shape {weight.shape}")
+        raise ExchangeError(
+            f"node {key!r}: weight must have {dimensions} dimensions, not shape {weight.shape}"
+        )
     bias = getattr(node, "bias", None)
     return weight, np.zeros(len(weight)) if bias is None else _array(key, "bias", bias)
 
@@ -278,9 +300,13 @@ def _document(
         # a decoder node has the decay of the last step
         shift = schedule["decay_shift"] + len(schedule.get("halvings", ()))
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise ExchangeError(f"the graph's metadata {KEY!r} is damaged: remove it to go by the nodes alone") from None
+        raise ExchangeError(
+            f"the graph's metadata {KEY!r} is damaged: remove it to go by the nodes alone"
+        ) from None
     if said != stages or {shift} != decay:
-        raise ExchangeError(f"the graph's nodes aren't those of its metadata {KEY!r}: remove it to go by the nodes alone")
+        raise ExchangeError(
+            f"the graph's nodes aren't those of its metadata {KEY!r}: remove it to go by the nodes alone"
+        )
     return dict(document)
 
 
@@ -297,6 +323,8 @@ def _masters(spec: Spec, tensors: list[tuple[np.ndarray, np.ndarray]]) -> Parame
                 raise ExchangeError(f"{what} is {values.shape}, this network needs {shape}")
             exact = np.floor(np.asarray(values, np.float64) * (1 << f.master_fraction) + 0.5)
             if not np.isfinite(exact).all() or exact.min() < f.master_low or exact.max() > f.master_high:
-                raise ExchangeError(f"{what} has values {values.min():g} to {values.max():g}: masters are in [-1, 1)")
+                raise ExchangeError(
+                    f"{what} has values {values.min():g} to {values.max():g}: masters are in [-1, 1)"
+                )
             kept.append(torch.from_numpy(exact.astype(np.int64)))
     return zeros(spec)._replace(weights=tuple(weights), biases=tuple(biases))

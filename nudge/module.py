@@ -50,5 +50,7 @@ def _bytes(images: Tensor) -> Tensor:
     if not 0 <= low <= high <= 255:
         raise ModelError(f"images must be from 0 to 255, not {float(low):g} to {float(high):g}")
     if pixels.numel() and 0 < (most := float(images.detach().max())) <= 1:
-        raise ModelError(f"images must be from 0 to 255; the brightest pixel of these is {most:g}: multiply them by 255")
+        raise ModelError(
+            f"images must be from 0 to 255; the brightest pixel of these is {most:g}: multiply them by 255"
+        )
     return pixels.to(torch.uint8)

@@ -85,7 +85,12 @@ class Network:
         return network
 
     def _set(
-        self, spec: Spec, parameters: Parameters, settings: Settings, names: Names = (), source: Source | None = None
+        self,
+        spec: Spec,
+        parameters: Parameters,
+        settings: Settings,
+        names: Names = (),
+        source: Source | None = None,
     ) -> None:
         check_parameters(spec, parameters)
         self.spec, self.parameters, self.settings = spec, parameters, settings
@@ -146,7 +151,9 @@ class Network:
         the run is saved and training ends. Raises the errors of the command: `PlanError`, `DataError`,
         `LinkError`, `BoardError`, `ToolError`.
         """
-        known = [entry.name for entry in fields(TrainingOptions) if entry.name not in ("preset", "network", "data")]
+        known = [
+            entry.name for entry in fields(TrainingOptions) if entry.name not in ("preset", "network", "data")
+        ]
         if unknown := sorted(options.keys() - known):
             raise UsageError(f"fit has no option {unknown[0]!r}: choose from {', '.join(known)}")
         callbacks = tuple(callbacks)
@@ -156,8 +163,14 @@ class Network:
         asked = TrainingOptions(epochs=epochs, seed=seed, **options)
         source, images = self._data(data, asked.data_dir)
         plan = asked.plan(self.spec, source.of(images), len(images.train_images))
-        where = Path(tempfile.mkdtemp(prefix="nudge-")) if out is None else values.plain(Path, out, "--out", PlanError)
-        run = Run.begin(plan, self.spec, where, force=asked.force, data_dir=asked.data_dir, classes=images.classes)
+        where = (
+            Path(tempfile.mkdtemp(prefix="nudge-"))
+            if out is None
+            else values.plain(Path, out, "--out", PlanError)
+        )
+        run = Run.begin(
+            plan, self.spec, where, force=asked.force, data_dir=asked.data_dir, classes=images.classes
+        )
         run.callbacks, run.picture = callbacks, out is not None
         forget = weakref.finalize(run, shutil.rmtree, where, ignore_errors=True) if out is None else None
         try:
@@ -173,7 +186,11 @@ class Network:
         return Result(run, outcome)
 
     def evaluate(
-        self, data: str | os.PathLike[str] | Data = "embedded", *, board: str = "golden", samples: int | None = None
+        self,
+        data: str | os.PathLike[str] | Data = "embedded",
+        *,
+        board: str = "golden",
+        samples: int | None = None,
     ) -> Evaluation:
         """Return the error on the first `samples` test images (default: all), with labels, predictions and
         confusion matrix.
@@ -194,7 +211,9 @@ class Network:
             return source, datasets.load(source, folder, self.spec.input)
         return Source(datasets.GIVEN), _checked(data, self.spec)
 
-    def predict(self, images: np.ndarray | Tensor, *, board: str = "golden", arithmetic: str = "fixed") -> np.ndarray:
+    def predict(
+        self, images: np.ndarray | Tensor, *, board: str = "golden", arithmetic: str = "fixed"
+    ) -> np.ndarray:
         """Return the classes, (n,) int64, of uint8 images (n, height, width) or (n, 3, height, width).
 
         arithmetic: "fixed" is the board's, bit for bit; "float" is the same dynamics in floating point
@@ -225,7 +244,9 @@ class Network:
         """Names of the classes, from the data on which the weights were trained; numbers if unknown."""
         return called(self._names, self.spec.classes)
 
-    def trace(self, image: np.ndarray | Tensor, label: int | None = None, *, limit: int | None = None) -> Trace:
+    def trace(
+        self, image: np.ndarray | Tensor, label: int | None = None, *, limit: int | None = None
+    ) -> Trace:
         """Return every quantity of every layer and sweep for one uint8 image of the network's size, as
         arrays; with a label also of the nudged phases, and the update.
 
@@ -278,11 +299,17 @@ def _table(stage: Conv | Dense) -> dict[str, Any]:
 def _checked(data: Data, spec: Spec) -> Data:
     """Return the user's images and labels as tensors; `ModelError` if a board wouldn't take them."""
     if not isinstance(data, tuple | list) or len(data) != len(Data._fields):
-        raise UsageError(f"data must be a name, a path or nudge.Data of {', '.join(Data._fields)}, not {type(data).__name__}")
+        raise UsageError(
+            f"data must be a name, a path or nudge.Data of {', '.join(Data._fields)}, not "
+            f"{type(data).__name__}"
+        )
     parts: list[Tensor] = []
     for images, labels in (data[:2], data[2:]):
         pixels = checked_images(images, spec).cpu()
-        parts += (pixels if spec.input.channels > 1 else pixels[:, 0], checked_labels(labels, len(pixels), spec).cpu())
+        parts += (
+            pixels if spec.input.channels > 1 else pixels[:, 0],
+            checked_labels(labels, len(pixels), spec).cpu(),
+        )
     found = Data(*parts, classes=getattr(data, "classes", ())[: spec.classes])
     if not len(found.train_images) or not len(found.test_images):
         sizes = f"{len(found.train_images)} and {len(found.test_images)}"

@@ -41,7 +41,12 @@ def drawn(run: Path) -> "Figure":
     window, samples, percent = sliding_error(folder.rows)
     axes = left.subplots()
     axes.plot(samples, percent, label=f"training, last {window} images")
-    axes.plot(samples[-1:], [test.error_percent], "s", label=f"{test.samples} other images: {test.error_percent:.1f} %")
+    axes.plot(
+        samples[-1:],
+        [test.error_percent],
+        "s",
+        label=f"{test.samples} other images: {test.error_percent:.1f} %",
+    )
     axes.set(xlabel="training samples", ylabel="misread (%)", title=f"{net.spec.name} learns", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
@@ -52,7 +57,9 @@ def drawn(run: Path) -> "Figure":
     for (name, phase), row in zip(phases.items(), grid, strict=True):
         for panel in row[:-1]:
             panel.set(xticks=[], yticks=[])
-        row[0].imshow(image if image.ndim == 2 else image.transpose(1, 2, 0), cmap="Greys")  # no map for colour
+        row[0].imshow(
+            image if image.ndim == 2 else image.transpose(1, 2, 0), cmap="Greys"
+        )  # no map for colour
         row[0].set(ylabel=TITLES[name])
         for t, panel in zip(np.linspace(0, len(phase) - 1, SHOWN).astype(int), row[1:-1], strict=True):
             panel.imshow(tiled(abs(phase[1].spikes[t].astype(float)), 0.2), cmap="Greys", vmin=0, vmax=1)

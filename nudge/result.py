@@ -21,7 +21,8 @@ class History:
 
     #: Samples trained so far, (commits,) int64.
     samples: np.ndarray
-    #: Training error in percent, (commits,), over the last `window` samples, predicted before they are learned.
+    #: Training error in percent, (commits,), over the last `window` samples, predicted before they are
+    #: learned.
     error_percent: np.ndarray
     #: Seconds of training so far, (commits,).
     seconds: np.ndarray
@@ -68,7 +69,9 @@ class Result:
         rows = self._run.rows
         window, samples, percent = sliding_error(rows)
         seconds = np.array([row.seconds for row in rows])
-        return History(np.array(samples, np.int64), np.array(percent), seconds, window, tuple(self._run.epochs))
+        return History(
+            np.array(samples, np.int64), np.array(percent), seconds, window, tuple(self._run.epochs)
+        )
 
     def plot(self) -> "Figure":
         """Draw the learning curve."""
@@ -83,7 +86,9 @@ class Result:
         if tried:
             axes.plot(list(tried), list(tried.values()), "o-", label="held out, after each epoch")
         if self.error_percent is not None:
-            axes.plot(history.samples[-1:], [self.error_percent], "s", label=f"test: {self.error_percent:.2f} %")
+            axes.plot(
+                history.samples[-1:], [self.error_percent], "s", label=f"test: {self.error_percent:.2f} %"
+            )
         axes.set(xlabel="training samples", ylabel="error (%)", title=self._run.spec.name)
         axes.grid(alpha=0.3)
         axes.legend()

@@ -35,7 +35,8 @@ class Phase:
     def __getitem__(self, layer: int) -> Layer:
         if not 1 <= layer <= len(self.layers):
             raise UsageError(
-                f"layer must be 1..{len(self.layers)} (layer 0 is the image, {len(self.layers)} the output), not {layer}"
+                f"layer must be 1..{len(self.layers)} (layer 0 is the image, {len(self.layers)} the output), "
+                f"not {layer}"
             )
         return self.layers[layer - 1]
 
@@ -97,7 +98,9 @@ class Trace:
         return self._recording.updates
 
     def levels(self, layer: int) -> dict[str, np.ndarray]:
-        """Return xi of a layer by phase, 0..256, LSB 2^-8, in all networks alike: (sweeps, channels, height, width)."""
+        """Return xi of a layer by phase, 0..256, LSB 2^-8, in all networks alike: (sweeps, channels, height,
+        width).
+        """
         return self._recording.levels(layer)
 
     def plot(self, neurons: int = CLASS_COUNTS[-1]) -> "Figure":
@@ -119,16 +122,26 @@ class Trace:
             axes.scatter(sweeps, which, s=60 / max(flat.shape[1], 12), marker="|", color=signs)
             for edge in edges[1:-1]:
                 axes.axvline(edge - 0.5, color="C1")
-            kept = "" if flat.shape[1] == spikes[0].size else f", the first {flat.shape[1]} of {spikes[0].size} neurons"
+            kept = (
+                ""
+                if flat.shape[1] == spikes[0].size
+                else f", the first {flat.shape[1]} of {spikes[0].size} neurons"
+            )
             named = n == layers and flat.shape[1] <= NAMED
             if named:
                 axes.set_yticks(range(flat.shape[1]), self._names[: flat.shape[1]], fontsize="x-small")
-            axes.set(ylabel="class" if named else "neuron", ylim=(-0.7, flat.shape[1] - 0.3), title=f"layer {n}{kept}")
+            axes.set(
+                ylabel="class" if named else "neuron",
+                ylim=(-0.7, flat.shape[1] - 0.3),
+                title=f"layer {n}{kept}",
+            )
         for start, name in zip(edges, self._phases, strict=False):
             panels[-1].text(start, -0.35, TITLES[name], transform=panels[-1].get_xaxis_transform())
         panels[-1].set(xlabel="sweep", xlim=(-0.5, edges[-1] - 0.5))
         right = "" if self.label is None else f", label {self._names[self.label]}"
-        figure.suptitle(f"{self.spec.name}: spikes of one image, read as {self._names[self.prediction]}{right}")
+        figure.suptitle(
+            f"{self.spec.name}: spikes of one image, read as {self._names[self.prediction]}{right}"
+        )
         return figure
 
     def __repr__(self) -> str:

@@ -50,7 +50,14 @@ def system(name: str, variant: str = "tuned", *, data: str = "mnist", narrow: in
 
 
 def run(
-    name: str, variant: str = "tuned", *, samples: int, epochs: int, seed: int = 0, narrow: int = 1, **options: Any
+    name: str,
+    variant: str = "tuned",
+    *,
+    samples: int,
+    epochs: int,
+    seed: int = 0,
+    narrow: int = 1,
+    **options: Any,
 ) -> SystemRun:
     """Return a training run of a `system` on the first `samples` images. options: fields of `SystemRun`."""
     return SystemRun(system(name, variant, narrow=narrow), samples, epochs, seed, **options)

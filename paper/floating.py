@@ -20,7 +20,9 @@ def network(spec: Spec) -> Network:
         Dense(b.post.channels) if b.full else PaddedConv(b.post.channels, b.kernel, b.padding)
         for b in spec.bundles
     )
-    return Network(tuple(stages), fold=False, feedback=2.0**-spec.schedule.feedback_shift, image=spec.input.shape)
+    return Network(
+        tuple(stages), fold=False, feedback=2.0**-spec.schedule.feedback_shift, image=spec.input.shape
+    )
 
 
 def parameters(spec: Spec, working: Working) -> Parameters:

@@ -83,7 +83,9 @@ def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path]
             if not folder.exists():
                 _fill(folder, make)
     except Timeout:
-        raise ToolError(f"another process has been building {folder} for {BUILD_SECONDS} s: stop it and try again") from None
+        raise ToolError(
+            f"another process has been building {folder} for {BUILD_SECONDS} s: stop it and try again"
+        ) from None
     except OSError as error:
         raise unkept(root, error) from None
     return folder
@@ -149,7 +151,9 @@ def _sources(module: str, root: Path) -> dict[Path, str]:
 
 
 def _file(module: str, root: Path) -> Path | None:
-    """Return the file of a first-party module; None for `nudge`, an attribute, or another package's module."""
+    """Return the file of a first-party module; None for `nudge`, an attribute, or another package's
+    module.
+    """
     if module == "nudge" or module.partition(".")[0] not in FIRST_PARTY:
         return None
     path = root.joinpath(*module.split("."))

@@ -60,7 +60,9 @@ Told = Callable[[str, dict[str, Any]], None]
 
 @cache
 def version() -> str:
-    """Return the version of this installation, with a digest of its sources: equal ones compute equal results."""
+    """Return the version of this installation, with a digest of its sources: equal ones compute equal
+    results.
+    """
     digest = hashlib.sha256()
     for folder, below, names in os.walk(ROOT / "nudge", followlinks=True):
         below.sort()
@@ -81,7 +83,8 @@ def its_version() -> str:
 
 @contextmanager
 def opened(workers: int | None = None, scheduler: str | None = None) -> Iterator["Cluster"]:
-    """Enter with a `Cluster` of local processes, or of the scheduler at this address, such as tcp://HOST:8786.
+    """Enter with a `Cluster` of local processes, or of the scheduler at this address, such as
+    tcp://HOST:8786.
 
     workers: number of local processes; None: one for each core. Raises `ToolError` without Dask, `UsageError`
     for both options, and `ClusterError` if the scheduler doesn't answer or a worker has another version.
@@ -126,7 +129,9 @@ def connected(address: str) -> "distributed.Client":
         return distributed.Client(address, timeout=CONNECT_SECONDS)
     except (OSError, ValueError, TypeError) as error:  # TypeError: no such protocol
         why = str(error).partition("\n")[0] or f"no answer in {CONNECT_SECONDS} s"
-        raise ClusterError(f"--scheduler {address}: {why}; such as tcp://HOST:8786, where `dask scheduler` runs") from None
+        raise ClusterError(
+            f"--scheduler {address}: {why}; such as tcp://HOST:8786, where `dask scheduler` runs"
+        ) from None
 
 
 class Cluster:
@@ -152,7 +157,9 @@ class Cluster:
         """Address of Dask's own page about workers and jobs."""
         return str(self._client.dashboard_link)
 
-    def results(self, jobs: Iterator[Job], told: Told | None = None) -> Generator[tuple[Job, Any], None, None]:
+    def results(
+        self, jobs: Iterator[Job], told: Told | None = None
+    ) -> Generator[tuple[Job, Any], None, None]:
         """Yield each job with its result, or the exception that it raised, in the order in which they end.
 
         `jobs` is read as workers become free, so it may depend on earlier results. told: called, in another
@@ -253,10 +260,15 @@ class Cluster:
         """Raise `ClusterError` if the scheduler or a worker has another version of nudge, or none."""
         try:
             self._client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-            found = {f"worker {name}": its for name, its in self._client.run(its_version, on_error="return").items()}
+            found = {
+                f"worker {name}": its
+                for name, its in self._client.run(its_version, on_error="return").items()
+            }
             found["the scheduler"] = self._client.run_on_scheduler(its_version)
         except (OSError, TimeoutError):
-            raise ClusterError(f"no worker in {CONNECT_SECONDS} s: start some (`dask worker ADDRESS`)") from None
+            raise ClusterError(
+                f"no worker in {CONNECT_SECONDS} s: start some (`dask worker ADDRESS`)"
+            ) from None
         except ImportError as error:
             found["the scheduler"] = error
         for place, its in found.items():

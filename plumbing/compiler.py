@@ -52,7 +52,11 @@ def available() -> bool:
 def _processor() -> str:
     """Return the machine and the processor's feature flags, which -march=native depends on."""
     info = Path("/proc/cpuinfo")
-    flags = [line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))] if info.exists() else []
+    flags = (
+        [line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))]
+        if info.exists()
+        else []
+    )
     return platform.machine() + "".join(flags[:1])
 
 
@@ -77,7 +81,11 @@ def load(name: str, main: Path, what: str) -> ctypes.CDLL:
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a compiler to its end."""
-    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+    }
     try:
         return children.run(command, BUILD_SECONDS, text=True, errors="replace", **pipes)
     except OSError as error:
@@ -88,7 +96,11 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def structure(name: str, *fields: tuple[str, type]) -> type[ctypes.Structure]:
     """Return a ctypes structure. fields: names, separated by spaces, and their type."""
-    return type(name, (ctypes.Structure,), {"_fields_": [(field, kind) for names, kind in fields for field in names.split()]})
+    return type(
+        name,
+        (ctypes.Structure,),
+        {"_fields_": [(field, kind) for names, kind in fields for field in names.split()]},
+    )
 
 
 def pointer(tensor: Tensor | None) -> ctypes.c_void_p:

@@ -33,7 +33,9 @@ def meant(wrong: str, known: Iterable[str]) -> str:
     Suggestions are the known words that contain it, else similar ones.
     """
     words, part = list(known), wrong.strip("-")
-    alike = [word for word in words if len(part) > 1 and part in word] or difflib.get_close_matches(wrong, words, cutoff=0.7)
+    alike = [word for word in words if len(part) > 1 and part in word] or difflib.get_close_matches(
+        wrong, words, cutoff=0.7
+    )
     return f"; did you mean {' or '.join(alike)}?" if alike else ""
 
 

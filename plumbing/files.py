@@ -32,7 +32,10 @@ UNFINISHED = "unfinished"
 LOCK = ".lock"
 
 #: Names of a training run's own files, which only the owner of their folder writes.
-OF_A_RUN = r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|epochs[.]csv|board[.]json|learning-curve[.]png"
+OF_A_RUN = (
+    r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|epochs[.]csv|board[.]json|"
+    r"learning-curve[.]png"
+)
 
 #: First bytes of a PNG file.
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -124,7 +127,10 @@ def check_replaceable(path: Path, begins: bytes = b"") -> None:
 
     Devices, pipes, folders and links are never replaced, and a training run's own files only by the run.
     """
-    if re.fullmatch(OF_A_RUN, path.name) and _held.get(os.path.realpath(path.parent / LOCK)) != threading.get_ident():
+    if (
+        re.fullmatch(OF_A_RUN, path.name)
+        and _held.get(os.path.realpath(path.parent / LOCK)) != threading.get_ident()
+    ):
         raise OSError(errno.EPERM, "is the name of a training run's own file: take another", str(path))
     try:
         mode = path.lstat().st_mode
@@ -136,7 +142,9 @@ def check_replaceable(path: Path, begins: bytes = b"") -> None:
         with opened(path) as stream:
             head = stream.read(len(begins))
         if head not in (b"", begins):
-            raise OSError(errno.EEXIST, f"begins with {head!r}, not with {begins!r}: it isn't replaced", str(path))
+            raise OSError(
+                errno.EEXIST, f"begins with {head!r}, not with {begins!r}: it isn't replaced", str(path)
+            )
 
 
 @contextlib.contextmanager
@@ -225,7 +233,9 @@ def owned(lock: Path, error: Error) -> Iterator[None]:
 def _locked(lock: Path, error: Error) -> int:
     """Return a descriptor that holds the lock; `error` if another process has it."""
     while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        descriptor = os.open(
+            lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666
+        )
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(descriptor), lock.stat()):
@@ -252,7 +262,9 @@ def owner(descriptor: int) -> str:
         for line in Path("/proc/locks").read_text().splitlines():
             words = line.split()
             if words[1] == "FLOCK" and words[5] == place:
-                command = " ".join(Path("/proc", words[4], "cmdline").read_bytes().decode(errors="replace").split("\0"))
+                command = " ".join(
+                    Path("/proc", words[4], "cmdline").read_bytes().decode(errors="replace").split("\0")
+                )
                 shown = " ".join(command.split())[:COMMAND_SHOWN]
                 return f"process {words[4]}" + (f" ({shown})" if shown else "")
     return "another process"

@@ -11,7 +11,8 @@ HELP = "Do only each N-th of them from the K-th on: K/N, such as 3/16."
 
 
 def part(items: list[T], text: str | None, option: str) -> list[T]:
-    """Return each N-th item from the K-th on, for a text "K/N"; all for None. The parts 1/N to N/N have each item once.
+    """Return each N-th item from the K-th on, for a text "K/N"; all for None. The parts 1/N to N/N have each
+    item once.
 
     Raises `UsageError`, with the option's name, unless 1 <= K <= N.
     """

@@ -49,7 +49,12 @@ class Meter:
         console = Console(stderr=True)
         self._bar: Progress | None = None
         if console.is_terminal and not _silent:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[status]}"),
+            )
             self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=False)
             self._task = self._bar.add_task(title, total=total, completed=done, status="")
 
@@ -87,6 +92,8 @@ class Meter:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()

@@ -77,7 +77,11 @@ def build_top(component):
 
 @functools.cache
 def build_units(session, package):
-    modules = {item.module for item in session.items if isinstance(item, CocotbTest) and hasattr(item.module, "UNITS")}
+    modules = {
+        item.module
+        for item in session.items
+        if isinstance(item, CocotbTest) and hasattr(item.module, "UNITS")
+    }
     modules = {module for module in modules if module.__package__ == package}
     units: dict = {}
     for module in sorted(modules, key=lambda module: module.__name__):
@@ -106,7 +110,9 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if isinstance(item, CocotbTest):
             top = getattr(item.module, "TOP", None)
-            name = shared.setdefault(top, item.module.__name__) if top is not None else item.module.__package__
+            name = (
+                shared.setdefault(top, item.module.__name__) if top is not None else item.module.__package__
+            )
             item.add_marker(pytest.mark.xdist_group(name))
     items.sort(key=lambda item: (not item.get_closest_marker("long"), not isinstance(item, CocotbTest)))
 

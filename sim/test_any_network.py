@@ -29,10 +29,17 @@ def made(shown: Input, train: int = 40, test: int = 4) -> dict[str, np.ndarray]:
 
     def part(count: int) -> tuple[np.ndarray, np.ndarray]:
         labels = np.tile(np.arange(shown.classes), count)
-        return (patterns[labels] + random.integers(0, 64, (len(labels), *shown.shape))).astype(np.uint8), labels
+        return (patterns[labels] + random.integers(0, 64, (len(labels), *shown.shape))).astype(
+            np.uint8
+        ), labels
 
     (images, labels), (test_images, test_labels) = part(train), part(test)
-    return {"train_images": images, "train_labels": labels, "test_images": test_images, "test_labels": test_labels}
+    return {
+        "train_images": images,
+        "train_labels": labels,
+        "test_images": test_images,
+        "test_labels": test_labels,
+    }
 
 
 def run_json(capsys, *arguments) -> tuple[int, dict]:
@@ -73,7 +80,18 @@ def test_the_simulated_board_equals_the_model(files, capsys, monkeypatch):
         monkeypatch.setattr(program, "MAKE_FLAGS", program.BRIEF_FLAGS)
     spec = network_file.read(file)
     code, result = run_json(
-        capsys, "compare", "--board", "sim", "--network", file, "--data", archive, "--samples", SAMPLES, "--batch", 2
+        capsys,
+        "compare",
+        "--board",
+        "sim",
+        "--network",
+        file,
+        "--data",
+        archive,
+        "--samples",
+        SAMPLES,
+        "--batch",
+        2,
     )
     assert code == ExitCode.OK
     assert (result["equal"], result["compared"]) == (True, spec.parameters + int(SAMPLES) + len(spec.bundles))

@@ -62,7 +62,9 @@ def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys, engines):
 
 
 def test_a_check_of_the_virtual_board_holds_and_is_recorded(capsys, tmp_path):
-    code, result, err = run_json(capsys, "board", "check", "--board", "sim", "--preset", "tiny", "--out", tmp_path)
+    code, result, err = run_json(
+        capsys, "board", "check", "--board", "sim", "--preset", "tiny", "--out", tmp_path
+    )
     assert (code, result["held"], result["kind"]) == (ExitCode.OK, True, record.SIMULATED), err
     assert {line["name"] for line in result["lines"] if line["outcome"] != record.HELD} == {"identity"}
     (kept,) = record.records(tmp_path)
@@ -73,9 +75,22 @@ def test_a_check_of_the_virtual_board_holds_and_is_recorded(capsys, tmp_path):
 @pytest.mark.usefixtures("heard")
 def test_ctrl_c_saves_what_the_board_has_learnt(capsys, tmp_path):
     weights = tmp_path / "weights.safetensors"
-    command = [sys.executable, "-m", "nudge.host.cli.main", "train", "--batch", "4", "--twin", "--out", str(tmp_path), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "nudge.host.cli.main",
+        "train",
+        "--batch",
+        "4",
+        "--twin",
+        "--out",
+        str(tmp_path),
+        "--json",
+    ]
     # a process group of its own: like a terminal, the test sends the signal to the whole group
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    )
     deadline = time.monotonic() + 60
     while not weights.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -95,7 +110,11 @@ def test_a_served_board_is_refused_for_another_preset(capsys):
             assert process.stdout is not None
             url = process.stdout.readline().strip()
             code, result, _ = run_json(capsys, "board", "info", "--board", url)
-            assert (code, result["identity"]["preset"], result["registers"]["samples"]) == (ExitCode.OK, "tiny", 0)
+            assert (code, result["identity"]["preset"], result["registers"]["samples"]) == (
+                ExitCode.OK,
+                "tiny",
+                0,
+            )
             assert run_json(capsys, "compare", "--samples", 4, "--board", url)[1]["equal"]
             assert run_json(capsys, "board", "info", "--board", url)[1]["registers"]["samples"] == 4
             assert cli.main(["compare", "--preset", "small", "--board", url]) == ExitCode.BOARD
@@ -110,7 +129,10 @@ def test_single_samples_take_the_same_cycles_on_every_line():
     found = []
     for divisor in (1, 5):
         facts = replace(VIRTUAL, uart_divisor=divisor)
-        with VirtualBoard(configuration(SPEC), board=facts) as virtual, SerialBoard(virtual.url, SPEC) as board:
+        with (
+            VirtualBoard(configuration(SPEC), board=facts) as virtual,
+            SerialBoard(virtual.url, SPEC) as board,
+        ):
             found.append(phases(board, data.load("embedded"), seed=0))
     assert found[0] == found[1]
     assert found[0]["training minus"] > 0
@@ -120,7 +142,9 @@ def test_single_samples_take_the_same_cycles_on_every_line():
 @pytest.mark.parametrize("engines", ENGINES)
 @pytest.mark.parametrize(("name", "samples"), [("small", 16), ("medium", 3)])
 def test_compare_is_equal_for_larger_presets(capsys, name, samples, engines):
-    code, result, _ = run_json(capsys, "compare", "--preset", name, "--engines", engines, "--samples", samples)
+    code, result, _ = run_json(
+        capsys, "compare", "--preset", name, "--engines", engines, "--samples", samples
+    )
     spec = preset(name)
     assert code == ExitCode.OK
     assert (result["equal"], result["compared"]) == (True, spec.parameters + samples + len(spec.bundles))

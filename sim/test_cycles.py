@@ -27,7 +27,8 @@ CASES = [(name, engines) for name, kinds in COMMITTED.items() for engines in kin
 
 
 @pytest.mark.parametrize(
-    ("name", "engines"), [pytest.param(*case, marks=[] if case[0] == QUICK else [pytest.mark.slow]) for case in CASES]
+    ("name", "engines"),
+    [pytest.param(*case, marks=[] if case[0] == QUICK else [pytest.mark.slow]) for case in CASES],
 )
 def test_no_more_cycles_than_committed(name, engines):
     config = configuration(preset(name), engines)
@@ -35,7 +36,9 @@ def test_no_more_cycles_than_committed(name, engines):
     committed = COMMITTED[name][engines]
     program = board_program(config, brief=name != QUICK)
     with VirtualBoard(config, program=program) as virtual, SerialBoard(virtual.url, config.spec) as board:
-        result = bench(board, config, load("embedded"), config.spec.learning.batch, seed=0, parameters=parameters)
+        result = bench(
+            board, config, load("embedded"), config.spec.learning.batch, seed=0, parameters=parameters
+        )
     found = {"training": result.cycles_per_training_sample, "inference": result.cycles_per_inference}
     for kind, cycles in found.items():
         where = f"{name}, {engines}, {kind}: {cycles:.1f} cycles, committed {committed[kind]:.1f}"

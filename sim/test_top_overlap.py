@@ -75,8 +75,13 @@ async def check_together(wire: Wire, most: int):
     commands = [random.choice((T, INFER)) for _ in images]
     await wire.hello(0)
     # one sample more than may be in progress
-    await wire.feed(b"".join(sample(n, c, pixels) for n, (c, pixels) in enumerate(zip(commands, images, strict=True), 1)))
-    cycles = [await sampled(wire, n, c, pixels) for n, (c, pixels) in enumerate(zip(commands, images, strict=True), 1)]
+    await wire.feed(
+        b"".join(sample(n, c, pixels) for n, (c, pixels) in enumerate(zip(commands, images, strict=True), 1))
+    )
+    cycles = [
+        await sampled(wire, n, c, pixels)
+        for n, (c, pixels) in enumerate(zip(commands, images, strict=True), 1)
+    ]
     # the last one is started after the first answer, so it has the core for itself
     alone = [lone_cycles(pixels) for pixels in images]
     assert cycles == [alone[0], *[1] * (most - 1), alone[-1]], f"{wire.name}: {cycles}"
@@ -148,7 +153,9 @@ async def a_batch_is_full_as_soon_as_its_last_sample_is_under_way(dut):
     await wire.write("batch", 2)
     images = [image(first) for first in (LONG, SHORT, 9, SHORT)]
     commands = (T, T, T, INFER)
-    await wire.feed(b"".join(sample(n, c, pixels) for n, (c, pixels) in enumerate(zip(commands, images, strict=True), 2)))
+    await wire.feed(
+        b"".join(sample(n, c, pixels) for n, (c, pixels) in enumerate(zip(commands, images, strict=True), 2))
+    )
     assert await sampled(wire, 2, T, images[0]) == lone_cycles(images[0])
     assert await sampled(wire, 3, T, images[1]) == 1
     assert await wire.answer() == reply(4, T, Status.BAD_ORDER)
@@ -176,7 +183,9 @@ async def what_is_no_new_sample_waits_for_all_that_are_under_way(dut):
 async def check_others(wire: Wire):
     register = bytes((wire.registers["scratch"].address, 1))
     await wire.hello(0)
-    for number, kind in enumerate(("again", "hello", "damaged", "version", "command", "sequence", "length", "read")):
+    for number, kind in enumerate(
+        ("again", "hello", "damaged", "version", "command", "sequence", "length", "read")
+    ):
         first, second = image(120), image(SHORT)
         n = wire.sequence
         answer = reply(n, T, payload=prediction(first))
@@ -239,7 +248,11 @@ async def counters_behind_samples_include_them(dut):
     await wire.feed(b"".join(frames) + read)
     assert [await sampled(wire, n, T, pixels) for n, pixels in enumerate(images, 1)][1:] == [1, 1]
     body = await wire.answer()
-    values = dict(zip(names, (int.from_bytes(body[at : at + 4], "little") for at in range(4, len(body), 4)), strict=True))
+    values = dict(
+        zip(
+            names, (int.from_bytes(body[at : at + 4], "little") for at in range(4, len(body), 4)), strict=True
+        )
+    )
     expected = {"frames": 5, "samples": 3, "errors": 3, "pending": 3}
     assert {name: value for name, value in values.items() if value} == expected
     wire.sequence = 5

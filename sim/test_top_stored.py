@@ -73,11 +73,17 @@ class Pair(BesideModel):
     def registers(self) -> None:
         """Compare the registers of the store, samples and refusals."""
         for name in ("stored", "store_end", "bad_image", "not_stored", "samples", "errors", "pending"):
-            assert self.status(Command.READ_REGISTER, RegisterRange(REGISTERS[name].address, 1).encode()) is Status.OK
+            assert (
+                self.status(Command.READ_REGISTER, RegisterRange(REGISTERS[name].address, 1).encode())
+                is Status.OK
+            )
 
 
 def records(first: int, digits: list[int]) -> list[bytes]:
-    return [stored.record(n, LABELS[digit], DIGITS[digit], stuff(DIGITS[digit])) for n, digit in enumerate(digits, first)]
+    return [
+        stored.record(n, LABELS[digit], DIGITS[digit], stuff(DIGITS[digit]))
+        for n, digit in enumerate(digits, first)
+    ]
 
 
 def moves(chance: random.Random, count: int, samples: int) -> list[Asked]:
@@ -127,32 +133,62 @@ def test_training_from_memory_is_training(pair):
 
 def test_the_answer_tells_the_time_in_which_the_core_had_samples(pair):
     filled(pair, 8)
-    alone = [int.from_bytes(pair.call(Command.INFER_STORED, Asked(n).encode())[1][1:], "little") for n in range(4)]
+    alone = [
+        int.from_bytes(pair.call(Command.INFER_STORED, Asked(n).encode())[1][1:], "little") for n in range(4)
+    ]
     together = pair.call(Command.INFER_STORED, b"".join(Asked(n).encode() for n in range(4)))[1]
     assert max(alone) < int.from_bytes(together[4:], "little") < sum(alone)
 
 
 REFUSED = {
-    "a STORE beyond the end": (Command.STORE, SampleNumber(25).encode() + records(25, [1])[0], Status.NOT_STORED),
+    "a STORE beyond the end": (
+        Command.STORE,
+        SampleNumber(25).encode() + records(25, [1])[0],
+        Status.NOT_STORED,
+    ),
     "half a record": (Command.STORE, SampleNumber(24).encode() + records(24, [1])[0][:-2], Status.BAD_RANGE),
-    "a record and a half": (Command.STORE, SampleNumber(24).encode() + b"".join(records(24, [1, 2]))[:-1], Status.BAD_RANGE),
-    "no coded bytes": (Command.STORE, SampleNumber(24).encode() + Header(0, 1, 0, 0).encode() + bytes(4), Status.BAD_RANGE),
+    "a record and a half": (
+        Command.STORE,
+        SampleNumber(24).encode() + b"".join(records(24, [1, 2]))[:-1],
+        Status.BAD_RANGE,
+    ),
+    "no coded bytes": (
+        Command.STORE,
+        SampleNumber(24).encode() + Header(0, 1, 0, 0).encode() + bytes(4),
+        Status.BAD_RANGE,
+    ),
     "a record that is too long": (
         Command.STORE,
         SampleNumber(24).encode() + Header(MAX_CODED + 1, 1, 0, 0).encode() + bytes(MAX_CODED + 2),
         Status.BAD_RANGE,
     ),
-    "a label above 9": (Command.STORE, SampleNumber(0).encode() + Header(2, 10, 0, 0).encode() + b"\1\1", Status.BAD_RANGE),
+    "a label above 9": (
+        Command.STORE,
+        SampleNumber(0).encode() + Header(2, 10, 0, 0).encode() + b"\1\1",
+        Status.BAD_RANGE,
+    ),
     "a digest of none": (Command.STORE_DIGEST, SampleRange(0, 0).encode(), Status.BAD_RANGE),
-    "a digest of too many": (Command.STORE_DIGEST, SampleRange(0, MAX_DIGESTED + 1).encode(), Status.BAD_RANGE),
+    "a digest of too many": (
+        Command.STORE_DIGEST,
+        SampleRange(0, MAX_DIGESTED + 1).encode(),
+        Status.BAD_RANGE,
+    ),
     "a digest beyond the end": (Command.STORE_DIGEST, SampleRange(20, 5).encode(), Status.NOT_STORED),
     "a digest far away": (Command.STORE_DIGEST, SampleRange(0xFFFFFFFF, 2).encode(), Status.NOT_STORED),
-    "an index never stored": (Command.INFER_STORED, Asked(3).encode() + Asked(24).encode(), Status.NOT_STORED),
+    "an index never stored": (
+        Command.INFER_STORED,
+        Asked(3).encode() + Asked(24).encode(),
+        Status.NOT_STORED,
+    ),
     "an index that no table has": (Command.INFER_STORED, Asked(MAX_SAMPLES).encode(), Status.NOT_STORED),
     "half a sample": (Command.TRAIN_STORED, Asked(3).encode() + b"\0\0", Status.BAD_RANGE),
     "a move too far": (Command.TRAIN_STORED, Asked(3).encode() + bytes((0, 0, 0, 0x50)), Status.BAD_RANGE),
     "a move too far up": (Command.INFER_STORED, bytes((0, 0, 0, 0x0B)), Status.BAD_RANGE),
-    "the first of two that are wrong": (Command.INFER_STORED, Asked(24).encode() + bytes((0, 0, 0, 0x50)), Status.NOT_STORED),
+    "the first of two that are wrong": (
+        Command.INFER_STORED,
+        Asked(24).encode() + bytes((0, 0, 0, 0x50)),
+        Status.NOT_STORED,
+    ),
     "a batch that is too large": (Command.TRAIN_STORED, Asked(3).encode() * 65, Status.BAD_ORDER),
 }
 
@@ -164,7 +200,9 @@ def test_refusals_change_nothing(pair):
     pair.registers()
     assert pair.status(Command.STORE_DIGEST, SampleRange(0, 24).encode()) is Status.OK
     # weights that aren't committed
-    assert pair.status(Command.WRITE_WEIGHTS, bytes([1, 0, 0, 0, 0]) + bytes(2 * CONFIG.lanes[1])) is Status.OK
+    assert (
+        pair.status(Command.WRITE_WEIGHTS, bytes([1, 0, 0, 0, 0]) + bytes(2 * CONFIG.lanes[1])) is Status.OK
+    )
     assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.BAD_ORDER
     assert pair.status(Command.COMMIT) is Status.OK
     assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.OK
@@ -215,7 +253,11 @@ def test_which_refusal_it_is_and_whether_it_uses_up_the_number(pair):
         (answer,) = pair.exchange([encoded(number, command, payload)])
         assert (answer[2], answer[3]) == (command | ANSWER, status), f"{command.name} {payload.hex()}"
         (again,) = pair.exchange([encoded(number, Command.READ_REGISTER, b"\0\1")])
-        used_up = (command | ANSWER, status) if status is not Status.BAD_LENGTH else (Command.READ_REGISTER | ANSWER, Status.OK)
+        used_up = (
+            (command | ANSWER, status)
+            if status is not Status.BAD_LENGTH
+            else (Command.READ_REGISTER | ANSWER, Status.OK)
+        )
         assert (again[2], again[3]) == used_up, f"{command.name} {payload.hex()}"
 
 
@@ -243,7 +285,9 @@ def test_the_counter_of_frames_runs_ahead(pair):
     burst = [encoded(2, Command.INFER, sample), encoded(3, Command.READ_REGISTER, frames), *behind]
     told = pair.exchange(burst)[1]
     (after,) = pair.exchange([encoded(12, Command.READ_REGISTER, frames)])
-    first, ahead, last = (int.from_bytes(answer[ANSWER_HEADER:], "little") for answer in (before, told, after))
+    first, ahead, last = (
+        int.from_bytes(answer[ANSWER_HEADER:], "little") for answer in (before, told, after)
+    )
     assert last == first + len(burst) + 1
     assert first + 2 < ahead <= first + len(burst)
 
@@ -269,7 +313,10 @@ def test_damage_is_found_and_mended(pair):
             assert pair.status(Command.COMMIT) is Status.OK
     assert pair.endings["BAD_IMAGE"] > 0
     pair.registers()
-    assert pair.status(Command.WRITE_REGISTER, RegisterValue(REGISTERS["forget"].address, 1).encode()) is Status.OK
+    assert (
+        pair.status(Command.WRITE_REGISTER, RegisterValue(REGISTERS["forget"].address, 1).encode())
+        is Status.OK
+    )
     assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.NOT_STORED
     assert pair.store(0, [7]) is Status.OK
     assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.OK
@@ -314,7 +361,9 @@ def test_without_its_memory_it_is_a_board_without():
 def test_a_broken_rule_ends_the_board():
     slow = replace(Cycles.of(VIRTUAL_SDRAM.clock_hz), rfc=5)
     with (
-        pytest.raises(ToolError, match=r"^the virtual board broke a rule of its SDRAM: tRFC: .*, in cycle \d+, bank 0$"),
+        pytest.raises(
+            ToolError, match=r"^the virtual board broke a rule of its SDRAM: tRFC: .*, in cycle \d+, bank 0$"
+        ),
         spoiled(cycles=slow) as board,
         Link.open(board.url) as link,
     ):

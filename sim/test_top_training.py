@@ -51,14 +51,18 @@ async def check_weights(wire: Wire, memories: list[bytes]):
     """Compare all digests, all words of the first bundle, and the first and last words of the others."""
     for bundle, memory in zip(SPEC.bundles, memories, strict=True):
         digest = await wire.digest(bundle.index)
-        assert digest == zlib.crc32(memory), f"bundle {bundle.index}: digest {digest:#x}, golden has {zlib.crc32(memory):#x}"
+        assert digest == zlib.crc32(memory), (
+            f"bundle {bundle.index}: digest {digest:#x}, golden has {zlib.crc32(memory):#x}"
+        )
         size, most = word_bytes(CONFIG, bundle), max_words(CONFIG, bundle)
         depth = len(memory) // size
         starts = range(0, depth, most) if bundle.index == 1 else (0, depth - most)
         for word in starts:
             count = min(most, depth - word)
             got = await wire.call(Command.READ_WEIGHTS, words(bundle.index, word, bytes((count,))))
-            assert got == memory[word * size : (word + count) * size], f"bundle {bundle.index}, words from {word}"
+            assert got == memory[word * size : (word + count) * size], (
+                f"bundle {bundle.index}, words from {word}"
+            )
 
 
 @cocotb.test()
@@ -93,7 +97,9 @@ async def trains_bit_for_bit(dut):
     before = await wire.read(*counted)
     answer = await wire.call(Command.TRAIN, sample)
     spikes = await wire.read(*(f"spikes_{layer.index}" for layer in SPEC.layers[1:]))
-    assert answer[0] == int(result.predictions[0]), f"prediction {answer[0]}, golden has {int(result.predictions[0])}"
+    assert answer[0] == int(result.predictions[0]), (
+        f"prediction {answer[0]}, golden has {int(result.predictions[0])}"
+    )
     assert spikes == result.spikes, f"spikes {spikes}, golden has {result.spikes}"
     phases = [new - old for new, old in zip(await wire.read(*counted), before, strict=True)]
     cycles = int.from_bytes(answer[1:], "little")

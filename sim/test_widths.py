@@ -46,8 +46,8 @@ PLACES = {
     "synapse/conv_engine.py": {"address", "pre_base", "post_base"},
     "synapse/drive_memory.py": {"address"},
     "synapse/event_side.py": {"i__payload"}
-    | {f"{way}_{name}" for way in ("forward", "backward") for name in ("bank", "base", "line", "need", "of_row")}
-    | {"read_bank"},
+    | {"read_bank"}
+    | {f"{way}_{x}" for way in ("forward", "backward") for x in ("bank", "base", "line", "need", "of_row")},
     "synapse/folded_kernels.py": {"$signal", "base", "out_channel", "tile_address"},
     "synapse/kernel_loader.py": {"base", "tile_address"},
     "synapse/pixel_engine.py": {"tile_address"},
@@ -57,7 +57,8 @@ PLACES = {
     "synapse/spike_buffer.py": {"$signature__addr", "write__addr"},
     "synapse/spike_window.py": {"$signal", "$signature__en", "at_column"},
     "synapse/upsample.py": {"address", "row"},
-    "update/conv_update.py": {"$signal", "$signature__addr", "address", "box_write__addr", "post_address", "post_base"},
+    "update/conv_update.py": {"$signal", "$signature__addr", "address", "box_write__addr"}
+    | {"post_address", "post_base"},
     "fifo.py": {"level"},  # Amaranth's own
 }  # fmt: skip
 
@@ -93,7 +94,10 @@ def test_a_random_core_has_room(seed, slots):
 
 
 #: Extreme number formats of a network file (`golden.contract.network_file`).
-FORMATS = [Formats.of(weight_bits=2, decoder_bits=16, state_fraction=4), Formats.of(weight_bits=8, decoder_bits=13)]
+FORMATS = [
+    Formats.of(weight_bits=2, decoder_bits=16, state_fraction=4),
+    Formats.of(weight_bits=8, decoder_bits=13),
+]
 
 
 def extreme(stages, formats: Formats, shown: Input, window_log2: int, **schedule) -> Spec:
@@ -111,7 +115,16 @@ def test_an_extreme_core_has_room(formats, window_log2, engines):
         top = min(12, room)
         for fine in ((), (top,) + (0,) * (len(stages) - 1)):
             centred = bool(fine)
-            spec = extreme(stages, formats, shown, window_log2, fine=fine, centred=centred, decay_shift=13, halvings=(1, 2))
+            spec = extreme(
+                stages,
+                formats,
+                shown,
+                window_log2,
+                fine=fine,
+                centred=centred,
+                decay_shift=13,
+                halvings=(1, 2),
+            )
             assert unproved(Core(configuration(spec, engines))) == [], spec.schedule
 
 
@@ -132,7 +145,9 @@ def test_the_compact_core_has_room_or_refuses(state_fraction, window_log2):
     tiny, formats = PRESETS["tiny"], Formats.of(state_fraction=state_fraction)
     spec = replace(tiny, formats=formats, schedule=replace(tiny.schedule, window_log2=window_log2))
     if state_fraction + window_log2 < 8:
-        with pytest.raises(ConfigError, match=r"^the compact core has 15 bits for window sums, shifted, not "):
+        with pytest.raises(
+            ConfigError, match=r"^the compact core has 15 bits for window sums, shifted, not "
+        ):
             CompactCore(compact(spec))
     else:
         assert unproved(CompactCore(compact(spec))) == []
@@ -168,4 +183,8 @@ def test_a_slice_by_hand_and_a_wrong_sign_are_found():
     m.d.comb += [Signal(8, name="sum").eq((a + b)[:8]), Signal(9, name="difference").eq(a - b)]
     m.d.comb += Signal(8, name="step").eq(a + 1)
     m.d.comb += [Signal(8, name="clipped").eq(Mux(a + b > 255, 255, a + b)), Signal(9, name="all").eq(a + b)]
-    assert [(loss.target, loss.step) for loss in losses(m)] == [("sum", False), ("difference", False), ("step", True)]
+    assert [(loss.target, loss.step) for loss in losses(m)] == [
+        ("sum", False),
+        ("difference", False),
+        ("step", True),
+    ]

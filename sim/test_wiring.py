@@ -82,7 +82,9 @@ def undriven(design) -> Iterator[str]:
     for inner, *_ in fragment.subfragments:
         inside = driven(inner)
         for unit in inner.origins or ():
-            for path, member, leaf in unit.signature.flatten(unit) if isinstance(unit, wiring.Component) else ():
+            for path, member, leaf in (
+                unit.signature.flatten(unit) if isinstance(unit, wiring.Component) else ()
+            ):
                 for field, value in leaves(leaf):
                     if bits(value) - (outside if member.flow is wiring.In else inside):
                         yield ".".join([type(unit).__name__, *map(str, path), *field])
@@ -119,5 +121,7 @@ def test_a_counter_that_nobody_increments_is_named():
 def test_a_register_without_a_value_is_named(monkeypatch):
     more = (*registers(TINY), Register("novelty", 0x7F, Access.READ, ""))
     monkeypatch.setattr(register_file.protocol, "registers", lambda *_: more)
-    with pytest.raises(ValueError, match=r"^register novelty: RegisterFile has neither a value nor a counter for it$"):
+    with pytest.raises(
+        ValueError, match=r"^register novelty: RegisterFile has neither a value nor a counter for it$"
+    ):
         Fragment.get(register_file.RegisterFile(configuration(TINY)), None)

@@ -12,7 +12,13 @@ FACTOR = int(os.environ.get("NUDGE_FUZZ", "1"))
 def examples(count: int) -> settings:
     """Return hypothesis settings: `count` times FACTOR examples, the same each time, without a time limit."""
     slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-    return settings(max_examples=count * FACTOR, deadline=None, derandomize=True, suppress_health_check=slow, print_blob=True)
+    return settings(
+        max_examples=count * FACTOR,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=slow,
+        print_blob=True,
+    )
 
 
 def ends(action: Callable[[], object], *errors: type[Exception], says: str = "") -> None:

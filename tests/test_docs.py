@@ -47,7 +47,13 @@ def names(path: Path) -> set[str]:
             out |= {f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
             fields = (inner.target for inner in node.body if isinstance(inner, ast.AnnAssign))
             out |= {f"{node.name}.{field.id}" for field in fields if isinstance(field, ast.Name)}
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+        targets = (
+            [node.target]
+            if isinstance(node, ast.AnnAssign)
+            else node.targets
+            if isinstance(node, ast.Assign)
+            else []
+        )
         out |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
         if isinstance(node, ast.ImportFrom):
             out |= {alias.asname or alias.name for alias in node.names}
@@ -55,8 +61,9 @@ def names(path: Path) -> set[str]:
 
 
 def defined(dotted: str) -> bool:
-    """Return whether a dotted name, without its `nudge.`, is a folder, a module, a name in a module, or a public
-    name of `nudge`."""
+    """Return whether a dotted name, without its `nudge.`, is a folder, a module, a name in a module, or a
+    public name of `nudge`.
+    """
     words = dotted.split(".")
     for length in range(len(words), 0, -1):
         place, rest = ROOT.joinpath(*words[:length]), ".".join(words[length:])
@@ -100,7 +107,9 @@ def problem(words: list[str]) -> str | None:
                 return f"no command {name!r}"
         command = command.commands[rest[0].split("|")[0]]
         rest = rest[1:]
-    known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
+    known = {
+        option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]
+    }
     unknown = [word for word in rest if word.startswith("--") and word not in {*known, "--help"}]
     return f"no option {unknown[0]}" if unknown else None
 
@@ -157,15 +166,22 @@ def test_messages_and_registers_are_those_of_the_contract():
     named = set(re.findall(r"`([A-Z][A-Z_]+|\w+_words)`", page)) - {one.name for one in (*Command, *Status)}
     assert named == set(re.findall(r"^\| `([A-Z][A-Z_]+|\w+_words)` \| \d", page, re.M))
     bits = PRESETS["tiny"].mean_bits
-    assert f"0 to 2^{bits} - 1 in the default formats" in " ".join((ROOT / "docs/link.md").read_text().split())
+    assert f"0 to 2^{bits} - 1 in the default formats" in " ".join(
+        (ROOT / "docs/link.md").read_text().split()
+    )
 
 
 def test_the_drawings_are_those_of_the_boards_and_the_guide_shows_them():
     drawings = runpy.run_path(str(ROOT / "docs/drawings.py"))["drawings"]()
     committed = {path.name: path.read_bytes() for path in (ROOT / "docs/pictures").glob("*.svg")}
-    assert committed == {name: text.encode() for name, text in drawings.items()}, "run python docs/drawings.py"
+    assert committed == {name: text.encode() for name, text in drawings.items()}, (
+        "run python docs/drawings.py"
+    )
     page = (ROOT / "docs/first-board.md").read_text()
-    shown = {name: " ".join(alt.split()) for alt, name in re.findall(r"!\[([^]]+)\]\(pictures/([\w-]+\.svg)\)", page)}
+    shown = {
+        name: " ".join(alt.split())
+        for alt, name in re.findall(r"!\[([^]]+)\]\(pictures/([\w-]+\.svg)\)", page)
+    }
     assert shown.keys() == drawings.keys()
     for name, fpga in BOARDS.items():
         wires = ", ".join(f"{signal} to {label}" for signal, label in fpga.adapter)

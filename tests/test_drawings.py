@@ -31,9 +31,15 @@ def constraints(name: str) -> str:
 
 @pytest.mark.parametrize("name", WIRED)
 def test_wires_lead_to_the_pins_of_the_gateware(name):
-    """TXD is driven by the adapter and drawn to the ball of `rx`, RXD is driven by the FPGA's `tx`; 3.3 V at both."""
+    """TXD is driven by the adapter and drawn to the ball of `rx`, RXD is driven by the FPGA's `tx`; 3.3 V at
+    both.
+    """
     found, pins = elements(f"wires-{name}.svg"), constraints(name)
-    texts = {(int(each.get("x", 0)), int(each.get("y", 0))): each.text or "" for each in found if each.tag == "text"}
+    texts = {
+        (int(each.get("x", 0)), int(each.get("y", 0))): each.text or ""
+        for each in found
+        if each.tag == "text"
+    }
     paths = [re.findall(r" (\d+) l(-?\d+)", each.get("d", "")) for each in found if each.tag == "path"]
     arrows = {int(y): int(run) for ((y, run),) in paths}
     for signal, end, way in (("TXD", "rx", "in"), ("RXD", "tx", "out")):
@@ -49,7 +55,9 @@ def test_wires_lead_to_the_pins_of_the_gateware(name):
 
 
 def test_labels_are_those_of_the_platforms():
-    """amaranth_boards names the same pins by the OrangeCrab's connector and by the ButterStick's I2C resource."""
+    """amaranth_boards names the same pins by the OrangeCrab's connector and by the ButterStick's I2C
+    resource.
+    """
     crab, stick = BOARDS["orangecrab"], BOARDS["butterstick"]
     connector = crab.platform().connectors["io", 0].mapping
     i2c = stick.platform().request("i2c", 0, dir="-")

@@ -48,7 +48,9 @@ def test_readme_has_the_results():
         assert all(widths == ", ".join(str(layer.channels) for layer in spec.layers[1:-1]) for spec in specs)
         assert all(weights == f"{spec.parameters:,}" for spec in specs)
         for data, cell in zip(SETS, cells, strict=True):
-            found = [told(known[f"{spec.name}-{data}"][0]) for spec in specs if f"{spec.name}-{data}" in known]
+            found = [
+                told(known[f"{spec.name}-{data}"][0]) for spec in specs if f"{spec.name}-{data}" in known
+            ]
             assert cell == (found[-1] if found else ""), (presets, data)
     assert paper[3:5] == [published(data) for data in SETS]
 
@@ -61,12 +63,17 @@ def test_the_papers_page_has_the_published_widths():
         errors, _ = known[f"{name}-{data}"]
         assert cell == f"{told(errors)} ({len(errors)})"
         assert theirs == published(data)
-        options = next(row[1] for row in rows("docs/results.md", "not the best.\n") if row[0] == f"{name}-{data}")
+        options = next(
+            row[1] for row in rows("docs/results.md", "not the best.\n") if row[0] == f"{name}-{data}"
+        )
         assert f"--epochs {epochs} " in options
 
 
 def test_rates_of_the_engines_are_the_studys():
-    measured = {name: (ms, share) for _, name, ms, _, _, share, _ in rows("results/speed-cpu.md", "updates included.\n")}
+    measured = {
+        name: (ms, share)
+        for _, name, ms, _, _, share, _ in rows("results/speed-cpu.md", "updates included.\n")
+    }
     for _, networks, here, _ in rows("docs/results.md", "[picture](../results/speed-cpu.png)):\n"):
         found = [measured[one] for one in networks.split("; ")]
         assert here == "; ".join(", ".join(cell.split(" ±")[0] for cell in cells) for cells in found)

@@ -47,7 +47,10 @@ def left(command: str) -> str | None:
 def copy(tmp_path):
     """A copy of all files that git tracks or doesn't ignore, as a clone would have them."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         if os.path.lexists(ROOT / name):  # git also lists deleted files
@@ -96,7 +99,12 @@ def test_every_command_works_as_typed(copy):
                 (copy / f"{name[1]}.toml").write_text(text)
         script += [f"echo '$ {line}'; {line}" for line in commands(page) if not left(line)]
     done = subprocess.run(
-        ["bash", "-c", "\n".join(script)], cwd=copy, env=fresh(), capture_output=True, text=True, timeout=SECONDS
+        ["bash", "-c", "\n".join(script)],
+        cwd=copy,
+        env=fresh(),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "bit-identical: board == golden" in done.stdout

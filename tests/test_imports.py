@@ -24,18 +24,30 @@ BROKEN = {
     "the contract is plain data: the standard library alone": ("nudge.golden.contract.spec", "numpy"),
     "gateware knows the contract and nothing else of ours": ("nudge.hw.lib.flow", "nudge.golden.model.ops"),
     "gateware: from the library up to the top": ("nudge.hw.lib.flow", "nudge.hw.core.core"),
-    "gateware: the link knows a core's interface, not its parts": ("nudge.hw.link.registers", "nudge.hw.core.sequencer"),
+    "gateware: the link knows a core's interface, not its parts": (
+        "nudge.hw.link.registers",
+        "nudge.hw.core.sequencer",
+    ),
     "boards know gateware and contract": ("nudge.boards.virtual.board", "nudge.host.link.frame"),
     "boards: facts don't need the toolchain": ("nudge.boards.catalog", "nudge.boards.toolchain.report"),
     "host: from the link up to the command line": ("nudge.host.link.frame", "nudge.host.devices.open"),
-    "with a board at hand, the host needs neither Amaranth nor a toolchain": ("nudge.host.link.frame", "amaranth"),
+    "with a board at hand, the host needs neither Amaranth nor a toolchain": (
+        "nudge.host.link.frame",
+        "amaranth",
+    ),
     "the model has no command line of its own": ("nudge.golden.model.ops", "typer"),
     "nothing imports the command line": ("nudge.host.training.fit", "nudge.host.cli.main"),
     "nudge is a page over golden and host": ("nudge.network", "nudge.hw.top"),
     "nothing of ours imports the public page": ("nudge.host.link.frame", "nudge"),
     "internals are imported by their whole names": ("nudge.host.link.frame", "golden"),
-    "nothing that ships imports tests, benches or rigs": ("nudge.host.link.frame", "sim.rigs.modelled.faults"),
-    "no files or folders import each other in a circle": ("nudge.golden.model.native", "nudge.golden.model.batch"),
+    "nothing that ships imports tests, benches or rigs": (
+        "nudge.host.link.frame",
+        "sim.rigs.modelled.faults",
+    ),
+    "no files or folders import each other in a circle": (
+        "nudge.golden.model.native",
+        "nudge.golden.model.batch",
+    ),
 }
 
 

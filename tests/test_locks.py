@@ -31,7 +31,11 @@ def wanted() -> Iterator[Requirement]:
     """Yield the requirements of pyproject.toml, with their ranges of versions."""
     content = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = content["project"]
-    for group in (content["build-system"]["requires"], project["dependencies"], *project["optional-dependencies"].values()):
+    for group in (
+        content["build-system"]["requires"],
+        project["dependencies"],
+        *project["optional-dependencies"].values(),
+    ):
         yield from (each for each in map(Requirement, group) if each.name != project["name"])
 
 
@@ -46,7 +50,11 @@ def test_each_range_holds_the_one_version_that_is_locked(python):
 
 
 def test_what_is_locked_for_this_project_is_what_it_asks_for():
-    direct = {each.name for file, each, rest in LOCKED if f"{DISTRIBUTION} (pyproject.toml)" in rest or each.name == "torch"}
+    direct = {
+        each.name
+        for file, each, rest in LOCKED
+        if f"{DISTRIBUTION} (pyproject.toml)" in rest or each.name == "torch"
+    }
     assert direct == {canonicalize_name(each.name) for each in wanted()}
 
 
@@ -64,16 +72,23 @@ def installed(*words: str, newer: Path) -> list[str]:
     environment["PIP_CONFIG_FILE"] = os.devnull
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--report", "-"]
     options = ["--upgrade", "--upgrade-strategy", "eager", "--no-index", "--find-links", str(newer)]
-    done = subprocess.run([*pip, *options, *words], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*pip, *options, *words], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
-    return [f"{each['metadata']['name']} {each['metadata']['version']}" for each in json.loads(done.stdout)["install"]]
+    return [
+        f"{each['metadata']['name']} {each['metadata']['version']}"
+        for each in json.loads(done.stdout)["install"]
+    ]
 
 
 def test_a_newer_version_changes_nothing(tmp_path):
     """A newer version in the index, here of cobs in a folder, doesn't change what `make setup` installs."""
     with zipfile.ZipFile(tmp_path / "cobs-1.99-py3-none-any.whl", "w") as wheel:
         wheel.writestr("cobs-1.99.dist-info/METADATA", "Metadata-Version: 2.1\nName: cobs\nVersion: 1.99\n")
-        wheel.writestr("cobs-1.99.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            "cobs-1.99.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         wheel.writestr("cobs-1.99.dist-info/RECORD", "")
     ranges = [str(each) for each in wanted() if each.name == "cobs"]
     assert installed(*ranges, newer=tmp_path) == ["cobs 1.99"]
@@ -86,8 +101,14 @@ def test_a_newer_version_changes_nothing(tmp_path):
         timeout=60,
         check=True,
     )
-    commands = [line.partition(" -m pip install ")[2] for line in recipe.stdout.splitlines() if " -m pip install " in line]
+    commands = [
+        line.partition(" -m pip install ")[2]
+        for line in recipe.stdout.splitlines()
+        if " -m pip install " in line
+    ]
     assert len(commands) == 4
-    assert commands[-1] == "--no-input --quiet --no-compile --no-index --no-build-isolation --editable '.[dev]'"
+    assert (
+        commands[-1] == "--no-input --quiet --no-compile --no-index --no-build-isolation --editable '.[dev]'"
+    )
     for command in commands[:-1]:
         assert installed(*shlex.split(command), newer=tmp_path) == []

@@ -30,8 +30,21 @@ def blocks(page: str) -> list[str]:
 def site(tmp_path_factory) -> Path:
     """The HTML site, built without executing its notebooks; warnings are errors."""
     out = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-D", "nb_execution_mode=off", "-b", "html"]
-    done = subprocess.run([*command, ROOT / "docs", out], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-D",
+        "nb_execution_mode=off",
+        "-b",
+        "html",
+    ]
+    done = subprocess.run(
+        [*command, ROOT / "docs", out], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS
+    )
     assert done.returncode == 0, done.stderr
     return out
 
@@ -53,7 +66,12 @@ def test_pages_are_made_of_the_code(site):
     widths = cells(site / "generated/widths.html")
     assert len(widths) > 60
     assert not [row[0] for row in widths if not row[-1]], "no proof"
-    for name in ("Spec.bias_step_bound", "Spec.drive_bound", "hw.core.centred_commit", "hw.update.correlator"):
+    for name in (
+        "Spec.bias_step_bound",
+        "Spec.drive_bound",
+        "hw.core.centred_commit",
+        "hw.update.correlator",
+    ):
         assert name in text_of(site / "generated/widths.html")
     assert "checksum mismatch" in text_of(site / "messages.html")
     assert "Train from initial weights" in text_of(site / "api.html")
@@ -61,7 +79,12 @@ def test_pages_are_made_of_the_code(site):
 
 def test_the_home_page_is_readme_and_manual_and_repeats_neither(site):
     home = text_of(site / "index.html")
-    wanted = ["by equilibrium propagation", "make setup", "make demo", "nudge view runs/demo --save report.html"]
+    wanted = [
+        "by equilibrium propagation",
+        "make setup",
+        "make demo",
+        "nudge view runs/demo --save report.html",
+    ]
     wanted += ["You study learning.", "You design FPGAs.", "You have a board."]
     assert [home.find(each) for each in wanted] == sorted(home.find(each) for each in wanted)
     assert min(home.find(each) for each in wanted) > 0
@@ -81,11 +104,17 @@ def test_the_sidebar_has_groups_and_the_diary_is_not_searched(site):
     notes = {f"log/{note.stem}" for note in (ROOT / "docs/log").glob("2*.md")}
     linked = set(re.findall(r'href="(2[^"#]+).html"', (site / "log/README.html").read_text()))
     assert {f"log/{name}" for name in linked} == notes
-    index = json.loads((site / "searchindex.js").read_text().removeprefix("Search.setIndex(").removesuffix(")"))
+    index = json.loads(
+        (site / "searchindex.js").read_text().removeprefix("Search.setIndex(").removesuffix(")")
+    )
     numbers = {number for number, name in enumerate(index["docnames"]) if name in notes}
     assert len(numbers) == len(notes) > 40
     for kind in ("terms", "titleterms"):
-        found = {number for where in index[kind].values() for number in (where if isinstance(where, list) else [where])}
+        found = {
+            number
+            for where in index[kind].values()
+            for number in (where if isinstance(where, list) else [where])
+        }
         assert not found & numbers, f"{kind} of the diary are found"
         assert len(found) > 20
 
@@ -125,7 +154,11 @@ def test_each_command_and_option_is_on_its_page(site):
         part = page[heading.end() :].partition(f"$ {name} ")[2].partition("\n$ nudge ")[0]
         for parameter in command.params:
             record = parameter.get_help_record(typer.Context(command))
-            for shown in () if record is None else (record[0], *(each for each in parameter.opts if each.startswith("-"))):
+            for shown in (
+                ()
+                if record is None
+                else (record[0], *(each for each in parameter.opts if each.startswith("-")))
+            ):
                 assert shown in part, f"{name}: {shown}"
 
 
@@ -141,7 +174,9 @@ def test_the_list_of_commands_is_whole_and_exit_codes_are_a_table(site):
 def test_a_notebook_has_one_thread():
     """docs/conf.py sets one thread: with more, two kernels beside other processes took ten times as long."""
     code = "import os, runpy; runpy.run_path('docs/conf.py'); print(os.environ['OMP_NUM_THREADS'])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS
+    )
     assert done.stdout == "1\n", done.stderr
 
 
@@ -150,7 +185,11 @@ def test_the_snippets_about_python_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     digits = nudge.data("embedded")
     names = dict(
-        zip(("train_images", "train_labels", "test_images", "test_labels"), (each[:40] for each in digits), strict=True)
+        zip(
+            ("train_images", "train_labels", "test_images", "test_labels"),
+            (each[:40] for each in digits),
+            strict=True,
+        )
     )
     found = blocks("python.md")
     assert len(found) >= 4
@@ -189,13 +228,17 @@ def test_the_first_board_page_is_of_the_boards_there_are(tmp_path):
 
 def test_every_board_has_a_row_in_the_manual():
     table = (ROOT / "docs/boards.md").read_text().partition("| board | part |")[2].partition("\n\n")[0]
-    named = set(re.findall(r"`([a-z0-9-]+)`", "\n".join(line.split("|")[1] for line in table.splitlines()[1:])))
+    named = set(
+        re.findall(r"`([a-z0-9-]+)`", "\n".join(line.split("|")[1] for line in table.splitlines()[1:]))
+    )
     assert named == set(BOARDS)
 
 
 def test_the_errors_of_the_guide_are_those_of_the_code():
     """The code contains each message of the guide's table, in pieces between names and numbers."""
-    code = "\n".join(path.read_text() for room in ("host", "golden", "plumbing") for path in (ROOT / room).rglob("*.py"))
+    code = "\n".join(
+        path.read_text() for room in ("host", "golden", "plumbing") for path in (ROOT / room).rglob("*.py")
+    )
     text = (ROOT / "docs/first-board.md").read_text()
     messages = re.findall(r"^\| `([^`]+)`", text[text.index("| message |") :], re.M)
     assert len(messages) >= 8

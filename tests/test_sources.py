@@ -23,7 +23,14 @@ def test_nothing_is_unpickled_unpacked_or_given_to_a_shell(package):
                 assert not FORBIDDEN & {name.partition(".")[0] for name in names}, where
             elif isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
-                assert called not in ("torch.load", "os.system", "os.popen", "eval", "exec", "subprocess.getoutput"), where
+                assert called not in (
+                    "torch.load",
+                    "os.system",
+                    "os.popen",
+                    "eval",
+                    "exec",
+                    "subprocess.getoutput",
+                ), where
                 given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
                 assert given.get("shell", "False") == given.get("allow_pickle", "False") == "False", where
 

@@ -64,7 +64,9 @@ def installed(wheel, tmp_path_factory) -> Path:
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
     # Python searches a path in a .pth file, but reads no .pth files there, such as an editable install's
-    (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n")
+    (site / "dependencies.pth").write_text(
+        f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n"
+    )
     pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel)
     return folder
@@ -85,7 +87,10 @@ def test_every_module_can_be_imported(wheel, installed):
     assert len(modules) > 100
     modules = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in modules]
     imports = "".join(f"import {module}\n" for module in modules)
-    where = "import sys\nfor name, module in sys.modules.items():\n    name.startswith('nudge') and print(module.__file__)"
+    where = (
+        "import sys\nfor name, module in sys.modules.items():\n    name.startswith('nudge') and "
+        "print(module.__file__)"
+    )
     paths = run(installed / "bin" / "python", "-I", "-c", imports + where).splitlines()
     assert len(paths) == len(modules)
     assert all(Path(path).is_relative_to(installed) for path in paths), paths
@@ -108,9 +113,13 @@ def test_the_command_reads_pictures_and_finds_what_it_needs(installed, tmp_path)
     digits = data.load("embedded")
     digit, label = Image.fromarray(digits.test_images[0].numpy()), int(digits.test_labels[0])
     digit.save(tmp_path / "digit.png")
-    ImageOps.scale(ImageOps.invert(ImageOps.expand(digit, (5, 40, 9, 7))), 6).convert("RGB").save(tmp_path / "photo.jpg")
+    ImageOps.scale(ImageOps.invert(ImageOps.expand(digit, (5, 40, 9, 7))), 6).convert("RGB").save(
+        tmp_path / "photo.jpg"
+    )
     for name, options in (("digit.png", ()), ("photo.jpg", ("--invert",))):
-        (found,) = json.loads(run(nudge, "predict", "small-mnist", tmp_path / name, *options, "--json"))["pictures"]
+        (found,) = json.loads(run(nudge, "predict", "small-mnist", tmp_path / name, *options, "--json"))[
+            "pictures"
+        ]
         assert found["class"] == label
 
 
@@ -136,7 +145,19 @@ def test_without_extras_the_model_works_and_others_name_their_extra(installed, w
     (tmp_path / "sitecustomize.py").write_text(HIDE.format(names=hidden))
     nudge, paths = installed / "bin" / "nudge", {"PYTHONPATH": str(tmp_path)}
     assert "(7 of 500)" in run(nudge, "eval", "small-mnist", **paths)
-    run(nudge, "train", "--preset", "tiny", "--board", "golden", "--samples", "40", "--out", tmp_path / "run", **paths)
+    run(
+        nudge,
+        "train",
+        "--preset",
+        "tiny",
+        "--board",
+        "golden",
+        "--samples",
+        "40",
+        "--out",
+        tmp_path / "run",
+        **paths,
+    )
     for command, need, extra in (
         (["build", "ulx3s"], "a build needs the package", "build"),
         (["estimate", "ulx3s"], "a build needs the package", "build"),
@@ -144,4 +165,6 @@ def test_without_extras_the_model_works_and_others_name_their_extra(installed, w
     ):
         done = ended(nudge, *command, **paths)
         assert done.returncode == ExitCode.TOOLS, done
-        assert re.fullmatch(rf"nudge: {need} \w+: pip install 'nudge-fpga\[{extra}\]'\n", done.stderr), done.stderr
+        assert re.fullmatch(rf"nudge: {need} \w+: pip install 'nudge-fpga\[{extra}\]'\n", done.stderr), (
+            done.stderr
+        )

@@ -76,7 +76,9 @@ def committed() -> Coefficients:
     return Coefficients(kinds, (found["within"]["cells"], found["within"]["flip-flops"]))
 
 
-def alone(kind: str, features: Features, memory: Mapped, by: Coefficients | None = None) -> tuple[float, float]:
+def alone(
+    kind: str, features: Features, memory: Mapped, by: Coefficients | None = None
+) -> tuple[float, float]:
     """Return cells and flip-flops of a unit that is synthesised alone: counted + sum(coefficient * feature).
 
     by: coefficients, the committed ones if None. Raises `DesignError` for a kind without coefficients.
@@ -91,7 +93,9 @@ def alone(kind: str, features: Features, memory: Mapped, by: Coefficients | None
     return cells, registers
 
 
-def estimate(kind: str, features: Features, memory: Mapped, by: Coefficients | None = None) -> tuple[float, float]:
+def estimate(
+    kind: str, features: Features, memory: Mapped, by: Coefficients | None = None
+) -> tuple[float, float]:
     """Return cells and flip-flops of a unit inside a whole design: `alone` times `Coefficients.within`.
 
     For the kinds in `WHOLE` that factor is 1.

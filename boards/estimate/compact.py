@@ -28,4 +28,6 @@ def estimate(config: Config, activity: Activity, batch: int) -> Cycles:
     inference = static + 2 + sweep[:, :free].sum(1).mean() + summed
     learn = (image.weights + image.post.channels) * (positions + 5) + 2 * dense.weights + 5 + 6 * outputs + 2
     training = static + 2 + sweep.sum(1).mean() + 3 * summed + learn + 1
-    return Cycles(training + 2 * spec.parameters / batch, inference, 0.0, "neurons and synapses, one at a time")
+    return Cycles(
+        training + 2 * spec.parameters / batch, inference, 0.0, "neurons and synapses, one at a time"
+    )

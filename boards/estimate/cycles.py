@@ -16,10 +16,10 @@ from .activity import Activity, Cycles
 def estimate(config: Config, activity: Activity, batch: int, arrival: float = 0.0) -> Cycles:
     """Return the cycles per sample with the lanes of `config`, in batches of `batch` samples.
 
-    With two slots two samples step at once, half a sweep apart, so on average a sample takes as many halves as it
-    has sweeps; with one slot twice as many. Static drives and updates overlap with the steps, except for the first
-    static drive of a batch, its last updates and the commit. arrival: cycles from one image to the next, as limited
-    by the link.
+    With two slots two samples step at once, half a sweep apart, so on average a sample takes as many halves
+    as it has sweeps; with one slot twice as many. Static drives and updates overlap with the steps, except
+    for the first static drive of a batch, its last updates and the commit. arrival: cycles from one image to
+    the next, as limited by the link.
     """
     if config.compact:
         return compact.estimate(config, activity, batch)
@@ -32,7 +32,9 @@ def mean_halves(config: Config, activity: Activity) -> tuple[float, float]:
     return float(halves.mean()), float(halves[:, : 2 * activity.free].mean())
 
 
-def of_halves(config: Config, activity: Activity, batch: int, arrival: float, length: float, free: float) -> Cycles:
+def of_halves(
+    config: Config, activity: Activity, batch: int, arrival: float, length: float, free: float
+) -> Cycles:
     """Return the same as `estimate`, for a core with halves. length, free: the results of `mean_halves`."""
     sweeps, bundles = activity.free + 2 * activity.nudged, config.spec.bundles
     static = 1 + timing.image_cycles(config, bundles[0])  # a register in the way of its start
@@ -68,13 +70,12 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
 
 
 def half_cycles(config: Config, activity: Activity) -> np.ndarray:
-    """Return the cycles of each half: (pairs of samples that step in antiphase, 2 * sweeps), with one slot (samples,
-    2 * sweeps).
+    """Return the cycles of each half: (pairs of samples that step in antiphase, 2 * sweeps), with one slot
+    (samples, 2 * sweeps).
 
-    In half h the sample in slot h % 2 steps its odd layers, the other one its even layers. With one slot an array
-    whose layer is idle takes the same cycles. An event or
-    scatter engine that is still processing the spikes of the last half begins the next half late, and delays the
-    layers that wait for its drives.
+    In half h the sample in slot h % 2 steps its odd layers, the other one its even layers. With one slot an
+    array whose layer is idle takes the same cycles. An event or scatter engine that is still processing the
+    spikes of the last half begins the next half late, and delays the layers that wait for its drives.
     """
     layers, bundles = config.spec.layers[1:], config.spec.bundles
     drives = {bundle.index: timing.drives(config, bundle) for bundle in bundles}
@@ -86,7 +87,9 @@ def half_cycles(config: Config, activity: Activity) -> np.ndarray:
         for bundle in bundles
         if config.engine(bundle) in ("event", "scatter")
     }
-    pairs, sweeps = (max(n // d, 1) for n, d in zip(activity.spikes[1].shape[:2], (config.slots, 1), strict=True))
+    pairs, sweeps = (
+        max(n // d, 1) for n, d in zip(activity.spikes[1].shape[:2], (config.slots, 1), strict=True)
+    )
     late = {bundle.index: np.zeros((pairs, 1), np.int64) for bundle in bundles}
     lengths = np.empty((pairs, 2 * sweeps), np.int64)
     for half in range(2 * sweeps):
@@ -122,8 +125,8 @@ def in_halves(counted: np.ndarray, source: int, slots: int) -> np.ndarray:
     """Rearrange a layer's counts by halves.
 
     counted: (samples, sweeps, ...); with two slots an odd number of samples repeats the last one. source: the
-    layer's index. Returns (pairs, 2 * sweeps, ...); with one slot (samples, 2 * sweeps, ...), which is zero where the
-    layer is idle.
+    layer's index. Returns (pairs, 2 * sweeps, ...); with one slot (samples, 2 * sweeps, ...), which is zero
+    where the layer is idle.
     """
     if slots == 1:
         alone = np.zeros((len(counted), 2 * counted.shape[1], *counted.shape[2:]), np.int64)

@@ -61,10 +61,18 @@ def neuron_array(config: Config, layer: Layer) -> Features:
     state = f.decoder_bits + spec.membrane_bits
     # adders: drives, d, xi (and the nudge in the output layer), two for U, the window's sum
     chains = (0 if output else adder(phi_bits + 1)) + adder(layer.phi_bits + f.drive_shift + 2)
-    chains += (2 if output else 1) * adder(f.decoder_bits + 2) + 2 * adder(spec.membrane_bits + 1) + adder(spec.sum_bits)
+    chains += (
+        (2 if output else 1) * adder(f.decoder_bits + 2)
+        + 2 * adder(spec.membrane_bits + 1)
+        + adder(spec.sum_bits)
+    )
     chosen = lanes * (drives * layer.phi_bits + f.bias_bits) if turns > 1 else 0
     # annealing: difference of d and its drive, and xi of the next step, each with a choice of shifts
-    schedule, way, weighed = spec.schedule, layer.phi_bits + f.drive_shift + 2, spec.state_bits + spec.schedule.last_shift
+    schedule, way, weighed = (
+        spec.schedule,
+        layer.phi_bits + f.drive_shift + 2,
+        spec.state_bits + spec.schedule.last_shift,
+    )
     chains += adder(way) + adder(weighed) if schedule.halvings else 0
     if schedule.fine:
         # deviations: the reference, xi without and with the deviation, their difference and its clip; both
@@ -97,7 +105,8 @@ def image_engine(config: Config, bundle: Bundle) -> Features:
     sum_bits = signed_bits(-top, top)
     return {
         "unit": 1,
-        "carry": lanes * (cells + 2 * adder(sum_bits)) + taps * (2 * adder(f.pixel_bits + 1) + adder(f.pixel_bits + 2)),
+        "carry": lanes * (cells + 2 * adder(sum_bits))
+        + taps * (2 * adder(f.pixel_bits + 1) + adder(f.pixel_bits + 2)),
         "lanes": lanes,
         "registers": lanes * registers + lanes * at_once * (2 * f.weight_bits + 2 * f.pixel_bits + 2),
         "kernel": taps * lanes * f.weight_bits,
@@ -131,7 +140,11 @@ def dense_engine(config: Config, bundle: Bundle) -> Features:
     bits_there, bits_back = signed_bits(-most_there, most_there), signed_bits(-most_back, most_back)
     return {
         "unit": 1,
-        "carry": b * there + a * back + b * adder(bits_there) + a * adder(bits_back) + complements(config, 2 * a * b, top),
+        "carry": b * there
+        + a * back
+        + b * adder(bits_there)
+        + a * adder(bits_back)
+        + complements(config, 2 * a * b, top),
         "registers": b * there_registers + a * back_registers + 2 * a * b * top,
         "forward": b * bits_there,
         "backward": a * bits_back,
@@ -145,12 +158,16 @@ def event_engine(config: Config, bundle: Bundle) -> Features:
     bits, bound = weight_bits(config), -config.spec.formats.weight_low * bundle.kernel**2
     out: Features = {"unit": 1, "carry": 0, "registers": 0, "units": 0, "held": 0}
     widest = (4 * pre.channels * bound, post.channels * bound)
-    for (units, lanes), passes, largest in zip(adder_sizes(bundle).values(), config.passes, widest, strict=True):
+    for (units, lanes), passes, largest in zip(
+        adder_sizes(bundle).values(), config.passes, widest, strict=True
+    ):
         own, width = lanes // passes, signed_bits(-largest, largest)
         cells, registers = tree(units, bits)
         out["carry"] += own * (cells + adder(width)) + complements(config, own * units, bits)
         # the signs of a window's spikes are registered twice: while they wait and while they are added
-        out["registers"] += own * (registers + units * bits + width) + 2 * (config.spec.spike_bits - 1) * units * CANDIDATES
+        out["registers"] += (
+            own * (registers + units * bits + width) + 2 * (config.spec.spike_bits - 1) * units * CANDIDATES
+        )
         out["units"] += units * CANDIDATES
         out["held"] += own * width
     out["window"] = config.spec.spike_bits * (SPOTS * SPOTS * pre.channels + SPOTS * post.channels)
@@ -158,9 +175,9 @@ def event_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def scatter_engine(config: Config, bundle: Bundle) -> Features:
-    """Features of `hw.synapse.scatter.engine`: in each direction an adder for each lane, the word that is read and
-    sent, and the term; backward, and for folded weights, also two adders that fold a kernel, and its row before;
-    addresses and spikes.
+    """Features of `hw.synapse.scatter.engine`: in each direction an adder for each lane, the word that is
+    read and sent, and the term; backward, and for folded weights, also two adders that fold a kernel, and its
+    row before; addresses and spikes.
     """
     weight, signs = config.spec.formats.weight_bits, config.spec.spike_bits - 1
     out: Features = {"unit": 1, "carry": 0, "registers": 0, "spikes": 0, "address": 0}
@@ -202,7 +219,11 @@ def line_engine(config: Config, bundle: Bundle) -> Features:
 def correlator(config: Config, bundle: Bundle) -> Features:
     """Features of `hw.update.correlator`: differences and sums of each lane, and scalers that lanes share."""
     spec, lanes = config.spec, config.lanes[bundle.index]
-    g, turns, shared = spec.correlation_bits(bundle), scaling_turns(config, bundle), config.item_cycles(bundle) == 2
+    g, turns, shared = (
+        spec.correlation_bits(bundle),
+        scaling_turns(config, bundle),
+        config.item_cycles(bundle) == 2,
+    )
     added = spec.products(bundle) == 2 and not shared
     scalers, product = lanes // turns, pre_bits(config, bundle) + spec.sum_bits + 1
     scaled = g + spec.formats.rate_bits + 1
@@ -225,7 +246,10 @@ def conv_update(config: Config, bundle: Bundle) -> Features:
     image = bundle.kind == "image"
     values = 1 if image else config.spec.products(bundle) * config.lanes[bundle.pre.index]
     bits = pre_bits(config, bundle)
-    loops = layout.master_words(config, bundle).bit_length() + (bundle.pre.positions + bundle.post.positions).bit_length()
+    loops = (
+        layout.master_words(config, bundle).bit_length()
+        + (bundle.pre.positions + bundle.post.positions).bit_length()
+    )
     return correlator(config, bundle) | {"boxes": values * bits, "loops": loops}
 
 
@@ -233,7 +257,10 @@ def dense_update(config: Config, bundle: Bundle) -> Features:
     """Features of `hw.update.dense_update`: a correlator, and the multiplexer of pre lanes before it."""
     lanes = config.lanes[bundle.pre.index]
     chosen = config.spec.products(bundle) * lanes * config.spec.sum_bits if lanes > 1 else 0
-    return correlator(config, bundle) | {"chosen": chosen, "loops": layout.master_words(config, bundle).bit_length()}
+    return correlator(config, bundle) | {
+        "chosen": chosen,
+        "loops": layout.master_words(config, bundle).bit_length(),
+    }
 
 
 def weight_memory(config: Config, bundle: Bundle) -> Features:
@@ -250,7 +277,11 @@ def weight_memory(config: Config, bundle: Bundle) -> Features:
         "slice": 0,
     }
     if config.spec.schedule.centred:
-        widths, total, pre = Widths(config, bundle), adder(total_bits(config, bundle)), config.lanes[bundle.pre.index]
+        widths, total, pre = (
+            Widths(config, bundle),
+            adder(total_bits(config, bundle)),
+            config.lanes[bundle.pre.index],
+        )
         # per slice: weights less the common part, both sums, and the correction of biases; per lane: updates
         # of biases; totals of the pre channels and the channels' shares of them
         chains = widths.width * (3 * adder(f.master_bits + 2) + 4 * adder(widths.sum_bits))

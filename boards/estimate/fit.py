@@ -52,7 +52,11 @@ def config_of(name: str) -> Config:
     """
     every = json.loads(DESIGNS.read_text())
     known = every[every[name].get("like", name)]
-    spec = network({"name": name} | known["network"], name) if "network" in known else PRESETS[known.get("preset", name)]
+    spec = (
+        network({"name": name} | known["network"], name)
+        if "network" in known
+        else PRESETS[known.get("preset", name)]
+    )
     if known.get("compact"):
         return Config(spec, (1,) * len(spec.layers), compact=True)
     return configuration(spec, known.get("engines", "event"))
@@ -158,7 +162,9 @@ def fitted(without: str = "") -> cells.Coefficients:
     by = of_kinds(sample for sample in samples() if sample.design != without)
     counts = {whole.name: whole.counts for whole in wholes()}
     known = [whole for whole in wholes() if not (whole.held or whole.stores or whole.name == without)]
-    compact = next((whole.counts for whole in known if whole.units[0].kind == "compact"), dict.fromkeys(COUNTS, 0))
+    compact = next(
+        (whole.counts for whole in known if whole.units[0].kind == "compact"), dict.fromkeys(COUNTS, 0)
+    )
     within, around = [], []
     for n, count in enumerate(COUNTS[:2]):
         rows = []
@@ -167,12 +173,16 @@ def fitted(without: str = "") -> cells.Coefficients:
                 *inner, _ = whole.units
                 # the shell's coefficient includes the distributed RAM of its small queues
                 alone = sum(cells.alone(unit.kind, unit.features, unit.memory, by)[n] for unit in inner)
-                rows.append(({"units": alone, "unit": 1.0}, float(whole.counts[count]), float(whole.counts[count])))
+                rows.append(
+                    ({"units": alone, "unit": 1.0}, float(whole.counts[count]), float(whole.counts[count]))
+                )
         found = fit(("units", "unit"), rows)
         within.append(found["units"])
         around.append({"unit": found["unit"]})
     # the store is the difference of two designs; its coefficients include distributed RAM of its small queues
-    images = next(unit for whole in wholes() if whole.name == STORE[0] for unit in whole.units if unit.kind == "store")
+    images = next(
+        unit for whole in wholes() if whole.name == STORE[0] for unit in whole.units if unit.kind == "store"
+    )
     parts = cells.counted(images.features, images.memory)
     of_store = tuple(
         {"unit": float(counts[STORE[0]][count] - counts[STORE[1]][count] - part)}
@@ -197,8 +207,13 @@ def foretold() -> list[tuple[str, list[int], list[int]]]:
         by = None if whole.held else fitted(without=whole.name)
         both = [cells.estimate(unit.kind, unit.features, unit.memory, by) for unit in whole.units]
         made = [round(sum(column)) for column in zip(*both, strict=True)]
-        made += [sum(unit.memory.blocks for unit in whole.units), sum(unit.multipliers for unit in whole.units)]
-        out.append((whole.name + ("" if whole.held else ", left out"), made, [whole.counts[name] for name in COUNTS]))
+        made += [
+            sum(unit.memory.blocks for unit in whole.units),
+            sum(unit.multipliers for unit in whole.units),
+        ]
+        out.append(
+            (whole.name + ("" if whole.held else ", left out"), made, [whole.counts[name] for name in COUNTS])
+        )
     return out
 
 
@@ -218,9 +233,12 @@ def main() -> None:
         alone = cells.alone(sample.unit.kind, sample.unit.features, sample.unit.memory)
         errors[sample.unit.kind].append((alone[0] / sample.cells - 1, alone[1] / sample.registers - 1))
     for kind, each in errors.items():
-        of_cells, of_registers = (100 * float(np.sqrt(np.mean(np.square(column)))) for column in zip(*each, strict=True))
+        of_cells, of_registers = (
+            100 * float(np.sqrt(np.mean(np.square(column)))) for column in zip(*each, strict=True)
+        )
         print(
-            f"{kind}: {len(each)} units, root mean square of the errors {of_cells:.1f} % of cells, {of_registers:.1f} % of FF"
+            f"{kind}: {len(each)} units, root mean square of the errors {of_cells:.1f} % of cells, "
+            f"{of_registers:.1f} % of FF"
         )
     for name, made, real in foretold():
         words = (f"{a:,} for {b:,} ({100 * (a / b - 1):+.1f} %)" for a, b in zip(made, real, strict=True))

@@ -1,9 +1,10 @@
 """Search for the lanes of a network on a part: the smallest design among the fastest that fit.
 
-The search enumerates all choices of engines, lanes, passes and places of kernels, with two slots and, if none of
-these fits, with one. A choice is discarded if it doesn't fit even with the smallest arrays, fewest taps and shared
-multipliers. The others are tried in the order of a lower bound of their cycles. Each starts with a whole word per
-cycle; then arrays, taps and multipliers are reduced as long as that costs hardly a cycle, or until the design fits.
+The search enumerates all choices of engines, lanes, passes and places of kernels, with two slots and, if none
+of these fits, with one. A choice is discarded if it doesn't fit even with the smallest arrays, fewest taps
+and shared multipliers. The others are tried in the order of a lower bound of their cycles. Each starts with a
+whole word per cycle; then arrays, taps and multipliers are reduced as long as that costs hardly a cycle, or
+until the design fits.
 
 The search is deterministic: the same network has the same lanes everywhere. Lanes never change a result.
 """
@@ -80,12 +81,18 @@ def subsets(items: Iterable[int]) -> list[frozenset[int]]:
 class Search:
     """The search for the lanes of one network on one part.
 
-    activity: of a few samples. window: the link's, in requests. engines: a kind of `golden.contract.config.ENGINES`.
-    stores: whether the board has a memory for samples.
+    activity: of a few samples. window: the link's, in requests. engines: a kind of
+    `golden.contract.config.ENGINES`. stores: whether the board has a memory for samples.
     """
 
     def __init__(
-        self, spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0], stores: bool = False
+        self,
+        spec: Spec,
+        part: Part,
+        activity: Activity,
+        window: int,
+        engines: str = ENGINES[0],
+        stores: bool = False,
     ):
         self.spec, self.part, self.activity, self.window, self.stores = spec, part, activity, window, stores
         #: Whether engines may differ from those of the kind, as on boards.
@@ -159,8 +166,10 @@ class Search:
             yield from self._choices_with(replace(plain, slots=slots))
 
     def plains(self) -> Iterator[Config]:
-        """Yield the network with each choice of engines: event or line engines where a board has them by default,
-        or scatter engines instead in some convolutions, in all of them if they are many; with folded kernels in some."""
+        """Yield the network with each choice of engines: event or line engines where a board has them by
+        default, or scatter engines instead in some convolutions, in all of them if they are many; with folded
+        kernels in some.
+        """
         yield self.plain
         convs = [bundle.index for bundle in self.spec.bundles if bundle.kind == "conv"]
         if not self.boards or not convs:
@@ -173,20 +182,26 @@ class Search:
     def _choices_with(self, plain: Config) -> Iterator[Config]:
         """Yield the choices with the engines of ``plain``."""
         each = [divisors(layer.channels) for layer in self.spec.layers[1:]]
-        passes, places = (list(product(PASSES, repeat=2)), KERNEL_BLOCKS) if plain.events else ([(1, 1)], (False,))
+        passes, places = (
+            (list(product(PASSES, repeat=2)), KERNEL_BLOCKS) if plain.events else ([(1, 1)], (False,))
+        )
         while _product(map(len, each)) * len(passes) > CHOICES:
             longest = max(each, key=len)
             if len(longest) <= 2:
                 break
             # drop the divisor that is closest to a neighbour
-            gaps = [min(longest[n] / longest[n - 1], longest[n + 1] / longest[n]) for n in range(1, len(longest) - 1)]
+            gaps = [
+                min(longest[n] / longest[n - 1], longest[n + 1] / longest[n])
+                for n in range(1, len(longest) - 1)
+            ]
             del longest[1 + gaps.index(min(gaps))]
         for lanes in product(*each):
             for (forward, backward), blocks in product(passes, places):
                 config = replace(plain, lanes=(1, *lanes), arrays=(1,) * (1 + len(lanes)), image_taps=1)
                 shared = frozenset(bundle.index for bundle in self.spec.bundles)
                 if all(
-                    config.groups(bundle.post) % forward == 0 and 2 * config.groups(bundle.pre) % backward == 0
+                    config.groups(bundle.post) % forward == 0
+                    and 2 * config.groups(bundle.pre) % backward == 0
                     for bundle in self.spec.bundles
                     if bundle.index in config.events
                 ):
@@ -232,14 +247,17 @@ class Search:
                 multipliers = size.multipliers - self.size(smaller).multipliers
                 cycles = self.cycles(smaller)
                 if saved > 0 or registers > 0 or multipliers > 0:
-                    tried.append((max(cycles - now, 0.0) / max(saved + 20 * multipliers, 1.0), cycles, smaller))
+                    tried.append(
+                        (max(cycles - now, 0.0) / max(saved + 20 * multipliers, 1.0), cycles, smaller)
+                    )
             free = [one for one in tried if one[1] <= allowed]
             if not self.fits(size) and not free:
                 free = tried
             if not free:
                 return (config, now) if self.fits(size) else None
             _, now, config = min(
-                free, key=lambda one: (one[0], one[1], one[2].arrays, one[2].image_taps, sorted(one[2].shared))
+                free,
+                key=lambda one: (one[0], one[1], one[2].arrays, one[2].image_taps, sorted(one[2].shared)),
             )
 
     def fits(self, size: Size) -> bool:
@@ -247,8 +265,9 @@ class Search:
         return size.fits(self.part) and self.part.likely(size.cells, size.registers)
 
     def closest(self) -> Config:
-        """Return the design that exceeds the part, and what a router is likely to find wires for, by the smallest
-        factor."""
+        """Return the design that exceeds the part, and what a router is likely to find wires for, by the
+        smallest factor.
+        """
 
         def factor(config: Config) -> float:
             size, part = self.size(config), self.part
@@ -270,8 +289,10 @@ class Search:
                 return min(fitting, key=lambda one: self.size(one).cells)
         smallest = self.size(self.closest())
         raise DesignError(
-            f"{self.spec.name}: even the smallest design takes about {smallest.cells:,.0f} of {part.cells:,} cells, "
-            f"{smallest.blocks} of {part.blocks} block RAMs and {smallest.multipliers} of {part.multipliers} multipliers "
+            f"{self.spec.name}: even the smallest design takes about {smallest.cells:,.0f} of {part.cells:,} "
+            f"cells, "
+            f"{smallest.blocks} of {part.blocks} block RAMs and {smallest.multipliers} of {part.multipliers} "
+            f"multipliers "
             f"of the {part.name}"
         )
 
@@ -294,7 +315,10 @@ class Search:
             found.append((made[1], self.size(made[0]).cells, n, made[0]))
             fewest = min(fewest, made[1])
             smallest_yet = min(size for cycles, size, *_ in found if cycles <= fewest * (1 + SLOWER))
-        return min((one for one in found if one[0] <= fewest * (1 + SLOWER)), key=lambda one: (one[1], one[0], one[2]))[3]
+        return min(
+            (one for one in found if one[0] <= fewest * (1 + SLOWER)),
+            key=lambda one: (one[1], one[0], one[2]),
+        )[3]
 
 
 def size_of(unit: Unit) -> Size:

@@ -30,7 +30,12 @@ def neuron_array(config: Config, layer: Layer) -> list[Shape]:
     """Memories of `hw.core.neuron_array`, or of `hw.core.deviation_array` for a network with fine spikes."""
     if config.spec.schedule.fine:
         return deviation_array(config, layer)
-    spec, lanes, words, turns = config.spec, config.lanes[layer.index], config.words(layer), config.turns(layer)
+    spec, lanes, words, turns = (
+        config.spec,
+        config.lanes[layer.index],
+        config.words(layer),
+        config.turns(layer),
+    )
     output = layer.index == len(spec.layers) - 1
     state = spec.formats.decoder_bits + spec.membrane_bits + (spec.state_bits if output else 0)
     parts, all_words = 1 << bits_for(words * turns - 1), 1 << bits_for(words - 1)
@@ -47,7 +52,12 @@ def neuron_array(config: Config, layer: Layer) -> list[Shape]:
 def deviation_array(config: Config, layer: Layer) -> list[Shape]:
     """Memories of `hw.core.deviation_array`: both states, biases, running sums and sums of earlier
     phases, means and differences."""
-    spec, lanes, words, turns = config.spec, config.lanes[layer.index], config.words(layer), config.turns(layer)
+    spec, lanes, words, turns = (
+        config.spec,
+        config.lanes[layer.index],
+        config.words(layer),
+        config.turns(layer),
+    )
     points, n, output = spec.schedule.fine, layer.index, layer.index == len(spec.layers) - 1
     state = spec.formats.decoder_bits + spec.membrane_bits + (spec.state_bits + 1 if output else 0)
     parts, all_words = (config.slots << bits_for(count - 1) for count in (words * turns, words))
@@ -59,8 +69,9 @@ def deviation_array(config: Config, layer: Layer) -> list[Shape]:
         Shape(lanes // turns * (spec.sum_bits + 1), parts, count=3),
         Shape(lanes * difference, all_words),
     ]
-    # the output layer is no bundle's pre layer: only the engine below reads its means, and nobody its difference for
-    # the bundle above; with `vector_field` only the engine above reads means, and nobody that difference
+    # the output layer is no bundle's pre layer: only the engine below reads its means, and nobody its
+    # difference for the bundle above; with `vector_field` only the engine above reads means, and nobody that
+    # difference
     if not (output and vector_field):
         out.append(Shape(lanes * spec.sum_bits, all_words, reads=1 if output or vector_field else 2))
     if output:
@@ -126,7 +137,11 @@ def spike_window(config: Config, layer: Layer, block: int, border: int) -> Shape
         bits += max(bits_for(border + -(-size // block)) - 1, 1)
     spots = block * block * layer.channels
     return Shape(
-        spots * config.spec.spike_bits, 1 << bits, parts=spots // config.lanes[layer.index], combinational=True, count=4
+        spots * config.spec.spike_bits,
+        1 << bits,
+        parts=spots // config.lanes[layer.index],
+        combinational=True,
+        count=4,
     )
 
 
@@ -152,8 +167,9 @@ def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def scatter_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """Memories of `hw.synapse.scatter.engine`: queues of spikes, transposed and folded weights, drives of both
-    directions."""
+    """Memories of `hw.synapse.scatter.engine`: queues of spikes, transposed and folded weights, drives of
+    both directions.
+    """
     pre, post, lanes, bits = bundle.pre, bundle.post, config.lanes, config.spec.formats.weight_bits
     out = [Shape(bits * lanes[pre.index], bundle.weights // lanes[pre.index], parts=lanes[pre.index])]
     if bundle.index in config.folded:
@@ -162,7 +178,11 @@ def scatter_engine(config: Config, bundle: Bundle) -> list[Shape]:
         place = sum(bits_for(size - 1) for size in source.shape)
         out.append(Shape(place + lanes[source.index] * config.spec.spike_bits, config.words(source)))
         most = largest_drive(config, bundle, target is post)
-        out.append(drive_memory(target, lanes[target.index], signed_bits(-most, most), banks_of(source.index, config)))
+        out.append(
+            drive_memory(
+                target, lanes[target.index], signed_bits(-most, most), banks_of(source.index, config)
+            )
+        )
     return out
 
 
@@ -224,7 +244,13 @@ def centred(config: Config, bundle: Bundle) -> list[Shape]:
 
 def totals(config: Config, bundle: Bundle) -> list[Shape]:
     """Memory of `hw.core.totals`."""
-    return [Shape(config.lanes[bundle.pre.index] * total_bits(config, bundle), config.groups(bundle.pre), combinational=True)]
+    return [
+        Shape(
+            config.lanes[bundle.pre.index] * total_bits(config, bundle),
+            config.groups(bundle.pre),
+            combinational=True,
+        )
+    ]
 
 
 def weights(config: Config, bundle: Bundle) -> list[Shape]:

@@ -40,7 +40,9 @@ def conv_update(config: Config, bundle: Bundle) -> int:
     """Multipliers of `hw.update.conv_update`: the correlator's, and the pre group's index times
     the words of a tile."""
     groups = config.groups(bundle.pre)
-    return correlator(config, bundle) + constant((groups - 1).bit_length(), config.lanes[bundle.pre.index] * bundle.kernel**2)
+    return correlator(config, bundle) + constant(
+        (groups - 1).bit_length(), config.lanes[bundle.pre.index] * bundle.kernel**2
+    )
 
 
 def event_engine(config: Config, bundle: Bundle) -> int:

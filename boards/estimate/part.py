@@ -25,7 +25,12 @@ class Part:
     @property
     def available(self) -> dict[str, int]:
         """Number of each resource by name, without those that the part lacks."""
-        every = {CELLS: self.cells, REGISTERS: self.registers, BLOCKS: self.blocks, MULTIPLIERS: self.multipliers}
+        every = {
+            CELLS: self.cells,
+            REGISTERS: self.registers,
+            BLOCKS: self.blocks,
+            MULTIPLIERS: self.multipliers,
+        }
         return {name: number for name, number in every.items() if number}
 
     def likely(self, cells: float, registers: float) -> bool:
@@ -34,16 +39,17 @@ class Part:
         return few and (not self.registers or registers <= self.routable_registers * self.registers)
 
 
-#: Largest estimates, as shares of a part's, with which a router is likely to find enough wires. On the LFE5U-85F with
-#: its 83,640 cells an earlier `medium` was routed with every seed that was tried, with 48,232 cells (estimated 45,938)
-#: and 33,917 flip-flops (31,450); a design of 50,349 cells wasn't (docs/log/2026-11-26-routing.md), and one of 33,128
-#: flip-flops (32,297 estimated) hardly ever was (docs/log/2026-11-27-export.md). All had half a spacer for each flip-flop;
-#: with a third `medium` is routed beyond both limits (docs/log/2026-12-02-clock.md). On the iCE40, `tiny` was routed with
-#: 5,055 of 5,280 cells.
+#: Largest estimates, as shares of a part's, with which a router is likely to find enough wires. On the
+#: LFE5U-85F with its 83,640 cells an earlier `medium` was routed with every seed that was tried, with 48,232
+#: cells (estimated 45,938) and 33,917 flip-flops (31,450); a design of 50,349 cells wasn't
+#: (docs/log/2026-11-26-routing.md), and one of 33,128 flip-flops (32,297 estimated) hardly ever was
+#: (docs/log/2026-11-27-export.md). All had half a spacer for each flip-flop; with a third `medium` is routed
+#: beyond both limits (docs/log/2026-12-02-clock.md). On the iCE40, `tiny` was routed with 5,055 of 5,280
+#: cells.
 ECP5_ROUTABLE, ICE40_ROUTABLE = 0.55, 0.95
 ECP5_ROUTABLE_REGISTERS = 0.38
-#: On the GW2A-18, `tiny` was routed with 11,072 of 20,736 LUTs, 3,392 of 15,552 adders, which lie in the same places as
-#: LUTs, and 7,309 of 15,552 flip-flops; nothing larger was tried.
+#: On the GW2A-18, `tiny` was routed with 11,072 of 20,736 LUTs, 3,392 of 15,552 adders, which lie in the same
+#: places as LUTs, and 7,309 of 15,552 flip-flops; nothing larger was tried.
 GOWIN_ROUTABLE = 0.7
 
 PARTS = {

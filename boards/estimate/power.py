@@ -35,10 +35,12 @@ class Range(NamedTuple):
         return Range(self.low * low, self.high * high)
 
 
-#: Core voltage of an LFE5U in V (Lattice, FPGA-DS-02012, recommended operating conditions); of an LFE5UM5G; auxiliary.
+#: Core voltage of an LFE5U in V (Lattice, FPGA-DS-02012, recommended operating conditions); of an LFE5UM5G;
+#: auxiliary.
 CORE_VOLTS, CORE_VOLTS_5G, AUXILIARY_VOLTS = 1.1, 1.2, 2.5
 
-#: Standby current in A, typical, at 25 degrees C, by size (FPGA-DS-02012, supply current, standby): core, auxiliary.
+#: Standby current in A, typical, at 25 degrees C, by size (FPGA-DS-02012, supply current, standby): core,
+#: auxiliary.
 STANDBY = {"85F": (0.212, 0.026), "45F": (0.116, 0.017), "25F": (0.077, 0.016)}
 
 #: Amaranth's name of each part -> core voltage and standby currents.
@@ -70,7 +72,8 @@ INSIDE, CLOCK_PIN = Range(5e-15, 30e-15), Range(2e-15, 8e-15)
 TREE = Range(53e-12, 53e-12 * 83_640 / 5_280)
 
 #: Energy in J of an enabled port of a block RAM per cycle. Low: 36 of 64 bits of an access to 8 kB at 45 nm,
-#: 10 pJ (M. Horowitz, ISSCC 2014). High: a model of VTR's for 32 kbit, 9 pJ per clock edge at 0.9 V, here at 1.1 V.
+#: 10 pJ (M. Horowitz, ISSCC 2014). High: a model of VTR's for 32 kbit, 9 pJ per clock edge at 0.9 V, here at
+#: 1.1 V.
 ACCESS = Range(5.6e-12, 2 * 9e-12 * (CORE_VOLTS / 0.9) ** 2)
 
 #: Enabled ports of a block RAM. Low: the read port. High: the write port too, even in cycles without a write.
@@ -149,7 +152,9 @@ class Estimate:
         return out
 
     @classmethod
-    def of(cls, wired: Wired, rates: Mapping[str, float], clock_hz: float, cycles: Mapping[str, float]) -> Self:
+    def of(
+        cls, wired: Wired, rates: Mapping[str, float], clock_hz: float, cycles: Mapping[str, float]
+    ) -> Self:
         """Estimate the power of a build.
 
         rates: transitions per cycle of a wire of each kind. cycles: of a training sample and of an inference.
@@ -164,7 +169,9 @@ class Estimate:
         for kind, count in wired.nets.items():
             if not kind.endswith("inputs"):
                 each = wire.plus(INSIDE) if kind == "LUT4" else wire
-                switched = switched.plus(each.times(GLITCHES if kind in LOGIC else 1.0).times(often(rates, kind)).times(count))
+                switched = switched.plus(
+                    each.times(GLITCHES if kind in LOGIC else 1.0).times(often(rates, kind)).times(count)
+                )
         inputs = "MULT18X18D_inputs"
         factors = often(rates, inputs).times(wired.nets[inputs]) if inputs in wired.nets else Range(0, 0)
         parts = {
@@ -181,7 +188,9 @@ class Estimate:
         """Return the estimate for JSON: mW and mJ, each as [low, high]."""
         power = {**self.parts, "total": self.total}
         energy = {"training": self.training, "inference": self.inference}
-        thousandths = ({name: [1e3 * bound for bound in each] for name, each in of.items()} for of in (power, energy))
+        thousandths = (
+            {name: [1e3 * bound for bound in each] for name, each in of.items()} for of in (power, energy)
+        )
         return {"kind": "estimate of the FPGA alone", **dict(zip(("mw", "mj"), thousandths, strict=True))}
 
 
@@ -203,7 +212,9 @@ def counters(cells: int, bits: int, clock_hz: float, volts: float) -> Range:
 
 def wired(board: str, preset: str) -> Wired:
     """Return the committed counts of a board's build (wires.json); `DesignError` if there are none."""
-    known = files.read_json(DESIGNS, MAX_BYTES, lambda why: DesignError(f"{why}: git checkout brings it back"))
+    known = files.read_json(
+        DESIGNS, MAX_BYTES, lambda why: DesignError(f"{why}: git checkout brings it back")
+    )
     name = f"{board} {preset}"
     if name not in known:
         raise DesignError(f"wires of {name} were never counted: only of {', '.join(known)}")

@@ -24,8 +24,8 @@ from nudge.hw.synapse.scatter.forward import spike_cycles
 from nudge.hw.synapse.scatter.weights import copy_cycles
 from nudge.hw.update import correlator
 
-#: Latency in cycles: from the start of a drive memory, and of a scatter engine's sums, to its first word; of a
-#: dense engine's FIFO.
+#: Latency in cycles: from the start of a drive memory, and of a scatter engine's sums, to its first word; of
+#: a dense engine's FIFO.
 DRIVES_START, SUMS_START, QUEUE = 2, 3, 2
 
 
@@ -55,7 +55,8 @@ def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarra
     """Return the cycles from which a bundle's drives are available: backward per word of the pre layer (None
     for the image), forward per word of the post layer.
 
-    For event and scatter engines they hold if they begin at their start signal, without delay from the last half.
+    For event and scatter engines they hold if they begin at their start signal, without delay from the last
+    half.
     """
     start = engine_start(bundle)
     post = np.arange(config.words(bundle.post))
@@ -110,11 +111,15 @@ def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, Folde
 
 
 def prepare_cycles(config: Config, bundle: Bundle) -> int:
-    """Return the cycles that a bundle's engine takes after a commit to recompute what it derives from weights."""
+    """Return the cycles that a bundle's engine takes after a commit to recompute what it derives from
+    weights.
+    """
     if config.engine(bundle) == "event":
         return event_engine(config, bundle)[1].cycles + 2
     if config.engine(bundle) == "scatter":
-        return copy_cycles(config, bundle) + folding_cycles(config, bundle) * (bundle.index in config.folded) + 2
+        return (
+            copy_cycles(config, bundle) + folding_cycles(config, bundle) * (bundle.index in config.folded) + 2
+        )
     return 0
 
 
@@ -148,7 +153,8 @@ class Windows:
         return begin[:, -1] + waits + self._after[:, half]
 
 
-#: Cycles from the last word of spikes to its first address, and from the last address to the next half's begin.
+#: Cycles from the last word of spikes to its first address, and from the last address to the next half's
+#: begin.
 SCATTER_BEGIN, SCATTER_END = 5, 3
 
 
@@ -156,14 +162,21 @@ class Scattered:
     """Timing of one direction of `hw.synapse.scatter.engine`, in all halves."""
 
     def __init__(self, config: Config, bundle: Bundle, name: str, fired: np.ndarray):
-        """name: "forward" or "backward". fired: whether each neuron of the source spikes, (pairs, halves, channels,
-        positions)."""
+        """name: "forward" or "backward". fired: whether each neuron of the source spikes, (pairs, halves,
+        channels, positions).
+        """
         source, target = (bundle.pre, bundle.post) if name == "forward" else (bundle.post, bundle.pre)
         lanes, words = config.lanes[source.index], config.words(source)
         of_words = fired.reshape(*fired.shape[:2], -1, lanes, source.positions).sum(-2)
         work = (of_words * cycles_at(config, bundle, name)).reshape(*fired.shape[:2], words)
-        # Sending a word of drives takes a cycle from the spikes. With one slot the target is idle, and takes zeros.
-        sent = config.words(target) * (config.slots - 1) * (1 - np.arange(words) / words) * (work.sum(-1, keepdims=True) > 0)
+        # Sending a word of drives takes a cycle from the spikes. With one slot the target is idle, and takes
+        # zeros.
+        sent = (
+            config.words(target)
+            * (config.slots - 1)
+            * (1 - np.arange(words) / words)
+            * (work.sum(-1, keepdims=True) > 0)
+        )
         #: Cycles from each word's arrival to the end of all spikes, if the engine never waits.
         self._left = np.cumsum(work[..., ::-1], -1)[..., ::-1] + sent.astype(np.int64)
 
@@ -179,7 +192,9 @@ def cycles_at(config: Config, bundle: Bundle, name: str) -> np.ndarray:
     """Return the cycles of a spike in a scatter engine, by the position of its source layer."""
     if name == "backward":
         return np.full(bundle.post.positions, config.groups(bundle.pre) * (bundle.kernel + 1) ** 2)
-    return np.array(spike_cycles(bundle, config.groups(bundle.post), bundle.index in config.folded)).reshape(-1)
+    return np.array(spike_cycles(bundle, config.groups(bundle.post), bundle.index in config.folded)).reshape(
+        -1
+    )
 
 
 def words_needed(config: Config, side: Side) -> np.ndarray:
@@ -187,8 +202,12 @@ def words_needed(config: Config, side: Side) -> np.ndarray:
     source = side.source
     before = (config.groups(source) - 1) * source.positions
     # positions outside the source have no spikes and need no wait
-    rows = np.minimum(side.corner + side.stride * np.arange(side.rows), _last(side.corner, side.stride, source.height))
-    columns = np.minimum(side.corner + side.stride * np.arange(side.columns), _last(side.corner, side.stride, source.width))
+    rows = np.minimum(
+        side.corner + side.stride * np.arange(side.rows), _last(side.corner, side.stride, source.height)
+    )
+    columns = np.minimum(
+        side.corner + side.stride * np.arange(side.columns), _last(side.corner, side.stride, source.width)
+    )
     needed = before + rows[:, None] * source.width + columns[None] + 1
     return np.minimum(needed.reshape(-1), config.words(source))
 
@@ -205,7 +224,11 @@ def image_cycles(config: Config, bundle: Bundle) -> int:
     taps = bundle.kernel**2
     rounds = -(-taps // min(config.image_taps, taps))
     waits = max(rounds - 2, 0) * bundle.post.positions
-    return config.groups(bundle.post) * bundle.pre.channels * (taps + bundle.framed_positions + waits + rounds + 10)
+    return (
+        config.groups(bundle.post)
+        * bundle.pre.channels
+        * (taps + bundle.framed_positions + waits + rounds + 10)
+    )
 
 
 def update_cycles(config: Config, bundle: Bundle) -> int:

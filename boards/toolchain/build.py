@@ -68,12 +68,17 @@ class Build:
 def in_words(config: Config) -> str:
     """Return lanes and engines as text, for reports and comparisons.
 
-    Fields that older reports lack are included only if they aren't at their defaults, so that such reports compare equal.
+    Fields that older reports lack are included only if they aren't at their defaults, so that such reports
+    compare equal.
     """
-    values = {field: getattr(config, field.name) for field in dataclasses.fields(config) if field.name != "spec"}
+    values = {
+        field: getattr(config, field.name) for field in dataclasses.fields(config) if field.name != "spec"
+    }
     newer = ("kernel_blocks", "scatters", "folded", "slots")
     return ", ".join(
-        f"{field.name} {value}" for field, value in values.items() if field.name not in newer or value != field.default
+        f"{field.name} {value}"
+        for field, value in values.items()
+        if field.name not in newer or value != field.default
     )
 
 
@@ -100,7 +105,10 @@ def build_bitstream(
     """
     design = fpga.design(preset)
     if verify and fpga.family not in readback.FAMILIES:
-        raise ToolError(f"{fpga.name} can't be built with --verify: no tool here reads a {fpga.family.name} bitstream back")
+        raise ToolError(
+            f"{fpga.name} can't be built with --verify: no tool here reads a {fpga.family.name} bitstream "
+            f"back"
+        )
     seed = design.seed if seed is None else seed
     names = ("yosys", fpga.family.nextpnr, fpga.family.packer)
     versions = {name: tools.version(name, kind) for name in names}
@@ -174,7 +182,8 @@ def _build(
     if bitstream is None:
         first = routes[0]
         raise TimingError(
-            f"{fpga.name} {preset}: {first.fmax_hz / 1e6:.2f} MHz with seed {seed} misses {design.clock_hz / 1e6:g} MHz "
+            f"{fpga.name} {preset}: {first.fmax_hz / 1e6:.2f} MHz with seed {seed} misses "
+            f"{design.clock_hz / 1e6:g} MHz "
             f"({first.critical}): try another --seed; see {folder}"
         )
     return result
@@ -224,7 +233,13 @@ def synthesise(
 
 
 def pack(
-    commands: list[list[str]], place: Path, bitstream: Path, kind: str, family: Family, build: int, progress: Progress
+    commands: list[list[str]],
+    place: Path,
+    bitstream: Path,
+    kind: str,
+    family: Family,
+    build: int,
+    progress: Progress,
 ) -> None:
     """Packs the bitstream into the file `bitstream`, with a stamp beside it, unless an unchanged one is
     there.

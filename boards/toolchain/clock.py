@@ -33,8 +33,9 @@ ANALOGUE = {"ICP_CURRENT": 12, "LPF_RESISTOR": 8, "MFG_ENABLE_FILTEROPAMP": 1, "
 class Ecp5Pll:
     """Dividers of an EHXPLLL whose first output is the feedback, and whose second output is the clock.
 
-    vco = in * feedback * inner / reference, out = vco / output. Limits (Lattice FPGA-DS-02012; Project Trellis,
-    `ecppll`): phase detector 10..400 MHz, vco 400..800 MHz, `feedback` 1..80, the other dividers 1..128.
+    vco = in * feedback * inner / reference, out = vco / output. Limits (Lattice FPGA-DS-02012; Project
+    Trellis, `ecppll`): phase detector 10..400 MHz, vco 400..800 MHz, `feedback` 1..80, the other dividers
+    1..128.
     """
 
     #: CLKI_DIV: the phase detector runs at in / reference.
@@ -54,9 +55,16 @@ class Ecp5Pll:
         jitter.
         """
         made = [
-            (abs(round(vco / output) - hz), reference, abs(vco - 600_000_000), cls(reference, total // inner, inner, output))
+            (
+                abs(round(vco / output) - hz),
+                reference,
+                abs(vco - 600_000_000),
+                cls(reference, total // inner, inner, output),
+            )
             for reference in range(1, source_hz // PFD_MIN_HZ + 1)
-            for total in range(-(-400_000_000 * reference // source_hz), 800_000_000 * reference // source_hz + 1)
+            for total in range(
+                -(-400_000_000 * reference // source_hz), 800_000_000 * reference // source_hz + 1
+            )
             for vco in [source_hz * total / reference]
             for output in [min(round(vco / hz), 128)]
             for inner in [next((n for n in range(128, 0, -1) if total % n == 0 and total // n <= 80), None)]
@@ -126,11 +134,18 @@ class Ice40Pll:
         for reference, output in product(range(16), range(1, 7)):
             detector, vco = source_hz / (reference + 1), hz << output
             feedback = vco * (reference + 1) / source_hz
-            if 10e6 <= detector <= 133e6 and 533e6 <= vco <= 1066e6 and feedback.is_integer() and feedback <= 128:
+            if (
+                10e6 <= detector <= 133e6
+                and 533e6 <= vco <= 1066e6
+                and feedback.is_integer()
+                and feedback <= 128
+            ):
                 filter_range = sum(detector >= limit for limit in (0, 17e6, 26e6, 44e6, 66e6, 101e6))
                 found = found or cls(reference, int(feedback) - 1, output, filter_range)
         if found is None:
-            raise DesignError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: take a multiple of 0.75 from 9")
+            raise DesignError(
+                f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: take a multiple of 0.75 from 9"
+            )
         return found
 
     def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:
@@ -169,13 +184,17 @@ class GowinPll:
 
     @classmethod
     def of(cls, source_hz: int, hz: int) -> "GowinPll":
-        """Return dividers that make exactly `hz`, with the fastest phase detector; `DesignError` if there are none."""
+        """Return dividers that make exactly `hz`, with the fastest phase detector; `DesignError` if there are
+        none.
+        """
         for reference in range(1, min(64, source_hz // 3_000_000) + 1):
             feedback, rest = divmod(hz * reference, source_hz)
             outputs = [output for output in cls.OUTPUTS if 500_000_000 < hz * output < 1_250_000_000]
             if not rest and feedback <= 64 and outputs and hz < 625_000_000:
                 return cls(reference, feedback, outputs[0], source_hz)
-        raise DesignError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: take {source_hz / 1e6:g} * n / m")
+        raise DesignError(
+            f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: take {source_hz / 1e6:g} * n / m"
+        )
 
     def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:
         """Return the rPLL primitive."""

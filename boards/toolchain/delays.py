@@ -1,9 +1,10 @@
 """Slowest path of a routed Gowin design: nextpnr's delays, and those of the cells that it has none for.
 
-nextpnr-himbaechel-gowin 0.11 analyses no path through a LUT of fewer than four inputs, a LUT that it adds before a
-flip-flop, or a multiplier, nor one from or to some pins of block and LUT RAM; its fmax is that of the others. The file
-of delays that it writes (SDF) has all wires. This module adds the missing cells, each with the largest delay of its kind,
-and finds the slowest path between two registers. The clock reaches all registers at once; pins aren't analysed.
+nextpnr-himbaechel-gowin 0.11 analyses no path through a LUT of fewer than four inputs, a LUT that it adds
+before a flip-flop, or a multiplier, nor one from or to some pins of block and LUT RAM; its fmax is that of
+the others. The file of delays that it writes (SDF) has all wires. This module adds the missing cells, each
+with the largest delay of its kind, and finds the slowest path between two registers. The clock reaches all
+registers at once; pins aren't analysed.
 """
 
 import re
@@ -14,16 +15,24 @@ from graphlib import CycleError, TopologicalSorter
 
 from nudge.plumbing.errors import ToolError
 
-#: Delay of a multiplier in ps. apycula has none. Gowin's data sheet (DS102, quoted from memory) has 4.8 ns from an input
-#: register of the multiplier to its output; a quarter is added.
+#: Delay of a multiplier in ps. apycula has none. Gowin's data sheet (DS102, quoted from memory) has 4.8 ns
+#: from an input register of the multiplier to its output; a quarter is added.
 MULTIPLIER_PS = 6000
 
 #: Start of a cell's type -> its kind. A kind of which nothing is known is no part of a path.
-KINDS = {"LUT": "LUT", "MUX2_": "multiplexer", "ALU": "ALU", "MULT": "multiplier", "DFF": "flip-flop", "RAM16": "LUT RAM"}
+KINDS = {
+    "LUT": "LUT",
+    "MUX2_": "multiplexer",
+    "ALU": "ALU",
+    "MULT": "multiplier",
+    "DFF": "flip-flop",
+    "RAM16": "LUT RAM",
+}
 KINDS |= dict.fromkeys(("DP", "SDP", "SP"), "block RAM")
 #: Kinds that hold state: paths begin at their outputs and end at their inputs.
 REGISTERS = ("flip-flop", "LUT RAM", "block RAM")
-#: Types without a path: constants, pins, clocks, and what nextpnr adds to a cell that occupies several places.
+#: Types without a path: constants, pins, clocks, and what nextpnr adds to a cell that occupies several
+#: places.
 OUTSIDE = ("GOWIN_", "IBUF", "OBUF", "TBUF", "IOBUF", "BUFG", "GSR", "rPLL", "DUMMY_CELL")
 
 NUMBERS = r" \((?:\d+:\d+:)?(\d+)\)"
@@ -34,7 +43,9 @@ CHECK = re.compile(r"\(SETUPHOLD \(posedge (\S+)\) \(\w+ \S+\)" + NUMBERS)
 
 @dataclass
 class Cell:
-    """A cell of an SDF file: delays in ps from an input to an output, and times in ps before the clock's edge."""
+    """A cell of an SDF file: delays in ps from an input to an output, and times in ps before the clock's
+    edge.
+    """
 
     kind: str | None
     arcs: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -131,11 +142,19 @@ def slowest(lines: Iterable[str]) -> Slowest:
             elif start in inputs[name]:
                 into[f"{name}/{end}"].append((f"{name}/{start}", delay))
     try:
-        order = list(TopologicalSorter({end: [start for start, _ in starts] for end, starts in into.items()}).static_order())
+        order = list(
+            TopologicalSorter(
+                {end: [start for start, _ in starts] for end, starts in into.items()}
+            ).static_order()
+        )
     except CycleError as error:
         raise ToolError(f"nextpnr's delays have a loop of logic at {error.args[1][0]}") from None
     for end in order:
-        arrivals = [(latest[start][0] + delay, latest[start][1]) for start, delay in into.get(end, ()) if start in latest]
+        arrivals = [
+            (latest[start][0] + delay, latest[start][1])
+            for start, delay in into.get(end, ())
+            if start in latest
+        ]
         if arrivals:
             latest[end] = max([*arrivals, latest.get(end, (0, ""))])
     ends = [

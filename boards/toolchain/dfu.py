@@ -31,4 +31,6 @@ def finished(content: bytes, command: list[str]) -> bytes:
     match command:
         case ["dfu-suffix", "-v", vendor, "-p", product, "-a", _]:
             return suffixed(content, int(vendor, 16), int(product, 16))
-    raise ToolError(f"the board's platform asks for {' '.join(command)!r} after packing; only dfu-suffix is known")
+    raise ToolError(
+        f"the board's platform asks for {' '.join(command)!r} after packing; only dfu-suffix is known"
+    )

@@ -1,8 +1,9 @@
-"""Enables of a Gowin block RAM's output register, which must equal those of its port even where it is bypassed.
+"""Enables of a Gowin block RAM's output register, which must equal those of its port even where it is
+bypassed.
 
-By Gowin's manual OCE has no effect in bypass mode, and Yosys connects it to 1. On boards, a read port whose OCE differed
-from its CE skipped reads, and read after CE had fallen (YosysHQ/nextpnr, pull requests 1278 and 1285); nextpnr 0.11
-corrects this for no kind of port.
+By Gowin's manual OCE has no effect in bypass mode, and Yosys connects it to 1. On boards, a read port whose
+OCE differed from its CE skipped reads, and read after CE had fallen (YosysHQ/nextpnr, pull requests 1278 and
+1285); nextpnr 0.11 corrects this for no kind of port.
 """
 
 from typing import Any

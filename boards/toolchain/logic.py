@@ -18,24 +18,32 @@ SHOWN = ("error", "busy", *PHASES)
 
 
 def led_ports(fpga: Fpga, platform: Any) -> list[Any]:
-    """Request a board's LEDs, and return a port for each signal of `SHOWN`, or fewer. A coloured LED counts as three."""
+    """Request a board's LEDs, and return a port for each signal of `SHOWN`, or fewer. A coloured LED counts
+    as three.
+    """
     requested = [platform.request(*led, dir="-") for led in fpga.leds]
     coloured = [[led.r, led.g, led.b] if hasattr(led, "b") else [led] for led in requested]
     return [port for lines in coloured for port in lines][: len(SHOWN)]
 
 
 class BoardLogic(Elaboratable):
-    """`Top` on a board: clock, serial pins and, where the board has them, reset button, SDRAM, LEDs and constant outputs."""
+    """`Top` on a board: clock, serial pins and, where the board has them, reset button, SDRAM, LEDs and
+    constant outputs.
+    """
 
     def __init__(self, fpga: Fpga, preset: str, build: BuildFacts):
         self.fpga, facts = fpga, fpga.facts(preset)
         clocks = {"clock_hz": facts.clock_hz, "divisor": facts.uart_divisor}
-        self.top = Top(fpga.design(preset).config, **clocks, window=facts.window, build=build, sdram=facts.sdram)
+        self.top = Top(
+            fpga.design(preset).config, **clocks, window=facts.window, build=build, sdram=facts.sdram
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.domains.sync = ClockDomain("sync")
-        m.submodules.clock = clock = CoreClock(self.top.identity.clock_hz, self.fpga.family, self.fpga.reset_buffer)
+        m.submodules.clock = clock = CoreClock(
+            self.top.identity.clock_hz, self.fpga.family, self.fpga.reset_buffer
+        )
         m.submodules.top = top = self.top
         uart = platform.request(*self.fpga.uart, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)

@@ -28,7 +28,9 @@ def build_id(fpga: Fpga, preset: str, facts: BuildFacts, versions: dict[str, str
     placement, which moves fmax by up to 10 % either way.
     """
     digest, share = plan(fpga, preset, facts).digest(), fpga.design(preset).spacers
-    return zlib.crc32(digest + json.dumps(versions).encode() + (f"spacers {share}".encode() if share else b""))
+    return zlib.crc32(
+        digest + json.dumps(versions).encode() + (f"spacers {share}".encode() if share else b"")
+    )
 
 
 def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
@@ -103,7 +105,9 @@ def undefined_collisions(rtlil: str) -> str:
     Yosys looks at this parameter, not at the attribute of the memory.
     """
     marked = re.compile(rf"attribute \\{UNDEFINED} 1\n(?:\s*attribute .*\n)*\s*memory .* (\S+)\n")
-    port = re.compile(r'(parameter \\MEMID "\\(\S+)"(?:\n.*){3}\n\s*parameter \\COLLISION_X_MASK \d+\')(0+)$', re.M)
+    port = re.compile(
+        r'(parameter \\MEMID "\\(\S+)"(?:\n.*){3}\n\s*parameter \\COLLISION_X_MASK \d+\')(0+)$', re.M
+    )
 
     def in_module(module: re.Match[str]) -> str:
         names = set(marked.findall(module[0]))

@@ -18,7 +18,8 @@ WORD = re.compile(r"    (\w+)\[(\d+)\] = (\d+'(?:h[0-9a-f]+|d\d+));")  # 32 bits
 LOOP = """\
   genvar {memory}_at;
   generate
-    for ({memory}_at = {first}; {memory}_at < {end}; {memory}_at = {memory}_at + {block}) begin : {memory}_initial
+    for ({memory}_at = {first}; {memory}_at < {end}; {memory}_at = {memory}_at + {block})
+    begin : {memory}_initial
       integer i;
       initial for (i = {memory}_at; i < {memory}_at + {block} && i < {end}; i = i + 1) {memory}[i] = {word};
     end
@@ -72,5 +73,6 @@ def _block(memory: str, words: list[tuple[int, str]]) -> str:
         return LOOP.format(memory=memory, first=first, end=end, block=BLOCK_WORDS, word=values.pop())
     each = [f"    {memory}[{address}] = {value};\n" for address, value in words]
     return "".join(
-        "  initial begin\n" + "".join(each[at : at + BLOCK_WORDS]) + "  end\n" for at in range(0, len(each), BLOCK_WORDS)
+        "  initial begin\n" + "".join(each[at : at + BLOCK_WORDS]) + "  end\n"
+        for at in range(0, len(each), BLOCK_WORDS)
     )

@@ -26,7 +26,8 @@ UNPACK_SECONDS = 1800
 #: Files in the folder of a seed: bitstream without DFU suffix, unpacked bitstream, log of the unpacker.
 BARE, UNPACKED, LOG = "readback.bits", "readback.config", "readback.log"
 
-#: Families whose bitstreams can be read back. apycula's unpacker restores neither multipliers nor what block RAMs hold.
+#: Families whose bitstreams can be read back. apycula's unpacker restores neither multipliers nor what block
+#: RAMs hold.
 FAMILIES = (Family.ICE40, Family.ECP5)
 
 #: nextpnr's output for an iCE40's packer, and the same with the build's number as its comment.
@@ -84,7 +85,9 @@ def read_back(
         words = ["icepack", "-u", BARE, UNPACKED]
     failure = tools.run(words, kind, place, Path(LOG), UNPACK_SECONDS)
     if failure or not (place / UNPACKED).is_file():
-        raise ToolError(f"{words[0]} can't unpack {bitstream}: {failure.reason if failure else 'nothing made'}")
+        raise ToolError(
+            f"{words[0]} can't unpack {bitstream}: {failure.reason if failure else 'nothing made'}"
+        )
     unpacked, said = (place / UNPACKED).read_text(), (place / LOG).read_text(errors="replace")
     cells = json.loads((folder / "top.json").read_text())["modules"]["top"]["cells"].values()
     try:
@@ -121,7 +124,9 @@ def _memories(found: Counter[Any], asked: Counter[Any]) -> tuple[int, int]:
 
     Contents of zeros aren't compared, since an unpacker may list block RAMs that aren't used.
     """
-    initialised, inside = (Counter({key: n for key, n in each.items() if any(key)}) for each in (asked, found))
+    initialised, inside = (
+        Counter({key: n for key, n in each.items() if any(key)}) for each in (asked, found)
+    )
     if other := max((initialised - inside).total(), (inside - initialised).total()):
         raise DifferentError(f"{other} of {asked.total()} block RAMs have other initial contents")
     return asked.total(), initialised.total()
@@ -137,7 +142,9 @@ def _ecp5(unpacked: str, said: str, routed: str, cells: Any, build: int, pll: An
     there = _words_by_tile(inside)
     asked_of_pll = pll_words(pll) if pll else {}
     # a PLL's words are in several tiles; the unpacker omits those that are 0
-    settings = {name: value for words in there.values() for name, value in words.items() if name in asked_of_pll}
+    settings = {
+        name: value for words in there.values() for name, value in words.items() if name in asked_of_pll
+    }
     for name, value in asked_of_pll.items():
         _same(f"PLL: {name}", int(settings.get(name, "0"), 2), value)
     _same("number of PLLs", sum("enum: MODE EHXPLLL" in lines for lines in inside.values()), int(bool(pll)))
@@ -148,7 +155,12 @@ def _ecp5(unpacked: str, said: str, routed: str, cells: Any, build: int, pll: An
 
 def pll_words(pll: Ecp5Pll) -> dict[str, int]:
     """Return the expected configuration words of a PLL. Dividers and phases are stored less 1."""
-    dividers = {"CLKI_DIV": pll.reference, "CLKFB_DIV": pll.feedback, "CLKOP_DIV": pll.inner, "CLKOS_DIV": pll.output}
+    dividers = {
+        "CLKI_DIV": pll.reference,
+        "CLKFB_DIV": pll.feedback,
+        "CLKOP_DIV": pll.inner,
+        "CLKOS_DIV": pll.output,
+    }
     phases = {"CLKOP_CPHASE": pll.inner, "CLKOS_CPHASE": pll.output}
     return {name: value - 1 for name, value in (dividers | phases).items()} | ANALOGUE
 
@@ -218,7 +230,9 @@ def _ice40(unpacked: str, routed: str, cells: Any, build: int) -> Found:
     inside, asked = sections(unpacked), sections(routed)
     _same("build (comment)", inside.get(".comment"), [COMMENT.format(build)])
     memories = Counter(
-        tuple(int(line, 16) for line in lines) for name, lines in inside.items() if name.startswith(".ram_data")
+        tuple(int(line, 16) for line in lines)
+        for name, lines in inside.items()
+        if name.startswith(".ram_data")
     )
     wanted = Counter(ram40(cell["parameters"]) for cell in cells if cell["type"].startswith("SB_RAM40_4K"))
     counts = _memories(memories, wanted)

@@ -49,7 +49,9 @@ def _truth(value: Any) -> bool:
 
 
 def _cycles(value: Any) -> bool:
-    return value is None or (isinstance(value, dict) and all(_rate(value.get(kind)) for kind in ("training", "inference")))
+    return value is None or (
+        isinstance(value, dict) and all(_rate(value.get(kind)) for kind in ("training", "inference"))
+    )
 
 
 def _counted(value: Any) -> bool:
@@ -61,7 +63,13 @@ def _used(value: Any) -> bool:
     return _counted(value) and bool(value["available"] > 0)
 
 
-_FACTS: dict[str, Form] = {"what": _text, "preset": _text, "clock_hz": _rate, "baud": _rate, "tools": {ANY: _text}}
+_FACTS: dict[str, Form] = {
+    "what": _text,
+    "preset": _text,
+    "clock_hz": _rate,
+    "baud": _rate,
+    "tools": {ANY: _text},
+}
 
 _FACTS |= {"sdram": lambda value: value is None or _truth(value)}  # reports of earlier versions lack it
 
@@ -83,7 +91,9 @@ BUILT: Form = _FACTS | {
     "lanes": [_count],
     "unrouted": [_count],
     # of a cell that shares the place of another kind, such as a Gowin part's TBUF, nextpnr has none available
-    "routes": [{"seed": _count, "fmax_hz": _rate, "met": _truth, "critical": _text, "utilization": {ANY: _counted}}],
+    "routes": [
+        {"seed": _count, "fmax_hz": _rate, "met": _truth, "critical": _text, "utilization": {ANY: _counted}}
+    ],
 }
 
 #: nextpnr's name -> the name in a report.
@@ -133,7 +143,9 @@ def latest(fpga: Fpga, preset: str) -> dict[str, Any] | None:
 
     Raises `DesignError` if its file is damaged.
     """
-    found = sorted(build_root().glob(f"{fpga.name}-{preset}-*/{BUILD}"), key=lambda path: path.stat().st_mtime)
+    found = sorted(
+        build_root().glob(f"{fpga.name}-{preset}-*/{BUILD}"), key=lambda path: path.stat().st_mtime
+    )
     if not found:
         return None
     build = _checked(found[-1], BUILT, "nudge build makes it again")
@@ -211,7 +223,9 @@ def with_cycles(report: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> 
     for kind in ("training", "inference"):
         per_sample = cycles[kind] if cycles else None
         out[f"{kind}_samples_per_second"] = round(report["clock_hz"] / per_sample, 1) if per_sample else None
-        out[f"{kind}_samples_per_second_at_fmax"] = round(report["fmax_hz_median"] / per_sample, 1) if per_sample else None
+        out[f"{kind}_samples_per_second_at_fmax"] = (
+            round(report["fmax_hz_median"] / per_sample, 1) if per_sample else None
+        )
     return out
 
 
@@ -226,12 +240,16 @@ def regressions(found: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[s
         out.append(f"not routed: seeds {found['unrouted']}, baseline {baseline['unrouted']}")
     if found["fmax_hz_median"] < baseline["fmax_hz_median"] * (1 - TOLERANCES["fmax"]):
         new, old = (what["fmax_hz_median"] / 1e6 for what in (found, baseline))
-        out.append(f"median fmax: {new:.2f} MHz, baseline {old:.2f} MHz, at most {TOLERANCES['fmax']:.0%} less")
+        out.append(
+            f"median fmax: {new:.2f} MHz, baseline {old:.2f} MHz, at most {TOLERANCES['fmax']:.0%} less"
+        )
     if found["cycles"] and baseline["cycles"]:
         for kind in ("training", "inference"):
             new, old = found["cycles"][kind], baseline["cycles"][kind]
             if new > old * (1 + TOLERANCES["cycles"]):
-                out.append(f"{kind} cycles: {new:.0f}, baseline {old:.0f}, at most {TOLERANCES['cycles']:.0%} more")
+                out.append(
+                    f"{kind} cycles: {new:.0f}, baseline {old:.0f}, at most {TOLERANCES['cycles']:.0%} more"
+                )
     return out
 
 
@@ -247,7 +265,9 @@ def find_report(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]
         same = baseline is not None and all(baseline.get(name) == build[name] for name in ("spec", "design"))
         return "built here", summary(build, baseline["cycles"] if same and baseline else None)
     if baseline is None:
-        raise DesignError(f"{fpga.name} has no report for {preset}: nudge build {fpga.name} --preset {preset}")
+        raise DesignError(
+            f"{fpga.name} has no report for {preset}: nudge build {fpga.name} --preset {preset}"
+        )
     return ", ".join([f"committed, {file.name}", *outdated(fpga, preset, baseline)]), baseline
 
 

@@ -67,7 +67,10 @@ def place_and_route(
     words = list(command)
     words[words.index("--seed") + 1] = str(number)
     constraints = [folder / name for name in CONSTRAINTS if (folder / name).exists()]
-    inputs = {path.name: files.digest(path) for path in (folder / "top.json", *constraints)} | {"command": words, "kind": kind}
+    inputs = {path.name: files.digest(path) for path in (folder / "top.json", *constraints)} | {
+        "command": words,
+        "kind": kind,
+    }
     known = stamp.load(kept, inputs)
     if known is not None:
         return _route_of(kept, known)
@@ -89,7 +92,9 @@ def place_and_route(
     report = place / "report.json"
     if not report.exists():
         reason = failure.reason if failure else "no report"
-        raise (TimingError if "ERROR" in reason else ToolError)(f"nextpnr failed: {reason}; see {place / NEXTPNR_LOG}")
+        raise (TimingError if "ERROR" in reason else ToolError)(
+            f"nextpnr failed: {reason}; see {place / NEXTPNR_LOG}"
+        )
     route = read_route(files.read_json(report, MAX_REPORT_BYTES, ToolError), number, clock_hz, seconds, added)
     if (written := place / DELAYS).exists():
         route = completed(route, written, clock_hz)
@@ -106,7 +111,9 @@ def place_and_route(
 
 
 def completed(route: Route, written: Path, clock_hz: int) -> Route:
-    """Return the route with the fmax of all its paths, for which nextpnr wrote a file of delays; removes the file."""
+    """Return the route with the fmax of all its paths, for which nextpnr wrote a file of delays; removes the
+    file.
+    """
     with written.open() as lines:
         path = delays.slowest(lines)
     written.unlink()
@@ -155,7 +162,9 @@ def _read_route(report: dict[str, Any], seed: int, clock_hz: int, seconds: float
     asked = [name for name, clock in report["fmax"].items() if clock["constraint"] * 1e6 > 0.99 * clock_hz]
     clocks = {name: report["fmax"][name]["achieved"] * 1e6 for name in asked}
     if not clocks:
-        raise ToolError(f"nextpnr's report has no clock of {clock_hz / 1e6:g} MHz, only {', '.join(report['fmax'])}")
+        raise ToolError(
+            f"nextpnr's report has no clock of {clock_hz / 1e6:g} MHz, only {', '.join(report['fmax'])}"
+        )
     name = min(clocks, key=lambda name: clocks[name])
     critical = ""
     for path in report["critical_paths"]:

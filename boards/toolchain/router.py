@@ -21,5 +21,8 @@ def lost(counts: list[int]) -> str | None:
     best = min(range(len(counts)), key=counts.__getitem__)
     if len(counts) - 1 - best < PATIENCE:
         return None
-    had, now = f"{counts[best]} wires too many after {best + 1} iterations", f"after {len(counts)} it has {counts[-1]}"
+    had, now = (
+        f"{counts[best]} wires too many after {best + 1} iterations",
+        f"after {len(counts)} it has {counts[-1]}",
+    )
     return f"the router had {had}, and {now}"

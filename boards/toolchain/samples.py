@@ -53,9 +53,14 @@ def count(netlist: dict[str, Any]) -> dict[str, int]:
         for name, bits in cell["connections"].items():
             if cell["port_directions"][name] == "input" and (name, cell["type"]) != ("CIN", "CCU2C"):
                 users.update(bits)
-    driven, taken = {bit for c in carries for bit in c.get("COUT", ())}, {bit for c in carries for bit in c["CIN"]}
+    driven, taken = (
+        {bit for c in carries for bit in c.get("COUT", ())},
+        {bit for c in carries for bit in c["CIN"]},
+    )
     ends = sum(bool(c["CIN"]) and c["CIN"][0] not in driven for c in carries)
-    ends += sum(bool(c.get("COUT")) and (c["COUT"][0] not in taken or users[c["COUT"][0]] > 0) for c in carries)
+    ends += sum(
+        bool(c.get("COUT")) and (c["COUT"][0] not in taken or users[c["COUT"][0]] > 0) for c in carries
+    )
     logic = found["LUT4"] + 2 * found["CCU2C"] + CELLS_OF_RAM * found["TRELLIS_DPR16X4"] + 2 * ends
     return dict(zip(COUNTS, (logic, found["TRELLIS_FF"], found["DP16KD"], found["MULT18X18D"]), strict=True))
 
@@ -81,7 +86,9 @@ def synthesised_unit(config: Config, name: str, folder: Path) -> dict[str, int]:
     if not kept.exists():
         unit = unit_of(config, name)
         unread = {"trace"} | ({"pre_sums"} if getattr(unit, "output", False) else set())
-        ports = [Value.cast(value) for path, _, value in unit.signature.flatten(unit) if path[0] not in unread]
+        ports = [
+            Value.cast(value) for path, _, value in unit.signature.flatten(unit) if path[0] not in unread
+        ]
         with fast_elaboration():
             text = rtlil.convert(unit, ports=ports, platform=object(), name="top", emit_src=False)
         (folder / "top.il").write_text(undefined_collisions(plain_names(text)))
@@ -116,7 +123,9 @@ def main(names: list[str]) -> None:
             print(f"{name}: {unit}")
             rows[name, unit] = {"design": name, "unit": unit} | synthesised_unit(config, unit, folder)
         if "board" in known and not known.get("compact"):
-            known["whole"] = synthesised(config, name, known["board"], known.get("stores", False), folder / "whole")
+            known["whole"] = synthesised(
+                config, name, known["board"], known.get("stores", False), folder / "whole"
+            )
     with SAMPLES.open("w") as file:
         writer = csv.DictWriter(file, ("design", "unit", *COUNTS), lineterminator="\n")
         writer.writeheader()

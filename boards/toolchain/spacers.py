@@ -28,9 +28,15 @@ def add(netlist: dict[str, Any], share: Fraction) -> int:
         raise ValueError(f"the share must be above 0 and at most 1, not {share}")
     cells = next(m["cells"] for m in netlist["modules"].values() if int(m["attributes"].get("top", "0"), 2))
     outputs = [
-        cell["connections"]["Q"] for cell in cells.values() if cell["type"] == FLIP_FLOP and IN_PIN not in cell["attributes"]
+        cell["connections"]["Q"]
+        for cell in cells.values()
+        if cell["type"] == FLIP_FLOP and IN_PIN not in cell["attributes"]
     ]
-    chosen = [output for n, output in enumerate(outputs) if n * share.numerator % share.denominator < share.numerator]
+    chosen = [
+        output
+        for n, output in enumerate(outputs)
+        if n * share.numerator % share.denominator < share.numerator
+    ]
     for number, output in enumerate(chosen):
         cells[f"spacer.{number}"] = {
             "hide_name": 0,

@@ -25,7 +25,9 @@ def sealed(values: Mapping[str, Any]) -> str:
 
 def broken(found: Mapping[str, Any]) -> bool:
     """Return whether an object doesn't match its digest. Objects of earlier versions have none, and pass."""
-    return SEAL in found and found[SEAL] != _seal({name: value for name, value in found.items() if name != SEAL})
+    return SEAL in found and found[SEAL] != _seal(
+        {name: value for name, value in found.items() if name != SEAL}
+    )
 
 
 def _seal(values: Mapping[str, Any]) -> str:
@@ -45,8 +47,12 @@ def load(stamp: Path, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a stamp's values if inputs and files are unchanged; None if the stage must run again."""
     try:
         found = files.read_json(stamp, MAX_BYTES, ToolError)
-        same = not broken(found) and found["inputs"] == json.loads(json.dumps(inputs)) and bool(found["files"])
-        whole = same and all(files.digest(stamp.with_name(name)) == expected for name, expected in found["files"].items())
+        same = (
+            not broken(found) and found["inputs"] == json.loads(json.dumps(inputs)) and bool(found["files"])
+        )
+        whole = same and all(
+            files.digest(stamp.with_name(name)) == expected for name, expected in found["files"].items()
+        )
         values = found["values"]
     except (ToolError, OSError, LookupError, TypeError, AttributeError, ValueError):
         return None

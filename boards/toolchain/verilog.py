@@ -85,8 +85,8 @@ def synthesisable_verilog(fpga: Fpga, preset: str, link: str = "uart") -> str:
     Raises `DesignError` if the board has no design for the preset.
 
     The logic is elaborated for the board's platform, so that memories behave as on the part: a read of a word
-    that is being written is undefined, and no logic uses it. `boards.virtual.verilator.to_verilog` returns a wrong
-    word there on purpose.
+    that is being written is undefined, and no logic uses it. `boards.virtual.verilator.to_verilog` returns a
+    wrong word there on purpose.
     """
     # Amaranth's own Yosys, which is pinned, so that each machine writes the same text
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
@@ -96,7 +96,9 @@ def synthesisable_verilog(fpga: Fpga, preset: str, link: str = "uart") -> str:
     else:
         top = System(config, identity(fpga, preset))
     with fast_elaboration():
-        text = verilog.convert(top, name="top", platform=fpga.platform(), emit_src=False, strip_internal_attrs=True)
+        text = verilog.convert(
+            top, name="top", platform=fpga.platform(), emit_src=False, strip_internal_attrs=True
+        )
     lint = "".join(f"/* verilator lint_off {name} */\n" for name in LINT_OFF)
     return lint + compacted(plain_names(str(text)), FRAME_BUFFERS)
 

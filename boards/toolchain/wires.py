@@ -87,7 +87,9 @@ def count(name: str, folder: Path, route: int | Wired) -> Wired:
         counted[kind] = pins(module, cell)
     if isinstance(route, Wired):
         made = f"{folder.name}, not routed: segments in proportion to those of {route.build}"
-        found = Wired(board(name).platform().device, made, counted, {}, 0, cells["TRELLIS_FF"], cells["DP16KD"])
+        found = Wired(
+            board(name).platform().device, made, counted, {}, 0, cells["TRELLIS_FF"], cells["DP16KD"]
+        )
         share = found.wires / route.wires
         segments = {kind: round(share * number) for kind, number in route.segments.items()}
         return dataclasses.replace(found, segments=segments, inputs=round(share * route.inputs))
@@ -96,7 +98,9 @@ def count(name: str, folder: Path, route: int | Wired) -> Wired:
         raise ToolError(f"{folder} has no route of seed {route}: nudge build makes one")
     segments, inputs = routed(config.read_text())
     made = f"{folder.name}, seed {route}"
-    return Wired(board(name).platform().device, made, counted, segments, inputs, cells["TRELLIS_FF"], cells["DP16KD"])
+    return Wired(
+        board(name).platform().device, made, counted, segments, inputs, cells["TRELLIS_FF"], cells["DP16KD"]
+    )
 
 
 def main(name: str, preset: str, folder: str, route: str) -> None:

@@ -70,7 +70,13 @@ class VirtualBoard:
     statistics: Statistics | None = None
 
     def __init__(
-        self, config: Config, *, port: int = 0, pty: bool = False, board: BoardFacts = VIRTUAL, program: Path | None = None
+        self,
+        config: Config,
+        *,
+        port: int = 0,
+        pty: bool = False,
+        board: BoardFacts = VIRTUAL,
+        program: Path | None = None,
     ):
         self.config, self.board, self._program = config, board, program
         self._address = ["--pty"] if pty else ["--port", str(port)]
@@ -93,12 +99,17 @@ class VirtualBoard:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         said = self._stop()
         broken = re.search(r"^sdram: (\d+) (\d+) (\d+)$", said, re.MULTILINE)
         if broken:
             rule, cycle, bank = map(int, broken.groups())
-            raise ToolError(f"the virtual board broke a rule of its SDRAM: {Rule(rule).what}, in cycle {cycle}, bank {bank}")
+            raise ToolError(
+                f"the virtual board broke a rule of its SDRAM: {Rule(rule).what}, in cycle {cycle}, bank "
+                f"{bank}"
+            )
         words = said.split()
         if len(words) >= 2:
             self.statistics = Statistics(int(words[-2]), float(words[-1]))
@@ -106,7 +117,9 @@ class VirtualBoard:
     def wait(self) -> None:
         """Waits until interrupted; `ToolError` if the program ends by itself, which must not happen."""
         status = self._process.wait()
-        raise ToolError(f"the virtual board ended by itself: {f'signal {-status}' if status < 0 else f'status {status}'}")
+        raise ToolError(
+            f"the virtual board ended by itself: {f'signal {-status}' if status < 0 else f'status {status}'}"
+        )
 
     @property
     def program(self) -> Path:
@@ -120,7 +133,9 @@ class VirtualBoard:
 
     @property
     def memories(self) -> dict[str, tuple[int, int]]:
-        """(words, bits of a word) of each memory for `flip`, by name, as "core.weights_1.memory.master.words"."""
+        """(words, bits of a word) of each memory for `flip`, by name, as
+        "core.weights_1.memory.master.words".
+        """
         lines = (self.program.parent / "memories.inc").read_text().splitlines()
         fields = [re.findall(r"[\w.]+", line) for line in lines]
         return {name: (int(words), int(bits)) for _, name, _, words, bits in fields}

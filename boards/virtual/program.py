@@ -33,10 +33,14 @@ BRIEF_FLAGS = ("OPT_FAST=-O0", "OPT_GLOBAL=-O0")
 def list_memories(folder: Path) -> None:
     """Writes memories.inc, for faults: name, member, words and bits of each memory in the verilated model."""
     # matches the header of the model: highest bit, words, name below `System` or of the SDRAM
-    memory = r"VlUnpacked<\w+(?:<\d+>)?/\*(\d+):0\*/, (\d+)> (\w+__DOT__(?:system__DOT__|(?=sdram__DOT__chip))(\w+));"
+    memory = (
+        r"VlUnpacked<\w+(?:<\d+>)?/\*(\d+):0\*/, (\d+)> "
+        r"(\w+__DOT__(?:system__DOT__|(?=sdram__DOT__chip))(\w+));"
+    )
     found = re.findall(memory, (folder / "Vtop___024root.h").read_text())
     lines = [
-        f'MEMORY("{name.replace("__DOT__", ".")}", {member}, {words}, {int(top) + 1})\n' for top, words, member, name in found
+        f'MEMORY("{name.replace("__DOT__", ".")}", {member}, {words}, {int(top) + 1})\n'
+        for top, words, member, name in found
     ]
     (folder / "memories.inc").write_text("".join(lines))
 

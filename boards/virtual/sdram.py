@@ -41,9 +41,25 @@ class Sdram(wiring.Component):
     #: Mutants don't change it.
     hardware = False
 
-    def __init__(self, cycles: Cycles, *, address_bits: int = ADDRESS_BITS, way: int = 0, missing: bool = False, seed: int = 1):
-        self.rules, self.address_bits, self.way, self.missing, self.seed = SdramRules(cycles), address_bits, way, missing, seed
-        super().__init__({"pins": In(Pins()), "broken": Out(range(16)), "cycle": Out(32), "bank": Out(BANK_BITS)})
+    def __init__(
+        self,
+        cycles: Cycles,
+        *,
+        address_bits: int = ADDRESS_BITS,
+        way: int = 0,
+        missing: bool = False,
+        seed: int = 1,
+    ):
+        self.rules, self.address_bits, self.way, self.missing, self.seed = (
+            SdramRules(cycles),
+            address_bits,
+            way,
+            missing,
+            seed,
+        )
+        super().__init__(
+            {"pins": In(Pins()), "broken": Out(range(16)), "cycle": Out(32), "bank": Out(BANK_BITS)}
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -76,7 +76,9 @@ class SdramRules(wiring.Component):
         started = begins | column | precharge
         powered = state.power == 0
         refreshed = state.refreshes == REFRESHES
-        step = Mux(command == Command.ACTIVATE, state.mode, Mux(command == Command.MODE, refreshed, state.closed))
+        step = Mux(
+            command == Command.ACTIVATE, state.mode, Mux(command == Command.MODE, refreshed, state.closed)
+        )
         with m.If(started & ~(powered & pins.clock_enable)):
             m.d.comb += self.broken.eq(Rule.POWER_UP)
         rule(Rule.POWER_UP, begins & ~step)

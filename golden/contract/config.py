@@ -14,7 +14,8 @@ from .spec import Spec
 #: Largest number of bundles, and of layers 1..N: a board's register map has this many addresses for each.
 MAX_BUNDLES = 8
 
-#: Largest number of samples that a core processes at once, half a sweep apart; the compact core processes one.
+#: Largest number of samples that a core processes at once, half a sweep apart; the compact core processes
+#: one.
 SLOTS = 2
 
 
@@ -38,8 +39,8 @@ class Config:
     events: frozenset[int] = frozenset()
     #: Conv bundles with a scatter engine, whose cells grow with the lanes and whose cycles with the spikes.
     scatters: frozenset[int] = frozenset()
-    #: Those of them that keep folded kernels in block RAM: a pre spike adds one of them for each pooled position that it
-    #: reaches, instead of one for each tap.
+    #: Those of them that keep folded kernels in block RAM: a pre spike adds one of them for each pooled
+    #: position that it reaches, instead of one for each tap.
     folded: frozenset[int] = frozenset()
     #: Whether the core is `hw.compact.compact_core`, which has one lane per layer, for the smallest parts.
     compact: bool = False
@@ -54,23 +55,31 @@ class Config:
     #: Whether event-driven engines keep their kernels in block RAM, one to five blocks per unit, instead of
     #: logic cells.
     kernel_blocks: bool = False
-    #: Samples that step at once, 1 or 2. With 1 the memories of samples have half the banks, and in each half of a
-    #: sweep either the odd or the even layers are idle. The compact core ignores it.
+    #: Samples that step at once, 1 or 2. With 1 the memories of samples have half the banks, and in each half
+    #: of a sweep either the odd or the even layers are idle. The compact core ignores it.
     slots: int = SLOTS
 
     def __post_init__(self) -> None:
         if len(self.lanes) != len(self.spec.layers):
-            raise ConfigError(f"lanes must have {len(self.spec.layers)} entries (layers 0..N), not {len(self.lanes)}")
+            raise ConfigError(
+                f"lanes must have {len(self.spec.layers)} entries (layers 0..N), not {len(self.lanes)}"
+            )
         if self.arrays and len(self.arrays) != len(self.lanes):
-            raise ConfigError(f"arrays must have {len(self.lanes)} entries (layers 0..N), not {len(self.arrays)}")
+            raise ConfigError(
+                f"arrays must have {len(self.lanes)} entries (layers 0..N), not {len(self.arrays)}"
+            )
         for layer, lanes in zip(self.spec.layers, self.lanes, strict=True):
             if lanes < 1 or layer.channels % lanes:
-                raise ConfigError(f"layer {layer.index}: lanes must divide {layer.channels} channels, not {lanes}")
+                raise ConfigError(
+                    f"layer {layer.index}: lanes must divide {layer.channels} channels, not {lanes}"
+                )
         for layer, lanes, array in zip(self.spec.layers, self.lanes, self.arrays or self.lanes, strict=True):
             if array < 1 or lanes % array:
                 raise ConfigError(f"layer {layer.index}: arrays must divide {lanes} lanes, not {array}")
         if self.lanes[0] != 1:
-            raise ConfigError(f"layer 0, the image, is read a byte at a time: lanes must be 1, not {self.lanes[0]}")
+            raise ConfigError(
+                f"layer 0, the image, is read a byte at a time: lanes must be 1, not {self.lanes[0]}"
+            )
         if not 1 <= self.slots <= SLOTS:
             raise ConfigError(f"slots must be 1 to {SLOTS}, not {self.slots}")
         if self.image_taps < 1:
@@ -78,7 +87,9 @@ class Config:
         kinds = {bundle.index: bundle.kind for bundle in self.spec.bundles}
         for index in self.events:
             if kinds.get(index) != "conv":
-                raise ConfigError(f"events must name conv bundles, not bundle {index} ({kinds.get(index, 'there is none')})")
+                raise ConfigError(
+                    f"events must name conv bundles, not bundle {index} ({kinds.get(index, 'there is none')})"
+                )
             bundle = self.spec.bundles[index - 1]
             if not event_units.takes(bundle):
                 allowed = f"of kernel {event_units.KERNEL} without padding"
@@ -86,7 +97,9 @@ class Config:
                 raise ConfigError(f"events must name conv bundles {allowed}, not bundle {index} ({what})")
             rows = (self.groups(bundle.post), 2 * self.groups(bundle.pre))
             if any(passes < 1 or many % passes for passes, many in zip(self.passes, rows, strict=True)):
-                raise ConfigError(f"passes must divide {rows} rows of drives of bundle {index}, not {self.passes}")
+                raise ConfigError(
+                    f"passes must divide {rows} rows of drives of bundle {index}, not {self.passes}"
+                )
         for index in self.scatters:
             if kinds.get(index) != "conv" or index in self.events:
                 which = "it is in events" if index in self.events else kinds.get(index, "there is none")
@@ -97,7 +110,9 @@ class Config:
             raise ConfigError(f"shared must name bundles 1..{len(kinds)}, not {index}")
 
     def engine(self, bundle: Bundle) -> str:
-        """Kind of a bundle's synapse engine: "event" or "scatter", else `Bundle.kind`; "conv" is the line engine."""
+        """Kind of a bundle's synapse engine: "event" or "scatter", else `Bundle.kind`; "conv" is the line
+        engine.
+        """
         if bundle.index in self.scatters:
             return "scatter"
         return "event" if bundle.index in self.events else bundle.kind
@@ -115,16 +130,17 @@ class Config:
         return self.lanes[layer.index] // self.arrays[layer.index] if self.arrays else 1
 
     def item_cycles(self, bundle: Bundle) -> int:
-        """Cycles that a bundle's update engine takes for one word and position: one, or one for each product if
-        they share a multiplier."""
+        """Cycles that a bundle's update engine takes for one word and position: one, or one for each product
+        if they share a multiplier.
+        """
         return self.spec.products(bundle) if bundle.index in self.shared else 1
 
 
 #: Kinds of synapse engines; the first is the default, which the boards use. "event": convolutions of kernel 3
 #: without padding have event-driven engines, which spend cycles on spikes only; other convolutions have line
 #: engines; those that a table of lanes names in `scatters` have scatter engines. "line": the planes of a
-#: convolution stream past kernels in registers. "scatter": adders work spike by spike. Dense engines read every
-#: weight in each step whether neurons spike or not.
+#: convolution stream past kernels in registers. "scatter": adders work spike by spike. Dense engines read
+#: every weight in each step whether neurons spike or not.
 ENGINES = ("event", "line", "scatter")
 
 #: `Config.image_taps` for each kind: event and scatter engines are meant for parts with few multipliers.
@@ -161,7 +177,8 @@ def check_schedule(spec: Spec) -> None:
     schedule, elsewhere = spec.schedule, "this network is for the model, --board golden"
     if schedule.order != "odd-even":
         raise ConfigError(
-            f"{spec.name}: the gateware steps odd and even layers in turn, not in the order {schedule.order!r}: {elsewhere}"
+            f"{spec.name}: the gateware steps odd and even layers in turn, not in the order "
+            f"{schedule.order!r}: {elsewhere}"
         )
 
 
@@ -192,7 +209,8 @@ def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
     needed = spec.parameters * (formats.master_bits + formats.weight_bits)
     if needed > LARGEST_MEMORY:
         raise ConfigError(
-            f"{spec.name}: its {spec.parameters} weights and biases take {needed / 1e6:.1f} Mbit, and the largest part here "
+            f"{spec.name}: its {spec.parameters} weights and biases take {needed / 1e6:.1f} Mbit, and the "
+            f"largest part here "
             f"has {LARGEST_MEMORY / 1e6:.1f} Mbit: this network is for the model, --board golden"
         )
     check_schedule(spec)

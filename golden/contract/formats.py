@@ -60,8 +60,18 @@ class Formats:
         for name, low, high, why in (
             ("phi_fraction", self.weight_fraction + 2, self.weight_fraction + 2, "pooling divides by 4"),
             ("weight_fraction", 0, self.master_fraction - 1, "a working copy is rounded"),
-            ("bias_fraction", self.decoder_fraction, min(self.decoder_fraction, self.master_fraction - 1), "it is added to d"),
-            ("decoder_fraction", self.phi_fraction, self.beta_fraction + self.state_fraction, "phi and nudge shift to it"),
+            (
+                "bias_fraction",
+                self.decoder_fraction,
+                min(self.decoder_fraction, self.master_fraction - 1),
+                "it is added to d",
+            ),
+            (
+                "decoder_fraction",
+                self.phi_fraction,
+                self.beta_fraction + self.state_fraction,
+                "phi and nudge shift to it",
+            ),
             ("state_fraction", 1, self.decoder_fraction - 1, "xi is rounded"),
         ):
             if not low <= getattr(self, name) <= high:
@@ -69,7 +79,10 @@ class Formats:
 
     @classmethod
     def of(
-        cls, weight_bits: int = weight_bits, decoder_bits: int = decoder_bits, state_fraction: int = state_fraction
+        cls,
+        weight_bits: int = weight_bits,
+        decoder_bits: int = decoder_bits,
+        state_fraction: int = state_fraction,
     ) -> "Formats":
         """Return the formats for three free parameters; phi and the biases follow from them.
 

@@ -24,16 +24,31 @@ class Identity:
     capacity: int = 0
 
     def encode(self) -> bytes:
-        """"NDGE", version u8, window u8, preset in 8 bytes with zeros behind it, spec u32, clock_hz u32, uart_divisor u16,
-        number of lanes u8, lanes u8 each; behind these capacity u32, unless it is 0.
+        """Return the payload:
+        "NDGE", version u8, window u8, preset in 8 bytes with zeros behind it, spec u32, clock_hz u32,
+        uart_divisor u16, number of lanes u8, lanes u8 each; behind these capacity u32, unless it is 0.
         """
         name = self.preset.encode()[:NAME_BYTES]  # for people; `spec` identifies the network
-        fixed = (MAGIC, self.version, self.window, name, self.spec, self.clock_hz, self.uart_divisor, len(self.lanes))
-        return _IDENTITY.pack(*fixed) + bytes(self.lanes) + (_CAPACITY.pack(self.capacity) if self.capacity else b"")
+        fixed = (
+            MAGIC,
+            self.version,
+            self.window,
+            name,
+            self.spec,
+            self.clock_hz,
+            self.uart_divisor,
+            len(self.lanes),
+        )
+        return (
+            _IDENTITY.pack(*fixed)
+            + bytes(self.lanes)
+            + (_CAPACITY.pack(self.capacity) if self.capacity else b"")
+        )
 
     @classmethod
     def decode(cls, data: bytes) -> "Identity":
-        """Return the identity that `encode` encoded; `ValueError` if the bytes aren't a nudge board's answer.
+        """Return the identity that `encode` encoded; `ValueError` if the bytes aren't a nudge
+        board's answer.
         """
         size = _IDENTITY.size
         end = size + data[size - 1] if len(data) >= size else 0

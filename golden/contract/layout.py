@@ -13,8 +13,8 @@ tap):
   bits 0 to 15, then the bits above. After a commit, lanes without a channel hold 0.
 
 The working memory has one word per tile, lane (pre lane) * lanes[n] + post lane. An event-driven conv engine
-reads it only once per commit, a scatter engine for a single pre channel; there it has one word per master word
-of weights.
+reads it only once per commit, a scatter engine for a single pre channel; there it has one word per master
+word of weights.
 """
 
 from .config import Config

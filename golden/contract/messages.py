@@ -86,7 +86,9 @@ class Command(enum.IntEnum):
     INFER = 0x06  #: Sample -> Sampled
     TRAIN = 0x07  #: Sample -> Sampled
     COMMIT = 0x08  #: empty -> Committed
-    DIGEST = 0x09  #: BundleNumber -> CRC-32 u32 over the bundle's master memory, words in order, lanes in order
+    DIGEST = (
+        0x09  #: BundleNumber -> CRC-32 u32 over the bundle's master memory, words in order, lanes in order
+    )
     # Payloads in `stored_messages`; a board without sample memory answers BAD_COMMAND.
     STORE = 0x0A  #: SampleNumber, then n records (Header) -> empty
     STORE_DIGEST = 0x0B  #: SampleRange -> CRC-32 u32 over their records
@@ -95,7 +97,9 @@ class Command(enum.IntEnum):
 
 
 class Status(enum.IntEnum):
-    """First byte of an answer after its header. Anything but OK means: state unchanged, error counted; but see BAD_IMAGE."""
+    """First byte of an answer after its header. Anything but OK means: state unchanged, error counted; but
+    see BAD_IMAGE.
+    """
 
     OK = 0
     BAD_FRAME = 1  #: the last block is cut short
@@ -111,13 +115,15 @@ class Status(enum.IntEnum):
 
 
 ORDER_RULES = """
-- TRAIN: refused with BAD_ORDER when `batch` samples are pending, or weights were written since the last COMMIT.
-- INFER: refused when weights were written since the last COMMIT. (Pending samples don't matter: the dynamics read the
-  working weights, which only COMMIT refreshes.)
-- READ_WEIGHTS, WRITE_WEIGHTS, DIGEST: refused while samples are pending: a master is only defined after COMMIT.
+- TRAIN: refused with BAD_ORDER when `batch` samples are pending, or weights were written since the last
+  COMMIT.
+- INFER: refused when weights were written since the last COMMIT. (Pending samples don't matter: the dynamics
+  read the working weights, which only COMMIT refreshes.)
+- READ_WEIGHTS, WRITE_WEIGHTS, DIGEST: refused while samples are pending: a master is only defined after
+  COMMIT.
 - COMMIT and registers: always allowed.
-- TRAIN_STORED, INFER_STORED: as TRAIN and INFER. A TRAIN_STORED is refused as a whole when its samples and those that are
-  pending would be more than `batch`; an INFER_STORED may have more.
+- TRAIN_STORED, INFER_STORED: as TRAIN and INFER. A TRAIN_STORED is refused as a whole when its samples and
+  those that are pending would be more than `batch`; an INFER_STORED may have more.
 - STORE, STORE_DIGEST: always allowed.
 """
 

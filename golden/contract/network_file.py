@@ -67,7 +67,11 @@ def default_rates(stages: int) -> tuple[float, ...]:
     The first stage has 0.5, those between 0.3, the last two 0.2 and 0.16. Three stages: (0.5, 0.2, 0.16);
     two: (0.5, 0.16); one: (0.16,).
     """
-    return ((0.5,) + (0.3,) * max(stages - 3, 0) + (0.2, 0.16)[-(stages - 1) :])[:stages] if stages > 1 else (0.16,)
+    return (
+        ((0.5,) + (0.3,) * max(stages - 3, 0) + (0.2, 0.16)[-(stages - 1) :])[:stages]
+        if stages > 1
+        else (0.16,)
+    )
 
 
 def read(path: Path) -> Spec:
@@ -113,35 +117,43 @@ def document(spec: Spec) -> dict[str, Any]:
         name: {key: list(x) if isinstance(x, tuple) else x for key, x in asdict(of).items() if x is not None}
         for name, of in spec.lanes
     }
-    return {
-        "name": spec.name,
-        "stage": [
-            {"conv": x.channels, "kernel": x.kernel} | ({"padding": x.padding} if x.padding else {})
-            if isinstance(x, Conv)
-            else {"dense": x.units}
-            for x in spec.stages
-        ],
-        "schedule": {
-            "order": s.order,
-            "free": s.free,
-            "nudged": s.nudged,
-            "window": s.window,
-            "decay_shift": s.decay_shift,
+    return (
+        {
+            "name": spec.name,
+            "stage": [
+                {"conv": x.channels, "kernel": x.kernel} | ({"padding": x.padding} if x.padding else {})
+                if isinstance(x, Conv)
+                else {"dense": x.units}
+                for x in spec.stages
+            ],
+            "schedule": {
+                "order": s.order,
+                "free": s.free,
+                "nudged": s.nudged,
+                "window": s.window,
+                "decay_shift": s.decay_shift,
+            }
+            | ({"halvings": list(s.halvings)} if s.halvings else {})
+            | ({"feedback_shift": s.feedback_shift} if s.feedback_shift else {})
+            | ({"fine": list(s.fine)} if s.fine else {})
+            | {name: True for name in FLAGS if getattr(s, name)},
+            "learning": rates | {name: getattr(learning, name) for name in DEFAULTS["learning"]},
+            "formats": formats,
         }
-        | ({"halvings": list(s.halvings)} if s.halvings else {})
-        | ({"feedback_shift": s.feedback_shift} if s.feedback_shift else {})
-        | ({"fine": list(s.fine)} if s.fine else {})
-        | {name: True for name in FLAGS if getattr(s, name)},
-        "learning": rates | {name: getattr(learning, name) for name in DEFAULTS["learning"]},
-        "formats": formats,
-    } | ({"lanes": lanes} if lanes else {}) | ({"input": asdict(spec.input)} if spec.input != Input() else {})
+        | ({"lanes": lanes} if lanes else {})
+        | ({"input": asdict(spec.input)} if spec.input != Input() else {})
+    )
 
 
 def _network(values: Any) -> Spec:
-    top = _table("the file", values, ("name", "input", "stage", *SECTIONS, "lanes"), required=("name", "stage"))
+    top = _table(
+        "the file", values, ("name", "input", "stage", *SECTIONS, "lanes"), required=("name", "stage")
+    )
     name = top["name"]
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise SpecError(f"name must be 1..31 of a-z, 0-9, _ and -, a letter or digit first, not {reprlib.repr(name)}")
+        raise SpecError(
+            f"name must be 1..31 of a-z, 0-9, _ and -, a letter or digit first, not {reprlib.repr(name)}"
+        )
     if not isinstance(top["stage"], list) or not 1 <= len(top["stage"]) <= MAX_STAGES:
         raise SpecError(f"there must be 1..{MAX_STAGES} tables [[stage]], not {reprlib.repr(top['stage'])}")
     stages = tuple(_stage(n, stage) for n, stage in enumerate(top["stage"], start=1))
@@ -159,7 +171,9 @@ def _network(values: Any) -> Spec:
         raise SpecError(f"there may be {MAX_PARAMETERS:,} weights and biases, not {spec.parameters:,}")
     learning = spec.learning
     spec.formats.beta_register(learning.beta)
-    for bundle, *rates in zip(spec.bundles, learning.rates, learning.bias_rates or learning.rates, strict=True):
+    for bundle, *rates in zip(
+        spec.bundles, learning.rates, learning.bias_rates or learning.rates, strict=True
+    ):
         for rate in rates:
             rate_register(spec, bundle, lr=rate, beta=learning.beta, batch=learning.batch)
     return spec
@@ -185,7 +199,9 @@ def _with_defaults(name: str, top: dict[str, Any], others: tuple[str, ...] = ())
 def _stage(number: int, value: Any) -> Conv | Dense:
     stage = _table(f"stage {number}", value, ("conv", "kernel", "padding", "dense"))
     if ("conv" in stage) == ("dense" in stage):
-        raise SpecError(f"stage {number} must have either 'conv', a number of channels, or 'dense', a number of units")
+        raise SpecError(
+            f"stage {number} must have either 'conv', a number of channels, or 'dense', a number of units"
+        )
     if "dense" in stage:
         for key in ("kernel", "padding"):
             if key in stage:
@@ -205,7 +221,9 @@ def _schedule(values: dict[str, Any]) -> Schedule:
     window = values["window"]
     allowed = [1 << n for n in range(8)]
     if type(window) is not int or window not in allowed:
-        raise SpecError(f"schedule.window must be one of {', '.join(map(str, allowed))}, not {reprlib.repr(window)}")
+        raise SpecError(
+            f"schedule.window must be one of {', '.join(map(str, allowed))}, not {reprlib.repr(window)}"
+        )
     if values["order"] not in ORDERS:
         raise SpecError(f"schedule.order must be {' or '.join(ORDERS)}, not {reprlib.repr(values['order'])}")
     for name, most, what in (("halvings", MAX_DECAY_SHIFT, "steps"), ("fine", MAX_STAGES, "binary points")):
@@ -215,7 +233,9 @@ def _schedule(values: dict[str, Any]) -> Schedule:
     for name in FLAGS:
         if type(values[name]) is not bool:
             raise SpecError(f"schedule.{name} must be true or false, not {reprlib.repr(values[name])}")
-    given = {name: values[name] for name in ("free", "nudged", "decay_shift", "order", "feedback_shift", *FLAGS)}
+    given = {
+        name: values[name] for name in ("free", "nudged", "decay_shift", "order", "feedback_shift", *FLAGS)
+    }
     given |= {name: tuple(values[name]) for name in ("halvings", "fine")}
     return _inside("schedule", lambda: Schedule(window_log2=window.bit_length() - 1, **given))
 
@@ -229,14 +249,23 @@ def _learning(values: dict[str, Any], stages: int) -> Learning:
     for name, low, high in (("beta", 0.0, 2.0), ("gain", 0.0, 100.0), ("decay", 0.0, 1.0)):
         value = values[name]
         if not _is_number(value) or not low < value <= high:
-            raise SpecError(f"learning.{name} must be above {low:g} and at most {high:g}, not {reprlib.repr(value)}")
+            raise SpecError(
+                f"learning.{name} must be above {low:g} and at most {high:g}, not {reprlib.repr(value)}"
+            )
     numbers = (float(values["beta"]), values["batch"], float(values["gain"]), float(values["decay"]))
     return Learning(rates, biases, *numbers, measured)
 
 
 def _rates(name: str, values: Any, stages: int) -> tuple[float, ...]:
-    if not isinstance(values, list) or len(values) != stages or not all(_is_number(x) and 0 <= x <= 1000 for x in values):
-        raise SpecError(f"learning.{name} must be {stages} numbers from 0 to 1000, one a stage, not {reprlib.repr(values)}")
+    if (
+        not isinstance(values, list)
+        or len(values) != stages
+        or not all(_is_number(x) and 0 <= x <= 1000 for x in values)
+    ):
+        raise SpecError(
+            f"learning.{name} must be {stages} numbers from 0 to 1000, one a stage, not "
+            f"{reprlib.repr(values)}"
+        )
     return tuple(map(float, values))
 
 
@@ -257,11 +286,15 @@ def _lanes(what: str, value: Any) -> Lanes:
     for key, x in table.items():
         if key in ("lanes", "arrays", "shared", "passes", "scatters", "folded"):
             if not isinstance(x, list) or len(x) > MAX_STAGES + 1:
-                raise SpecError(f"{what}.{key} must be a list of at most {MAX_STAGES + 1} numbers, not {reprlib.repr(x)}")
+                raise SpecError(
+                    f"{what}.{key} must be a list of at most {MAX_STAGES + 1} numbers, not {reprlib.repr(x)}"
+                )
             for each in x:
                 check_whole(f"{what}.{key}", each, 1, MAX_SIZE)
             if key == "passes" and len(x) != 2:
-                raise SpecError(f"{what}.passes must be two numbers, forward and backward, not {reprlib.repr(x)}")
+                raise SpecError(
+                    f"{what}.passes must be two numbers, forward and backward, not {reprlib.repr(x)}"
+                )
             made[key] = tuple(x)
         elif key == "kernel_blocks":
             if type(x) is not bool:

@@ -72,15 +72,37 @@ def registers(spec: Spec, stores: bool = False) -> tuple[Register, ...]:
         Register("scratch", 0x00, rw, "any value; for link tests"),
         Register("free_steps", 0x01, rw, "steps of the free phase", *steps, schedule.free),
         Register("nudged_steps", 0x02, rw, "steps of each nudged phase", *steps, schedule.nudged),
-        Register("beta", 0x03, rw, "beta, LSB 2^-8", f.beta_range[0], f.beta_range[-1], f.beta_register(spec.learning.beta)),
-        Register("batch", 0x04, rw, "TRAIN is refused beyond this many pending samples", 1, f.max_batch, f.max_batch),
+        Register(
+            "beta",
+            0x03,
+            rw,
+            "beta, LSB 2^-8",
+            f.beta_range[0],
+            f.beta_range[-1],
+            f.beta_register(spec.learning.beta),
+        ),
+        Register(
+            "batch",
+            0x04,
+            rw,
+            "TRAIN is refused beyond this many pending samples",
+            1,
+            f.max_batch,
+            f.max_batch,
+        ),
         Register("clear", 0x05, Access.ACTION, "1 clears all counters but `pending`", 1, 1),
     ]
     out += [Register(name, ADDRESS_BUILD + i, ro, what) for i, (name, what) in enumerate(BUILD.items())]
     for kind, address in (("weight", ADDRESS_WEIGHT_RATE), ("bias", ADDRESS_BIAS_RATE)):
         names = (f"{kind}_rate_{bundle.index}" for bundle in spec.bundles)
-        out += [Register(name, address + i, rw, "lr / (2 beta batch), LSB 2^-18", *rate) for i, name in enumerate(names)]
-    counters = [("frames", "frames received with a right CRC"), ("overruns", "frames dropped: all buffers were full")]
+        out += [
+            Register(name, address + i, rw, "lr / (2 beta batch), LSB 2^-18", *rate)
+            for i, name in enumerate(names)
+        ]
+    counters = [
+        ("frames", "frames received with a right CRC"),
+        ("overruns", "frames dropped: all buffers were full"),
+    ]
     counters += [(f"{s.name.lower()}", f"requests answered {s.name}") for s in COUNTED]
     counters += [
         ("framing", "bytes dropped: their stop bit was low"),
@@ -91,16 +113,27 @@ def registers(spec: Spec, stores: bool = False) -> tuple[Register, ...]:
     ]
     out += [Register(name, ADDRESS_COUNTERS + i, ro, what) for i, (name, what) in enumerate(counters)]
     out += [
-        Register(f"spikes_{layer.index}", ADDRESS_SPIKES + layer.index - 1, ro, "spikes of the layer, all phases, mod 2^32")
+        Register(
+            f"spikes_{layer.index}",
+            ADDRESS_SPIKES + layer.index - 1,
+            ro,
+            "spikes of the layer, all phases, mod 2^32",
+        )
         for layer in spec.layers[1:]
     ]
-    out += [Register(f"cycles_{p}", ADDRESS_PHASES + i, ro, f"cycles of {p}, mod 2^32") for i, p in enumerate(PHASES)]
+    out += [
+        Register(f"cycles_{p}", ADDRESS_PHASES + i, ro, f"cycles of {p}, mod 2^32")
+        for i, p in enumerate(PHASES)
+    ]
     return tuple(out) + (_of_the_store() if stores else ())
 
 
 def _of_the_store() -> tuple[Register, ...]:
     """Return the registers of `STORED`."""
-    state = [("stored", "samples stored"), ("store_end", "word of the memory at which the next record begins")]
+    state = [
+        ("stored", "samples stored"),
+        ("store_end", "word of the memory at which the next record begins"),
+    ]
     state += [(status.name.lower(), f"requests answered {status.name}") for status in COUNTED_STORED]
     found = [Register(name, ADDRESS_STORED + i, Access.READ, what) for i, (name, what) in enumerate(state)]
     return (*found, Register("forget", STORED[-1], Access.ACTION, "1 forgets all stored samples", 1, 1))
@@ -146,7 +179,8 @@ def rate_register(spec: Spec, bundle: Bundle, *, lr: float, beta: float, batch: 
     if not 0 <= value <= top or (lr > 0 and value == 0):
         low, high = (x * 2 * beta * batch / unit for x in (0.5, top))
         raise SpecError(
-            f"bundle {bundle.index}: learning rate must be 0 or {low:.6g}..{high:.6g} at beta {beta:g}, batch {batch}, "
+            f"bundle {bundle.index}: learning rate must be 0 or {low:.6g}..{high:.6g} at beta {beta:g}, "
+            f"batch {batch}, "
             f"not {lr:g}"
         )
     return value

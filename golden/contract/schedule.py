@@ -62,12 +62,12 @@ class Schedule:
     fine: tuple[int, ...] = ()
     #: Whether a commit centres the batch's summed updates (`golden.model.centring`).
     centred: bool = False
-    #: Whether the output's deviations are linear in drive and nudge, instead of the change of a state clipped to
-    #: 0..1. A label whose drive is below 0 then answers both nudges alike (docs/log/2026-12-01-output.md).
+    #: Whether the output's deviations are linear in drive and nudge, instead of the change of a state clipped
+    #: to 0..1. A label whose drive is below 0 then answers both nudges alike (docs/log/2026-12-01-output.md).
     linear_output: bool = False
-    #: Whether a weight's update is S pre D post alone, not S pre D post + D pre S post: the update for general
-    #: vector fields (Scellier et al. 2018, arXiv 1808.04873). Where feedback is weak, the second product is
-    #: small (docs/log/2026-12-02-vector-field.md).
+    #: Whether a weight's update is S pre D post alone, not S pre D post + D pre S post: the update for
+    #: general vector fields (Scellier et al. 2018, arXiv 1808.04873). Where feedback is weak, the second
+    #: product is small (docs/log/2026-12-02-vector-field.md).
     vector_field: bool = False
 
     @property
@@ -100,14 +100,20 @@ class Schedule:
         for at in self.halvings:
             check_whole("halvings' steps", at, 1, MAX_STEPS)
         if list(self.halvings) != sorted(set(self.halvings)):
-            raise SpecError(f"halvings must be steps in rising order, each once, not {reprlib.repr(list(self.halvings))}")
+            raise SpecError(
+                f"halvings must be steps in rising order, each once, not {reprlib.repr(list(self.halvings))}"
+            )
         if self.last_shift > MAX_DECAY_SHIFT:
-            raise SpecError(f"decay_shift and halvings: k must end at most at {MAX_DECAY_SHIFT}, not at {self.last_shift}")
+            raise SpecError(
+                f"decay_shift and halvings: k must end at most at {MAX_DECAY_SHIFT}, not at {self.last_shift}"
+            )
         check_whole("feedback_shift", self.feedback_shift, 0, MAX_FEEDBACK_SHIFT)
         for point in self.fine:
             check_whole("fine's binary points", point, 0, MAX_FINE)
         if list(self.fine) != sorted(self.fine, reverse=True):
-            raise SpecError(f"fine must not rise from layer to layer, as {reprlib.repr(list(self.fine))} does")
+            raise SpecError(
+                f"fine must not rise from layer to layer, as {reprlib.repr(list(self.fine))} does"
+            )
         if self.linear_output and not (self.fine and self.fine[-1]):
             points = reprlib.repr(list(self.fine))
             raise SpecError(f"linear_output needs fine, with a last binary point of 1 or more, not {points}")

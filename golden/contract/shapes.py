@@ -90,7 +90,9 @@ def shapes_of(shown: Input, stages: Sequence[Conv | Dense]) -> list[tuple[int, i
     if not stages or not isinstance(stages[-1], Dense):
         raise SpecError("the last stage must be Dense")
     if stages[-1].units != shown.classes:
-        raise SpecError(f"the last stage must have {shown.classes} units, one for each class, not {stages[-1].units}")
+        raise SpecError(
+            f"the last stage must have {shown.classes} units, one for each class, not {stages[-1].units}"
+        )
     kinds = [isinstance(stage, Dense) for stage in stages]
     if kinds != sorted(kinds):
         raise SpecError("Conv stages must come before Dense stages")
@@ -103,10 +105,16 @@ def shapes_of(shown: Input, stages: Sequence[Conv | Dense]) -> list[tuple[int, i
         frame = 2 * stage.padding
         largest = min(height, width) + frame - 1
         if stage.kernel > largest:
-            below = f"layer {n - 1} is {height}x{width}" + (f" in a frame of {stage.padding}" if frame else "")
+            below = f"layer {n - 1} is {height}x{width}" + (
+                f" in a frame of {stage.padding}" if frame else ""
+            )
             if not largest:
-                raise SpecError(f"stage {n} can't be a Conv with kernel {stage.kernel}: {below}, nothing is left to pool")
-            raise SpecError(f"stage {n}: kernel must be 1..{largest} ({below}, and 2x2 are pooled), not {stage.kernel}")
+                raise SpecError(
+                    f"stage {n} can't be a Conv with kernel {stage.kernel}: {below}, nothing is left to pool"
+                )
+            raise SpecError(
+                f"stage {n}: kernel must be 1..{largest} ({below}, and 2x2 are pooled), not {stage.kernel}"
+            )
         height, width = ((side + frame - stage.kernel + 1) // 2 for side in (height, width))
         shapes.append((stage.channels, height, width))
     return shapes
@@ -114,7 +122,9 @@ def shapes_of(shown: Input, stages: Sequence[Conv | Dense]) -> list[tuple[int, i
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer's map. A dense layer has height = width = 1. Neuron (c, y, x) has flat index (c*height + y)*width + x."""
+    """One layer's map. A dense layer has height = width = 1. Neuron (c, y, x) has flat index (c*height +
+    y)*width + x.
+    """
 
     #: 0 is the image.
     index: int
@@ -212,15 +222,21 @@ class Bundle:
 
 
 def taps_of(bundle: Bundle, folded: bool = False) -> tuple[list[int], list[int]]:
-    """Return for each row and each column of a convolution's pre layer the kernel's rows, or columns, that connect
-    it with a pooled position: their products are a pre neuron's connections with each post channel.
+    """Return for each row and each column of a convolution's pre layer the kernel's rows, or columns, that
+    connect it with a pooled position: their products are a pre neuron's connections with each post channel.
 
     folded: count the pooled positions instead, each of which a folded kernel reaches once.
     """
     sides = ((bundle.pre.height, bundle.post.height), (bundle.pre.width, bundle.post.width))
     rows, columns = (
         [
-            len({row // (1 + folded) for tap in range(bundle.kernel) if 0 <= (row := at + bundle.padding - tap) < 2 * pooled})
+            len(
+                {
+                    row // (1 + folded)
+                    for tap in range(bundle.kernel)
+                    if 0 <= (row := at + bundle.padding - tap) < 2 * pooled
+                }
+            )
             for at in range(size)
         ]
         for size, pooled in sides

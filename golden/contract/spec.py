@@ -34,8 +34,8 @@ class Learning:
     gain: float = 1.0
     #: Factor of the rates after each epoch.
     decay: float = 1.0
-    #: The running means of centred commits begin with the means over this many training images, of the initial
-    #: weights; 0: they begin at 0, and are 95 % there after 95 commits.
+    #: The running means of centred commits begin with the means over this many training images, of the
+    #: initial weights; 0: they begin at 0, and are 95 % there after 95 commits.
     initial_means: int = 0
 
 
@@ -71,15 +71,20 @@ class Spec:
         schedule, room = self.schedule, self.formats.drive_shift
         if schedule.feedback_shift > room:
             raise SpecError(
-                f"feedback_shift must be 0..{room} (phi has so many binary places less than d), not {schedule.feedback_shift}"
+                f"feedback_shift must be 0..{room} (phi has so many binary places less than d), not "
+                f"{schedule.feedback_shift}"
             )
         if not schedule.fine:
             return
         if len(schedule.fine) != len(self.stages):
-            raise SpecError(f"fine must have {len(self.stages)} binary points, one a stage, not {len(schedule.fine)}")
+            raise SpecError(
+                f"fine must have {len(self.stages)} binary points, one a stage, not {len(schedule.fine)}"
+            )
         for pre, post in pairwise(schedule.fine):
             if pre - post > room:
-                raise SpecError(f"fine may fall by {room} at most from layer to layer, not from {pre} to {post}")
+                raise SpecError(
+                    f"fine may fall by {room} at most from layer to layer, not from {pre} to {post}"
+                )
 
     @cached_property
     def _shapes(self) -> list[tuple[int, int, int]]:
@@ -104,7 +109,10 @@ class Spec:
                 # forward: 4 pooled convolutions; backward: each of k*k convolution positions sees one spike
                 bounds[n] += 4 * largest * pre[0] * stage.kernel**2
                 bounds[n - 1] += largest * post[0] * stage.kernel**2
-        return tuple(Layer(n, *shape, phi_bound=bound) for n, (shape, bound) in enumerate(zip(shapes, bounds, strict=True)))
+        return tuple(
+            Layer(n, *shape, phi_bound=bound)
+            for n, (shape, bound) in enumerate(zip(shapes, bounds, strict=True))
+        )
 
     @cached_property
     def bundles(self) -> tuple[Bundle, ...]:
@@ -135,7 +143,8 @@ class Spec:
     def parameters(self) -> int:
         return sum(b.weights + b.post.channels for b in self.bundles)
 
-    # -- the neuron ----------------------------------------------------------------------------------------------
+    # -- the neuron
+    # ----------------------------------------------------------------------------------------------
 
     def drive_shifts(self, n: int, deviating: bool = False) -> tuple[int, int]:
         """Return the left shifts from phi's LSB to d's of layer n's drives from below and from above.
@@ -156,7 +165,9 @@ class Spec:
     def drive_bound(self) -> int:
         """Bound of |drive| in LSBs of d, over all layers and phases; `phi_bound` bounds |below| + |above|."""
         modes = (False, True) if self.schedule.fine else (False,)
-        return max(x.phi_bound << max(self.drive_shifts(x.index, mode)) for x in self.layers[1:] for mode in modes)
+        return max(
+            x.phi_bound << max(self.drive_shifts(x.index, mode)) for x in self.layers[1:] for mode in modes
+        )
 
     @property
     def static_shift(self) -> int:
@@ -233,13 +244,16 @@ class Spec:
     def read_bound(self, bundle: Bundle) -> int:
         """Largest sum over one sample of a pre channel's pixels, or of its window sums in the free phase."""
         f = self.formats
-        return bundle.pre.positions << (f.pixel_bits if bundle.on_image else f.state_fraction + self.schedule.window_log2)
+        return bundle.pre.positions << (
+            f.pixel_bits if bundle.on_image else f.state_fraction + self.schedule.window_log2
+        )
 
     def total_bound(self, bundle: Bundle) -> int:
         """Largest sum of `read_bound` over the samples between two commits."""
         return self.formats.max_batch * self.read_bound(bundle)
 
-    # -- the update ----------------------------------------------------------------------------------------------
+    # -- the update
+    # ----------------------------------------------------------------------------------------------
 
     def products(self, bundle: Bundle) -> int:
         """Return the number of products in g of one connection: with fine spikes the second one, with pre's
@@ -250,8 +264,8 @@ class Spec:
         """Largest |g| of a weight: g = sum over positions of pre+ post+ - pre- post-, of window sums (in
         bundle 1: pixels).
 
-        With fine spikes, g is made of `golden.model.ops.deviation_sums`: `products`, with differences of up to
-        twice a window sum.
+        With fine spikes, g is made of `golden.model.ops.deviation_sums`: `products`, with differences of up
+        to twice a window sum.
         """
         top = self.window_bound
         pre = (1 << self.formats.pixel_bits) - 1 if bundle.on_image else top
@@ -283,8 +297,9 @@ class Spec:
 
     @property
     def away_bound(self) -> int:
-        """Largest |y - xi| of the output in a nudged phase, LSB 2^-8: 1; a deviation rounded down is 1 LSB below 0,
-        and a linear one may be as far as a fine spike is worth."""
+        """Largest |y - xi| of the output in a nudged phase, LSB 2^-8: 1; a deviation rounded down is 1 LSB
+        below 0, and a linear one may be as far as a fine spike is worth.
+        """
         one, s = self.formats.one, self.schedule
         return one + (one >> s.fine[-1] if s.linear_output else 1)
 
@@ -332,7 +347,10 @@ class Spec:
         if self.schedule.fine:
             schedule["fine"] = list(self.schedule.fine)
         schedule |= {name: True for name in FLAGS if getattr(self.schedule, name)}
-        stages = [[type(s).__name__, {key: x for key, x in asdict(s).items() if key != "padding" or x}] for s in self.stages]
+        stages = [
+            [type(s).__name__, {key: x for key, x in asdict(s).items() if key != "padding" or x}]
+            for s in self.stages
+        ]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
         if self.input != Input():
             facts["input"] = asdict(self.input)

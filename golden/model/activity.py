@@ -41,7 +41,8 @@ class Activity:
     nudged: int
     #: Spikes of each layer 1..N, by its index.
     spikes: dict[int, np.ndarray] = field(default_factory=dict)
-    #: Whether each neuron spikes, (..., channels, positions), of the layers on both sides of each conv bundle.
+    #: Whether each neuron spikes, (..., channels, positions), of the layers on both sides of each conv
+    #: bundle.
     fired: dict[int, np.ndarray] = field(default_factory=dict)
     #: Spikes of the busiest unit in each window, in raster order, by the index of each conv bundle that an
     #: event-driven engine may process: forward windows (of the pre layer's spikes) and backward windows (of
@@ -51,7 +52,11 @@ class Activity:
 
 
 def count(
-    spec: Spec, settings: Settings, parameters: Parameters, images: Tensor | np.ndarray, labels: Tensor | np.ndarray
+    spec: Spec,
+    settings: Settings,
+    parameters: Parameters,
+    images: Tensor | np.ndarray,
+    labels: Tensor | np.ndarray,
 ) -> Activity:
     """Return the activity of training on these samples, all at once."""
     settings.check(spec)
@@ -84,7 +89,9 @@ def busiest_forward(bundle: Bundle, spikes: np.ndarray) -> np.ndarray:
     channels, post = bundle.pre.channels, bundle.post
     units = SPOTS * banks(channels, FORWARD_CHANNELS)
     places = {
-        (2 * jy + sy, 2 * jx + sx): [forward_place(channels, 2 * jy + jx, 2 * sy + sx, c)[0] for c in range(channels)]
+        (2 * jy + sy, 2 * jx + sx): [
+            forward_place(channels, 2 * jy + jx, 2 * sy + sx, c)[0] for c in range(channels)
+        ]
         for jy, jx, sy, sx in product(range(2), repeat=4)
     }
     return _busiest(spikes, places, units, (post.height, post.width), 2)
@@ -107,7 +114,11 @@ def busiest_backward(bundle: Bundle, spikes: np.ndarray) -> np.ndarray:
 
 
 def _busiest(
-    spikes: np.ndarray, places: dict[tuple[int, int], list[int]], units: int, windows: tuple[int, int], stride: int
+    spikes: np.ndarray,
+    places: dict[tuple[int, int], list[int]],
+    units: int,
+    windows: tuple[int, int],
+    stride: int,
 ) -> np.ndarray:
     """Return the spikes of the busiest unit in each window.
 
@@ -115,7 +126,9 @@ def _busiest(
     """
     rows, columns = windows
     side = max(y for y, _ in places) + 1
-    more = [max(0, (n - 1) * stride + side - have) for n, have in zip(windows, spikes.shape[-2:], strict=True)]
+    more = [
+        max(0, (n - 1) * stride + side - have) for n, have in zip(windows, spikes.shape[-2:], strict=True)
+    ]
     spikes = np.pad(spikes, [(0, 0)] * (spikes.ndim - 2) + [(0, n) for n in more])
     taken = np.zeros((*spikes.shape[:-3], units, rows, columns), np.uint8)
     for (y, x), of_channel in places.items():

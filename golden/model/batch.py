@@ -59,7 +59,9 @@ def checked_labels(labels: Tensor | ArrayLike, count: int, spec: Spec) -> Tensor
     if labels.shape != (count,):
         raise ModelError(f"labels must be ({count},), one for each image, not {tuple(labels.shape)}")
     if count and not 0 <= int(labels.min()) <= int(labels.max()) < spec.classes:
-        raise ModelError(f"labels must be 0..{spec.classes - 1}, not {int(labels.min())}..{int(labels.max())}")
+        raise ModelError(
+            f"labels must be 0..{spec.classes - 1}, not {int(labels.min())}..{int(labels.max())}"
+        )
     return labels
 
 
@@ -89,7 +91,9 @@ def engine_here(name: str, device: torch.device, spec: Spec) -> str:
     "auto" is the compiled engine where it can run the network, else the fastest that uses torch alone.
     """
     if name == "auto":
-        return "native" if device.type == "cpu" and native_check.usable() and native.can_run(spec) else "folded"
+        return (
+            "native" if device.type == "cpu" and native_check.usable() and native.can_run(spec) else "folded"
+        )
     if name != "native" and name not in MODEL_ENGINES:
         raise ModelError(f"engine must be auto, native, {' or '.join(MODEL_ENGINES)}, not {name!r}")
     if name == "native" and device.type != "cpu":

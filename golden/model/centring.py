@@ -42,7 +42,10 @@ def mean(spec: Spec, bundle: Bundle, total: Tensor, samples: int) -> Tensor:
 
 def begun(spec: Spec, totals: tuple[Tensor, ...], samples: int) -> tuple[Tensor, ...]:
     """Return running means that begin with the means of these samples. totals: `read` of them, by bundle."""
-    return tuple(mean(spec, bundle, total, samples) << FOLLOW for bundle, total in zip(spec.bundles, totals, strict=True))
+    return tuple(
+        mean(spec, bundle, total, samples) << FOLLOW
+        for bundle, total in zip(spec.bundles, totals, strict=True)
+    )
 
 
 def follow(kept: Tensor, now: Tensor) -> Tensor:
@@ -62,7 +65,9 @@ def commit(spec: Spec, before: Parameters, updates: Parameters, samples: int) ->
     with `read` of them as its means. A bias compensates for the actual change of its weights, after clipping.
     """
     bundles = zip(spec.bundles, zip(*before, strict=True), zip(*updates, strict=True), strict=True)
-    return Parameters(*map(tuple, zip(*(commit_bundle(spec, *each, samples) for each in bundles), strict=True)))
+    return Parameters(
+        *map(tuple, zip(*(commit_bundle(spec, *each, samples) for each in bundles), strict=True))
+    )
 
 
 def commit_bundle(
@@ -70,10 +75,10 @@ def commit_bundle(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return one bundle's weights, biases and means after a commit.
 
-        c    = rhu(kept, FOLLOW)                                           per pre channel
-        w'   = clip(w + dw - rhu(db c, bias_fraction), master_low, master_high)
-        b'   = clip(b + db - rhu(sum of c (w' - w), bias_fraction), master_low, master_high)
-        kept = follow(kept, mean(total))
+    c    = rhu(kept, FOLLOW)                                           per pre channel
+    w'   = clip(w + dw - rhu(db c, bias_fraction), master_low, master_high)
+    b'   = clip(b + db - rhu(sum of c (w' - w), bias_fraction), master_low, master_high)
+    kept = follow(kept, mean(total))
     """
     f = spec.formats
     (w, b, kept), (dw, db, total) = before, updates

@@ -22,7 +22,12 @@ CORRELATIONS = 1 << 19
 
 
 def run(
-    spec: Spec, settings: Settings, parameters: Parameters, images: Tensor, targets: Tensor | None, engine: type[Engine]
+    spec: Spec,
+    settings: Settings,
+    parameters: Parameters,
+    images: Tensor,
+    targets: Tensor | None,
+    engine: type[Engine],
 ) -> Result:
     """Return predictions, spikes and, with targets, updates.
 
@@ -59,7 +64,9 @@ def averaged(
     first = {
         phase: length - spec.schedule.window
         for phase, length in zip(
-            ("free", "plus", "minus"), (settings.free_steps, settings.nudged_steps, settings.nudged_steps), strict=True
+            ("free", "plus", "minus"),
+            (settings.free_steps, settings.nudged_steps, settings.nudged_steps),
+            strict=True,
         )
     }
     sums: dict[str, list[Tensor]] = {}
@@ -75,7 +82,12 @@ def averaged(
 
 
 def _add_updates(
-    spec: Spec, settings: Settings, runner: Engine, pixels: Tensor, sums: dict[str, list[Tensor]], updates: Parameters
+    spec: Spec,
+    settings: Settings,
+    runner: Engine,
+    pixels: Tensor,
+    sums: dict[str, list[Tensor]],
+    updates: Parameters,
 ) -> None:
     """Add a chunk's updates to `updates`, `CORRELATIONS` at a time."""
     for n, bundle in enumerate(spec.bundles):

@@ -60,17 +60,22 @@ class Engine(Protocol):
         """Return the drive of layer 1 by the images (batch, channels, height, width), LSB 2^-9."""
 
     def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Terms]:
-        """Return the drives of a turn's layers (`Spec.turns`) by the latest spikes of layers 1..N, LSB 2^-9.
+        """Return the drives of a turn's layers (`Spec.turns`) by the latest spikes of layers 1..N,
+        LSB 2^-9.
         """
 
-    def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def updates(
+        self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
         """Return the updates of a bundle's weights and biases, int64, summed over the batch.
 
         rates: registers of the bundle's weights and of its biases.
         """
 
 
-def _operands(bundle: Bundle, spec: Spec, images: Tensor, sums: Sums) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _operands(
+    bundle: Bundle, spec: Spec, images: Tensor, sums: Sums
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the operands pre+, post+, pre-, post- of `ops.correlation`."""
     if bundle.index == 1:
         return images, sums.plus[0], images, sums.minus[0]
@@ -99,14 +104,24 @@ class Plain:
             pre, post = bundle.index - 2, bundle.index - 1
             conv = bundle.kind == "conv"
             if bundle.index in turn:
-                there = ops.conv_forward(spikes[pre], w, bundle.padding) if conv else ops.dense_forward(spikes[pre], w)
+                there = (
+                    ops.conv_forward(spikes[pre], w, bundle.padding)
+                    if conv
+                    else ops.dense_forward(spikes[pre], w)
+                )
                 below[bundle.index] = there.reshape(spikes[post].shape)
             if bundle.index - 1 in turn:
-                back = ops.conv_backward(spikes[post], w, bundle) if conv else ops.dense_backward(spikes[post], w)
+                back = (
+                    ops.conv_backward(spikes[post], w, bundle)
+                    if conv
+                    else ops.dense_backward(spikes[post], w)
+                )
                 above[bundle.index - 1] = back.reshape(spikes[pre].shape)
         return [(below[n], above.get(n, 0)) for n in turn]
 
-    def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def updates(
+        self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
         spec, n, bound = self.spec, bundle.index - 1, self.spec.formats.update_bound
         g_weight, _ = ops.correlation(bundle, *_operands(bundle, spec, images, sums))
         g_bias = (sums.plus[n] - sums.minus[n]).sum(dim=(2, 3))
@@ -117,7 +132,9 @@ class Plain:
 
 def _fold_kernel(w: Tensor) -> Tensor:
     """Fold kernels (o, c, k, k) to (o, c, k+1, k+1): add the four copies that pooling shifts by 0 or 1."""
-    return sum((functional.pad(w, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1)), w.new_zeros(()))
+    return sum(
+        (functional.pad(w, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1)), w.new_zeros(())
+    )
 
 
 def _batch_last(x: Tensor) -> Tensor:
@@ -142,9 +159,14 @@ class Folded:
         for bundle in spec.bundles:
             largest = spec.correlation_bound(bundle) << f.rate_bits
             if 2 * largest >= ops.FLOAT64_EXACT:
-                raise ModelError(f"bundle {bundle.index}: g times rate may reach {largest}: too much for 53 bits, take plain")
+                raise ModelError(
+                    f"bundle {bundle.index}: g times rate may reach {largest}: too much for 53 bits, take "
+                    f"plain"
+                )
         if torch.get_float32_matmul_precision() != "highest":
-            raise RuntimeError("golden needs torch.set_float32_matmul_precision('highest'): anything else rounds integers")
+            raise RuntimeError(
+                "golden needs torch.set_float32_matmul_precision('highest'): anything else rounds integers"
+            )
         self.spec = spec
         #: Types that hold all partial sums exactly: of the static drive, and of the other drives.
         self.static_type, self.drive_type = (
@@ -154,7 +176,9 @@ class Folded:
         # GEMM operands: (post, pre taps), with the factor 4 of dense bundles included
         kinds = {"dense": lambda w: 4 * w, "pixels": lambda w: w}
         self.kernels = [
-            kinds.get(b.kind, lambda w: _fold_kernel(w).flatten(1))(w).to(self.static_type if b.on_image else self.drive_type)
+            kinds.get(b.kind, lambda w: _fold_kernel(w).flatten(1))(w).to(
+                self.static_type if b.on_image else self.drive_type
+            )
             for b, w in zip(spec.bundles, working.weights, strict=True)
         ]
 
@@ -188,7 +212,9 @@ class Folded:
         """Compute (c, h, w, batch) of pre to (o, h, w, batch) of post: one GEMM over stride-2 windows."""
         side = bundle.kernel + 1
         frame = (0, 0) + (bundle.padding,) * 4
-        windows = functional.pad(s, frame).unfold(1, side, 2).unfold(2, side, 2)  # (c, post h, post w, batch, ky, kx)
+        windows = (
+            functional.pad(s, frame).unfold(1, side, 2).unfold(2, side, 2)
+        )  # (c, post h, post w, batch, ky, kx)
         taps = windows.permute(0, 4, 5, 1, 2, 3).reshape(self.kernels[bundle.index - 1].shape[1], -1)
         return (self.kernels[bundle.index - 1] @ taps).unflatten(1, (*bundle.post.shape[1:], -1))
 
@@ -204,7 +230,9 @@ class Folded:
         frame = bundle.padding
         return out[:, frame : frame + bundle.pre.height, frame : frame + bundle.pre.width]
 
-    def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def updates(
+        self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
         spec, n = self.spec, bundle.index - 1
         post_plus, post_minus = sums.plus[n].double(), sums.minus[n].double()
         bias = self._rounded((post_plus - post_minus).sum(dim=(2, 3)), rates[1], spec.bias_shift)
@@ -212,7 +240,9 @@ class Folded:
             post, pre = self._rows(bundle, post_plus - post_minus), self._taps(bundle, images)
         else:  # both phases in one product: [post+, -post-] @ [pre+, pre-]
             pre_plus, post_plus, pre_minus, post_minus = _operands(bundle, spec, images, sums)
-            post = torch.cat([self._rows(bundle, post_plus.double()), -self._rows(bundle, post_minus.double())], 2)
+            post = torch.cat(
+                [self._rows(bundle, post_plus.double()), -self._rows(bundle, post_minus.double())], 2
+            )
             pre = torch.cat([self._taps(bundle, x) for x in (pre_plus, pre_minus)], 1)
         weight = self._rounded(post @ pre, rates[0], spec.weight_shift(bundle))
         return weight.reshape(bundle.weight_shape), bias

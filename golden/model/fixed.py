@@ -61,7 +61,9 @@ class FixedModel:
         """Write all masters and commit. Refused while samples are pending."""
         check_parameters(self.spec, parameters)
         if self.pending:
-            raise BoardError(f"weights can't be written while {self.pending} samples are pending: commit first")
+            raise BoardError(
+                f"weights can't be written while {self.pending} samples are pending: commit first"
+            )
         self._committed = commit(self.spec, parameters.to(self.device))
         self._updates = zeros(self.spec, self.device)
 
@@ -82,7 +84,8 @@ class FixedModel:
         images = tensor(images, "images")
         if self.pending + len(images) > self.spec.formats.max_batch:
             raise BoardError(
-                f"{self.pending} pending samples and {len(images)} more: at most {self.spec.formats.max_batch} between commits"
+                f"{self.pending} pending samples and {len(images)} more: at most "
+                f"{self.spec.formats.max_batch} between commits"
             )
         result = self._compute(images, tensor(labels, "labels"))
         self._updates = accumulate(self._updates, result.updates) if self.pending else result.updates

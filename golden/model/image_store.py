@@ -28,7 +28,9 @@ def moved(pixels: bytes, dy: int, dx: int, mirrored: bool) -> bytes:
         for x in range(IMAGE_SIDE):
             to_y, to_x = y + dy, x + dx
             if 0 <= to_y < IMAGE_SIDE and 0 <= to_x < IMAGE_SIDE:
-                out[to_y * IMAGE_SIDE + (IMAGE_SIDE - 1 - to_x if mirrored else to_x)] = pixels[y * IMAGE_SIDE + x]
+                out[to_y * IMAGE_SIDE + (IMAGE_SIDE - 1 - to_x if mirrored else to_x)] = pixels[
+                    y * IMAGE_SIDE + x
+                ]
     return bytes(out)
 
 
@@ -101,10 +103,14 @@ class ImageStore:
         at = int.from_bytes(self._read(index * ENTRY_WORDS, ENTRY_WORDS), "little")
         header = self._read(at, HEADER_WORDS)
         coded = Header.decode(header).coded
-        return header, self._read(at + HEADER_WORDS, record_words(coded) - HEADER_WORDS if coded <= MAX_CODED else 0)
+        return header, self._read(
+            at + HEADER_WORDS, record_words(coded) - HEADER_WORDS if coded <= MAX_CODED else 0
+        )
 
     def _read(self, word: int, count: int) -> bytes:
-        return bytes(self.words[n % len(self.words)] for n in range(word * WORD_BYTES, (word + count) * WORD_BYTES))
+        return bytes(
+            self.words[n % len(self.words)] for n in range(word * WORD_BYTES, (word + count) * WORD_BYTES)
+        )
 
     def write(self, word: int, data: bytes) -> None:
         """Write bytes to the memory from word `word` on."""

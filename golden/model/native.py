@@ -32,12 +32,17 @@ KINDS = ("image", "conv", "dense", "pixels")
 
 _Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
 _Shifts = compiler.structure("_Shifts", ("below above rest", ctypes.c_int32))
-_Bundle = compiler.structure("_Bundle", ("kind kernel padding weight_shift weight_rate bias_rate", ctypes.c_int32))
+_Bundle = compiler.structure(
+    "_Bundle", ("kind kernel padding weight_shift weight_rate bias_rate", ctypes.c_int32)
+)
 
 #: `Network` of cpp/network.h: same order, same types.
 _Network = compiler.structure(
     "_Network",
-    ("bundles classes averaging_window decay_shift halvings turns free_steps nudged_steps beta", ctypes.c_int32),
+    (
+        "bundles classes averaging_window decay_shift halvings turns free_steps nudged_steps beta",
+        ctypes.c_int32,
+    ),
     ("fine", ctypes.c_int32),
     ("linear_output", ctypes.c_int32),
     ("vector_field", ctypes.c_int32),
@@ -73,7 +78,9 @@ def check(spec: Spec) -> None:
         raise NativeError(f"a working weight must fit a byte, not {f.weight_bits} bits")
     weighed = spec.membrane_high + (f.one << spec.schedule.last_shift)
     if f.decoder_bits > 16 or weighed >= 1 << 15:
-        raise NativeError(f"d has {f.decoder_bits} bits, and U + (xi << k) reaches {weighed}: 16 bits are for each")
+        raise NativeError(
+            f"d has {f.decoder_bits} bits, and U + (xi << k) reaches {weighed}: 16 bits are for each"
+        )
     # half of the range of 32 bits: the rest is for the terms added to a drive
     largest = max(spec.static_bound, spec.drive_bound)
     if largest >= HALF:
@@ -83,10 +90,15 @@ def check(spec: Spec) -> None:
         # a convolution adds four sums under each pooled position; two such sums are packed into 32 bits
         most = (4 if bundle.kind == "conv" else 1) * (2 if spec.schedule.fine else 1) * top
         if most >= 1 << 15:
-            raise NativeError(f"bundle {bundle.index}: a sum over the averaging window may reach {most}: too much for 16 bits")
+            raise NativeError(
+                f"bundle {bundle.index}: a sum over the averaging window may reach {most}: too much for 16 "
+                f"bits"
+            )
         bound = spec.correlation_bound(bundle) << f.rate_bits
         if bound >= 1 << 62 or (bundle.full and bound >> spec.weight_shift(bundle) >= HALF):
-            raise NativeError(f"bundle {bundle.index}: g times its rate may reach {bound}: too much for an update")
+            raise NativeError(
+                f"bundle {bundle.index}: g times its rate may reach {bound}: too much for an update"
+            )
 
 
 @functools.cache
@@ -140,7 +152,9 @@ def _network(spec: Spec) -> bytes:
             net.shifts[mode][n] = _Shifts(below - rest, above - rest, rest)
         net.point[n] = spec.schedule.fine[n - 1] if spec.schedule.fine else 0
     for n, bundle in enumerate(spec.bundles):
-        net.bundle[n] = _Bundle(KINDS.index(bundle.kind), bundle.kernel, bundle.padding, spec.weight_shift(bundle))
+        net.bundle[n] = _Bundle(
+            KINDS.index(bundle.kind), bundle.kernel, bundle.padding, spec.weight_shift(bundle)
+        )
     return bytes(net)
 
 
@@ -167,7 +181,9 @@ def run(
 
     if labels is not None and len(images) * spec.formats.update_bound >= 1 << 31:
         most = ((1 << 31) - 1) // spec.formats.update_bound
-        raise NativeError(f"at most {most:,} images are learned at once (sums of updates have 32 bits), not {len(images):,}")
+        raise NativeError(
+            f"at most {most:,} images are learned at once (sums of updates have 32 bits), not {len(images):,}"
+        )
 
     masters = [tuple(x.contiguous() for x in group) for group in (parameters.weights, parameters.biases)]
     images = images.contiguous()
@@ -187,5 +203,7 @@ def run(
         compiler.pointers(updates.means) if updates.means and labels is not None else None,
     )
     if worked < 0:
-        raise NativeError(f"out of memory for {len(images)} images of {spec.name}: take fewer threads or a smaller batch")
+        raise NativeError(
+            f"out of memory for {len(images)} images of {spec.name}: take fewer threads or a smaller batch"
+        )
     return Result(predictions, spikes.tolist(), updates)

@@ -4,9 +4,9 @@ All tensors are int64 (or int32 where no bound of `golden.contract.spec` exceeds
 maps are (batch, channels, height, width). Spikes are 0/1; fine spikes are -1/0/1. The arithmetic is that of
 docs/arithmetic.md. LSBs and widths in the comments are those of the default formats.
 
-Results are equal on any machine, with any number of threads. Products are summed by a float64 GEMM over unfolded
-patches, because there is no integer GEMM on a GPU; each partial sum is an integer below 2^53, so no addition
-rounds (`matmul` checks it). Library convolutions may choose Winograd, FFT or TF32, which round.
+Results are equal on any machine, with any number of threads. Products are summed by a float64 GEMM over
+unfolded patches, because there is no integer GEMM on a GPU; each partial sum is an integer below 2^53, so no
+addition rounds (`matmul` checks it). Library convolutions may choose Winograd, FFT or TF32, which round.
 """
 
 import os
@@ -50,7 +50,9 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     """Return the exact integer matrix product (..., n, k) @ (..., k, m), by a float64 GEMM."""
     if a.numel() and b.numel():
         bound = int(a.abs().max()) * int(b.abs().max()) * a.shape[-1]
-        assert bound < FLOAT64_EXACT, f"a sum of {a.shape[-1]} products may reach {bound}, float64 is exact below 2^53"
+        assert bound < FLOAT64_EXACT, (
+            f"a sum of {a.shape[-1]} products may reach {bound}, float64 is exact below 2^53"
+        )
     return (a.double() @ b.double()).to(a.dtype)
 
 
@@ -99,7 +101,9 @@ def upsample(s: Tensor, bundle: Bundle) -> Tensor:
     map_width).
     """
     large = s.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    return functional.pad(large, (0, bundle.map_width - large.shape[3], 0, bundle.map_height - large.shape[2]))
+    return functional.pad(
+        large, (0, bundle.map_width - large.shape[3], 0, bundle.map_height - large.shape[2])
+    )
 
 
 def conv_forward(s: Tensor, w: Tensor, padding: int = 0) -> Tensor:
@@ -117,12 +121,16 @@ def conv_backward(s: Tensor, w: Tensor, bundle: Bundle) -> Tensor:
 
 
 def dense_forward(s: Tensor, w: Tensor) -> Tensor:
-    """Forward drive of a dense bundle: 4 (w @ s), LSB 2^-9. s: (batch, ...) of pre neurons; result (batch, post)."""
+    """Forward drive of a dense bundle: 4 (w @ s), LSB 2^-9. s: (batch, ...) of pre neurons; result (batch,
+    post).
+    """
     return 4 * matmul(s.flatten(1), w.T)
 
 
 def dense_backward(s: Tensor, w: Tensor) -> Tensor:
-    """Backward drive of a dense bundle: 4 (w.T @ s), LSB 2^-9. s: (batch, ...) of post neurons; result (batch, pre)."""
+    """Backward drive of a dense bundle: 4 (w.T @ s), LSB 2^-9. s: (batch, ...) of post neurons; result
+    (batch, pre).
+    """
     return 4 * matmul(s.flatten(1), w)
 
 
@@ -241,15 +249,17 @@ def deviation(
         s[t+1]  = (U[t] + (xi[t+1] << k) > threshold) - (U[t] + (xi[t+1] << k) < -threshold)
         U[t+1]  = U[t] + xi[t+1] - one s[t+1]
 
-    With `Schedule.linear_output` the output has xi[t+1] = clip(rhu(d[t+1] + (nudge << m), round_shift), -one, one).
-    The state is the deviation from `base`, where v is `base.v`, in units of 2^-m with m = `Schedule.fine` of
-    the layer: d LSB 2^-(12+m), U and xi LSB 2^-(8+m); xi is within +-256, s is -1, 0 or 1. phi: drive by the
-    neighbours' fine spikes; shift: its left shift to d's LSB. nudged, k: as in `neuron`.
+    With `Schedule.linear_output` the output has xi[t+1] = clip(rhu(d[t+1] + (nudge << m), round_shift), -one,
+    one). The state is the deviation from `base`, where v is `base.v`, in units of 2^-m with m =
+    `Schedule.fine` of the layer: d LSB 2^-(12+m), U and xi LSB 2^-(8+m); xi is within +-256, s is -1, 0 or 1.
+    phi: drive by the neighbours' fine spikes; shift: its left shift to d's LSB. nudged, k: as in `neuron`.
     """
     f, m = spec.formats, spec.schedule.fine[n - 1]
     d = (state.d + (((phi << shift) - state.d) >> k)).clamp(f.decoder_low, f.decoder_high)
     driven = d if nudged is None else d + (nudged << m)
-    whole, before = (rhu(x, f.round_shift).clamp(0, f.one << m) for x in ((base.v << m) + driven, base.v << m))
+    whole, before = (
+        rhu(x, f.round_shift).clamp(0, f.one << m) for x in ((base.v << m) + driven, base.v << m)
+    )
     linear = spec.schedule.linear_output and n == len(spec.bundles)
     xi = (rhu(driven, f.round_shift) if linear else whole - before).clamp(-f.one, f.one)
     weighed = state.U + (xi << k)
@@ -270,7 +280,7 @@ def deviation_sums(
     Arguments: window sums by layer, of the free phase and of both deviations. Result: (S pre, D post, D pre,
     -S post) with
 
-        D = plus - minus                     (D pre in units of the post layer's spikes; 0 with `vector_field`)
+        D = plus - minus               (D pre in units of the post layer's spikes; 0 with `vector_field`)
         S = `mean_sum`, the window sum in the mean of the nudged phases
 
     `correlation` then computes S pre D post + D pre S post, the difference of the nudged phases' products, in
@@ -286,7 +296,7 @@ def deviation_sums(
 def mean_sum(spec: Spec, n: int, free: Tensor, plus: Tensor, minus: Tensor) -> Tensor:
     """Window sum of layer n's xi in the mean of the nudged phases, m = `Schedule.fine` of the layer:
 
-        S = clip(free + ((plus + minus) >> (m + 1)), 0, one << window_log2)
+    S = clip(free + ((plus + minus) >> (m + 1)), 0, one << window_log2)
     """
     top = spec.formats.one << spec.schedule.window_log2
     return (free + ((plus + minus) >> (spec.schedule.fine[n - 1] + 1))).clamp(0, top)
@@ -323,7 +333,9 @@ def correlation(
         return plus - minus, bias
 
     def products(pre: Tensor, post: Tensor) -> Tensor:
-        taps = patches(framed(pre, bundle.padding), bundle.kernel)  # (batch, c k k, positions of the conv map)
+        taps = patches(
+            framed(pre, bundle.padding), bundle.kernel
+        )  # (batch, c k k, positions of the conv map)
         return matmul(upsample(post, bundle).flatten(2), taps.transpose(1, 2))
 
     weight = products(pre_plus, post_plus) - products(pre_minus, post_minus)

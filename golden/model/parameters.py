@@ -48,7 +48,10 @@ def shapes(spec: Spec) -> tuple[list[tuple[int, ...]], ...]:
 
 def zeros(spec: Spec, device: torch.device | str = "cpu") -> Parameters:
     """Return all-zero parameters; also the start of a batch's summed updates."""
-    groups = (tuple(torch.zeros(shape, dtype=torch.int64, device=device) for shape in group) for group in shapes(spec))
+    groups = (
+        tuple(torch.zeros(shape, dtype=torch.int64, device=device) for shape in group)
+        for group in shapes(spec)
+    )
     return Parameters(*groups)
 
 
@@ -64,7 +67,9 @@ def initial(spec: Spec, seed: int) -> Parameters:
     weights = []
     for bundle in spec.bundles:
         bound = min(round((1 << f.master_fraction) * spec.learning.gain / bundle.fan_in**0.5), f.master_high)
-        weights.append(torch.from_numpy(random.integers(-bound, bound, bundle.weight_shape, np.int64, endpoint=True)))
+        weights.append(
+            torch.from_numpy(random.integers(-bound, bound, bundle.weight_shape, np.int64, endpoint=True))
+        )
     return zeros(spec)._replace(weights=tuple(weights))
 
 
@@ -77,15 +82,20 @@ def check_parameters(spec: Spec, parameters: Parameters) -> Parameters:
     for bundle, w, b in zip(spec.bundles, parameters.weights, parameters.biases, strict=True):
         if tuple(w.shape) != bundle.weight_shape or tuple(b.shape) != (bundle.post.channels,):
             raise ModelError(
-                f"bundle {bundle.index}: weight and bias must be {bundle.weight_shape} and ({bundle.post.channels},), "
+                f"bundle {bundle.index}: weight and bias must be {bundle.weight_shape} and "
+                f"({bundle.post.channels},), "
                 f"not {tuple(w.shape)} and {tuple(b.shape)}"
             )
     f = spec.formats
     masters = "masters", range(f.master_low, f.master_high + 1), f" (LSB 2^-{f.master_fraction})"
-    for group, (what, allowed, lsb) in zip(parameters, (masters, masters, ("running means", spec.mean_range, "")), strict=True):
+    for group, (what, allowed, lsb) in zip(
+        parameters, (masters, masters, ("running means", spec.mean_range, "")), strict=True
+    ):
         for bundle, tensor in zip(spec.bundles, group, strict=False):
             if wrong := [x for x in map(int, tensor.aminmax()) if x not in allowed]:
-                raise ModelError(f"bundle {bundle.index}: {what} must be {allowed[0]}..{allowed[-1]}{lsb}, not {wrong[0]}")
+                raise ModelError(
+                    f"bundle {bundle.index}: {what} must be {allowed[0]}..{allowed[-1]}{lsb}, not {wrong[0]}"
+                )
     return parameters
 
 
@@ -100,7 +110,9 @@ def accumulate(parameters: Parameters, updates: Parameters) -> Parameters:
 
 def commit(spec: Spec, parameters: Parameters) -> Parameters:
     """Clip the masters to [-1, 1) at the end of a batch."""
-    weights, biases = (tuple(ops.commit(x, spec.formats) for x in group) for group in (parameters.weights, parameters.biases))
+    weights, biases = (
+        tuple(ops.commit(x, spec.formats) for x in group) for group in (parameters.weights, parameters.biases)
+    )
     return parameters._replace(weights=weights, biases=biases)
 
 
@@ -119,4 +131,6 @@ def mean(several: Sequence[Parameters]) -> Parameters:
     def of(tensors: tuple[Tensor, ...]) -> Tensor:
         return torch.div(2 * torch.stack(tensors).sum(0) + count, 2 * count, rounding_mode="floor")
 
-    return Parameters(*(tuple(of(each) for each in zip(*group, strict=True)) for group in zip(*several, strict=True)))
+    return Parameters(
+        *(tuple(of(each) for each in zip(*group, strict=True)) for group in zip(*several, strict=True))
+    )

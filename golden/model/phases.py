@@ -39,15 +39,25 @@ def steps(
     biases = [b.to(engine.dtype)[:, None, None] for b in copies.biases]
     static = engine.static(images)
     last = settings.free_steps - 1
-    rest = [torch.zeros((len(images), *layer.shape), dtype=engine.dtype, device=images.device) for layer in spec.layers[1:]]
+    rest = [
+        torch.zeros((len(images), *layer.shape), dtype=engine.dtype, device=images.device)
+        for layer in spec.layers[1:]
+    ]
 
     def phase(
-        name: str, layers: list[State], count: int, sign: int, target: Tensor | None, bases: list[ops.Base] | None = None
+        name: str,
+        layers: list[State],
+        count: int,
+        sign: int,
+        target: Tensor | None,
+        bases: list[ops.Base] | None = None,
     ) -> Iterator[Step]:
         """Yield the steps of one phase. bases: the layers' bases, if they send deviations."""
         for t in range(count):
             # the nudged phases keep the free phase's last lambda
-            k, following = (spec.schedule.shift(min(x, count - 1) if target is None else last) for x in (t, t + 1))
+            k, following = (
+                spec.schedule.shift(min(x, count - 1) if target is None else last) for x in (t, t + 1)
+            )
             layers, read = list(layers), list(rest)
             for turn in spec.turns:
                 first = torch.zeros_like(static) if bases else static
@@ -61,7 +71,9 @@ def steps(
                     if bases:
                         layers[n - 1] = ops.deviation(state, bases[n - 1], phi, nudged, spec, n, shift, k)
                     else:
-                        layers[n - 1] = ops.neuron(state, phi, biases[n - 1], nudged, spec, k, following, shift)
+                        layers[n - 1] = ops.neuron(
+                            state, phi, biases[n - 1], nudged, spec, k, following, shift
+                        )
                     read[n - 1] = phi
             yield Step(name, t, layers, read)
 

@@ -61,7 +61,9 @@ class Layer:
 
 
 def lsbs(spec: Spec, n: int, deviating: bool) -> dict[str, float]:
-    """Return the value of integer 1 of layer n's quantities. deviating: in a nudged phase with fine spikes."""
+    """Return the value of integer 1 of layer n's quantities. deviating: in a nudged phase with fine
+    spikes.
+    """
     formats, m = spec.formats, spec.schedule.fine[n - 1] if deviating else 0
     decoder, state = (2.0 ** -(point + m) for point in (formats.decoder_fraction, formats.state_fraction))
     drive = decoder * 2 ** min(spec.drive_shifts(n, deviating))
@@ -140,7 +142,10 @@ def record(
     limit = int(SHARE * free_memory()) if limit is None else limit
     if (needed := size(spec, settings, labels is not None)) > limit:
         sweeps = f"{settings.free_steps} + 2 x {settings.nudged_steps} sweeps"
-        raise ModelError(f"a trace of {spec.name} over {sweeps} has {needed:,} bytes, {limit:,} are allowed: take fewer sweeps")
+        raise ModelError(
+            f"a trace of {spec.name} over {sweeps} has {needed:,} bytes, {limit:,} are allowed: take fewer "
+            f"sweeps"
+        )
     lengths = {"free": settings.free_steps}
     if labels is not None:
         lengths |= {"plus": settings.nudged_steps, "minus": settings.nudged_steps}
@@ -156,7 +161,13 @@ def record(
         """Yield the same steps, and store each in the arrays."""
         for step in run:
             for store, state, phi in zip(arrays[step.phase], step.layers, step.drives, strict=True):
-                values = {"spikes": state.s, "membrane": state.U, "drive": phi, "xi": state.xi, "decoder": state.d}
+                values = {
+                    "spikes": state.s,
+                    "membrane": state.U,
+                    "drive": phi,
+                    "xi": state.xi,
+                    "decoder": state.d,
+                }
                 for name, value in values.items():
                     store[name][step.t] = value[0].numpy()
             yield step
@@ -173,7 +184,11 @@ def record(
             updates.append(Update(weight.numpy(), bias.numpy()))
     phases = {
         phase: tuple(
-            Layer(**store, window_sum=total[0].long().numpy(), lsb=lsbs(spec, n, bool(spec.schedule.fine) and phase != "free"))
+            Layer(
+                **store,
+                window_sum=total[0].long().numpy(),
+                lsb=lsbs(spec, n, bool(spec.schedule.fine) and phase != "free"),
+            )
             for n, (store, total) in enumerate(zip(stores, sums[phase], strict=True), start=1)
         )
         for phase, stores in arrays.items()

@@ -57,7 +57,9 @@ class Settings:
     def check(self, spec: Spec) -> None:
         """Raise `ModelError` if a register of the board would refuse its value."""
         f, n = spec.formats, len(spec.bundles)
-        ranges = [(name, getattr(self, name), spec.schedule.steps_range) for name in ("free_steps", "nudged_steps")]
+        ranges = [
+            (name, getattr(self, name), spec.schedule.steps_range) for name in ("free_steps", "nudged_steps")
+        ]
         ranges.append(("beta", self.beta, f.beta_range))
         for name in ("weight_rates", "bias_rates"):
             rates = getattr(self, name)

@@ -17,7 +17,9 @@ from .parameters import Parameters
 MASTER = np.dtype(f"<i{MASTER_BYTES}")
 
 
-def pack(config: Config, bundle: Bundle, weight: np.ndarray, bias: np.ndarray, means: np.ndarray | None = None) -> np.ndarray:
+def pack(
+    config: Config, bundle: Bundle, weight: np.ndarray, bias: np.ndarray, means: np.ndarray | None = None
+) -> np.ndarray:
     """Return the memory image, shape (image words, lanes), of torch-ordered weight and bias tensors.
 
     means: running means, if commits are centred.
@@ -58,7 +60,9 @@ def unpack_means(config: Config, bundle: Bundle, image: np.ndarray) -> np.ndarra
 
     Bits above `mean_halves` are dropped, as on a board.
     """
-    low, high = image[master_words(config, bundle) :].reshape(-1, 2, config.lanes[bundle.index]).transpose(1, 0, 2)
+    low, high = (
+        image[master_words(config, bundle) :].reshape(-1, 2, config.lanes[bundle.index]).transpose(1, 0, 2)
+    )
     means = (low % (1 << MASTER_BITS)) + (high << MASTER_BITS)
     return (means % (1 << config.spec.mean_bits)).reshape(-1)[: bundle.pre.channels]
 
@@ -72,9 +76,14 @@ def means_fit(config: Config, bundle: Bundle, first: int, words: np.ndarray) -> 
 
 def pack_all(config: Config, parameters: Parameters) -> list[np.ndarray]:
     """Return the memory image of each bundle, of type `MASTER`, shape (image words, lanes)."""
-    means: list[np.ndarray | None] = [x.numpy() for x in parameters.means] or [None] * len(config.spec.bundles)
+    means: list[np.ndarray | None] = [x.numpy() for x in parameters.means] or [None] * len(
+        config.spec.bundles
+    )
     masters = zip(config.spec.bundles, parameters.weights, parameters.biases, means, strict=True)
-    return [pack(config, b, weight.numpy(), bias.numpy(), mean).astype(MASTER) for b, weight, bias, mean in masters]
+    return [
+        pack(config, b, weight.numpy(), bias.numpy(), mean).astype(MASTER)
+        for b, weight, bias, mean in masters
+    ]
 
 
 def unpack_all(config: Config, images: Iterable[np.ndarray]) -> Parameters:

@@ -55,7 +55,9 @@ KINDS = (torch.int16, torch.int16, torch.int32)
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that compute results."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in PACKAGES
+    }
 
 
 def command() -> str:
@@ -141,14 +143,17 @@ def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint)
             wide = group[n]
             narrow = wide.cpu().to(kind).contiguous()
             if not torch.equal(narrow.long(), wide.cpu().long()):
-                raise WeightsError(f"{path}: {name} has values outside what a commit leaves: commit before saving")
+                raise WeightsError(
+                    f"{path}: {name} has values outside what a commit leaves: commit before saving"
+                )
             tensors[name] = narrow
     metadata = {"format": FORMAT} | {name: json.dumps(value) for name, value in asdict(checkpoint).items()}
     files.write(path, to_bytes(tensors, metadata | {"digest": digest(tensors, metadata)}))
 
 
 def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
-    """Return the SHA-256 of a file's tensors and metadata but the digest itself; any changed bit changes it.
+    """Return the SHA-256 of a file's tensors and metadata but the digest itself; any changed bit
+    changes it.
     """
     found = hashlib.sha256()
 
@@ -190,8 +195,12 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
         raise WeightsError(f"no weights at {path}: `nudge train --out {path.parent}` writes them")
     tensors, metadata = content(path, MAX_BYTES)
     if metadata.get("format") not in (FORMAT, OLD_FORMAT):
-        raise WeightsError(f"{path} is of format {metadata.get('format')!r}, not {FORMAT!r}: not written by `nudge train`")
-    if (metadata["format"] == FORMAT or "digest" in metadata) and metadata.get("digest") != digest(tensors, metadata):
+        raise WeightsError(
+            f"{path} is of format {metadata.get('format')!r}, not {FORMAT!r}: not written by `nudge train`"
+        )
+    if (metadata["format"] == FORMAT or "digest" in metadata) and metadata.get("digest") != digest(
+        tensors, metadata
+    ):
         raise WeightsError(f"{path} is damaged: its content isn't that of its digest; take an earlier copy")
     found = _checkpoint(path, metadata)
     own = _network(path, found)
@@ -222,7 +231,8 @@ def content(path: Path, most: int) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def check(path: Path, own: Spec, spec: Spec) -> None:
-    """Raise `WeightsError` unless `own`, the network of the file at `path`, is `spec` but for name and lanes.
+    """Raise `WeightsError` unless `own`, the network of the file at `path`, is `spec` but for name
+    and lanes.
     """
     if own.identity != spec.identity:
         ours, theirs = (f"{one.name} (spec {one.identity:08x})" for one in (spec, own))
@@ -275,7 +285,9 @@ def typed(kind: type[D], decoded: dict[str, Any]) -> D:
         elif entry.type == Names:
             found[entry.name], fits = class_names.recorded(value), True
         else:
-            fits = isinstance(value, dict) or (isinstance(value, tuple) and all(type(item) is int for item in value))
+            fits = isinstance(value, dict) or (
+                isinstance(value, tuple) and all(type(item) is int for item in value)
+            )
         if not fits:
             raise TypeError(f"{entry.name} can't be {reprlib.repr(value)}")
     return kind(**found)
@@ -283,7 +295,9 @@ def typed(kind: type[D], decoded: dict[str, Any]) -> D:
 
 def _parameters(path: Path, spec: Spec, tensors: dict[str, Tensor]) -> Parameters:
     groups = list(zip(zip(*map(all_names, spec.bundles), strict=True), shapes(spec), KINDS, strict=True))
-    expected = {name: (shape, kind) for each, group, kind in groups for name, shape in zip(each, group, strict=False)}
+    expected = {
+        name: (shape, kind) for each, group, kind in groups for name, shape in zip(each, group, strict=False)
+    }
     for name in sorted(expected.keys() | tensors.keys()):
         shape = tuple(tensors[name].shape) if name in tensors else "missing"
         if name not in expected or shape != expected[name][0]:
@@ -292,7 +306,9 @@ def _parameters(path: Path, spec: Spec, tensors: dict[str, Tensor]) -> Parameter
         if tensors[name].dtype != expected[name][1]:
             needed = "int32 means" if expected[name][1] is torch.int32 else "int16 masters"
             raise WeightsError(f"{path}: {name} is {tensors[name].dtype}, not {needed}")
-    parameters = (tuple(tensors[name].long() for name, _ in zip(each, group, strict=False)) for each, group, _ in groups)
+    parameters = (
+        tuple(tensors[name].long() for name, _ in zip(each, group, strict=False)) for each, group, _ in groups
+    )
     try:
         return check_parameters(spec, Parameters(*parameters))
     except ModelError as error:

@@ -7,7 +7,9 @@ from nudge.plumbing import files
 from .metrics import Epoch, Row, drawable, sliding_error
 
 
-def plot_curve(path: Path, rows: list[Row], epochs: list[Epoch], title: str, test_error: float | None = None) -> None:
+def plot_curve(
+    path: Path, rows: list[Row], epochs: list[Epoch], title: str, test_error: float | None = None
+) -> None:
     """Write the picture as PNG, atomically.
 
     It has the training error after each commit, the held-out error after each epoch and the test error at the
@@ -20,7 +22,9 @@ def plot_curve(path: Path, rows: list[Row], epochs: list[Epoch], title: str, tes
     from nudge.plumbing.axes import logarithmic
 
     last, seen, percent = sliding_error(rows)
-    held_out = {end.samples: end.held_out_error_percent for end in epochs if end.held_out_error_percent is not None}
+    held_out = {
+        end.samples: end.held_out_error_percent for end in epochs if end.held_out_error_percent is not None
+    }
     figure = Figure(figsize=(7, 4), layout="constrained")
     panel = figure.subplots()
 

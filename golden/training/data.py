@@ -82,7 +82,9 @@ class Source:
     def __post_init__(self) -> None:
         values.normalise(self, PlanError)
         if self.kind not in (*NAMES, PATH, GIVEN) or bool(self.path) != (self.kind == PATH):
-            raise PlanError(f"unknown data set {self.kind!r} {self.path!r}: choose one of {', '.join(NAMES)}, or a path")
+            raise PlanError(
+                f"unknown data set {self.kind!r} {self.path!r}: choose one of {', '.join(NAMES)}, or a path"
+            )
         if self.digest and (self.kind in NAMES or not HEX.fullmatch(self.digest)):
             raise PlanError(f"data {self.kind}: {self.digest!r} is no digest of it")
 
@@ -103,9 +105,14 @@ class Source:
         if isinstance(data, str) and data in NAMES:
             return cls(data)
         place = str(values.plain(Path, data, "--data", PlanError))
-        if not isinstance(data, str) or (data and (place.endswith(".npz") or "/" in data or Path(place).is_dir())):
+        if not isinstance(data, str) or (
+            data and (place.endswith(".npz") or "/" in data or Path(place).is_dir())
+        ):
             return cls(PATH, os.path.realpath(place))
-        raise PlanError(f"unknown data set {data!r}: choose one of {', '.join(NAMES)}, a .npz file, or a folder of pictures")
+        raise PlanError(
+            f"unknown data set {data!r}: choose one of {', '.join(NAMES)}, a .npz file, or a folder of "
+            f"pictures"
+        )
 
     @classmethod
     def recorded(cls, value: Any) -> Self:
@@ -170,13 +177,17 @@ def load(
         names = class_names.USUAL[name]
         return _fitted(Data(arrays[0], arrays[1].long(), arrays[2], arrays[3].long(), classes=names), shown)
     if name == GIVEN:
-        raise DataError("these weights learnt images that were given to fit, which aren't kept: give them with --data")
+        raise DataError(
+            "these weights learnt images that were given to fit, which aren't kept: give them with --data"
+        )
     if name == PATH:
         return _own(source, shown)
     folder, inside = folder_of(root), FOLDERS[name]
     if folder is None:
         hint = "; the digits of --data embedded need none" if name == "mnist" else ""
-        raise DataError(f"{name} needs a folder: set {VARIABLE} or --data-dir to the one that holds {inside}{hint}")
+        raise DataError(
+            f"{name} needs a folder: set {VARIABLE} or --data-dir to the one that holds {inside}{hint}"
+        )
     if name == "cifar10":
         return _checked(_tensors(cifar.load(folder / inside), class_names.USUAL[name]), name, shown)
     hint = f"set {VARIABLE} or --data-dir to the folder that holds {inside}"
@@ -219,12 +230,16 @@ def _checked(data: Data, name: str, shown: Input) -> Data:
         shape = tuple(images.shape[1:]) if images.ndim == 4 else (1, *images.shape[1:])
         if shape != shown.shape:
             found, wanted = ("x".join(map(str, x)) for x in (shape, shown.shape))
-            raise DataError(f"{name} has images of {found} (channels, height, width); the network takes {wanted}")
+            raise DataError(
+                f"{name} has images of {found} (channels, height, width); the network takes {wanted}"
+            )
         if not len(labels):
             raise DataError(f"{name} has no images to {'train' if images is data.train_images else 'test'}")
         if not 0 <= int(labels.min()) <= int(labels.max()) < shown.classes:
             found = f"{int(labels.min())}..{int(labels.max())}"
-            raise DataError(f"{name} has labels {found}; the network has {shown.classes} classes, 0..{shown.classes - 1}")
+            raise DataError(
+                f"{name} has labels {found}; the network has {shown.classes} classes, 0..{shown.classes - 1}"
+            )
     note_missing(data, name, shown.classes)
     names = data.classes[: shown.classes]
     if shown.channels > 1:
@@ -247,7 +262,10 @@ def _fitted(data: Data, shown: Input) -> Data:
     channels, *size = shown.shape
 
     def scaled(images: Tensor) -> Tensor:
-        rows, columns = (torch.arange(new, device="cpu") * old // new for new, old in zip(size, images.shape[1:], strict=True))
+        rows, columns = (
+            torch.arange(new, device="cpu") * old // new
+            for new, old in zip(size, images.shape[1:], strict=True)
+        )
         small = images[:, rows][:, :, columns]
         return small if channels == 1 else small[:, None].expand(-1, channels, -1, -1).contiguous()
 

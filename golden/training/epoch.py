@@ -35,7 +35,9 @@ def drawn_moves(numbers: np.ndarray, shift: int, flip: bool, seed: int, epoch: i
     return made
 
 
-def augmented(images: np.ndarray, numbers: np.ndarray, shift: int, flip: bool, seed: int, epoch: int) -> np.ndarray:
+def augmented(
+    images: np.ndarray, numbers: np.ndarray, shift: int, flip: bool, seed: int, epoch: int
+) -> np.ndarray:
     """Return images (n, ..., h, w) with these numbers as `drawn_moves` shows them."""
     return moved(images, drawn_moves(numbers, shift, flip, seed, epoch))
 

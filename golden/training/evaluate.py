@@ -70,11 +70,16 @@ class Evaluation:
             heads = list(names)
             rows = [self._row(n, counts, names) for n, counts in enumerate(confusion)]
         else:
-            heads = ["label\\prediction", *(str(n) if name == str(n) else f"{name} {n}" for n, name in enumerate(names))]
+            heads = [
+                "label\\prediction",
+                *(str(n) if name == str(n) else f"{name} {n}" for n, name in enumerate(names)),
+            ]
             width = max(len(str(confusion.max())), 2) + 1
             rows = ["".join(f"{n:{width}}" for n in row) for row in (range(self.classes), *confusion)]
         wide = max(map(cell_len, heads))
-        return "\n".join(" " * (wide - cell_len(head)) + head + row for head, row in zip(heads, rows, strict=True))
+        return "\n".join(
+            " " * (wide - cell_len(head)) + head + row for head, row in zip(heads, rows, strict=True)
+        )
 
     @staticmethod
     def _row(label: int, counts: np.ndarray, names: Names) -> str:
@@ -90,7 +95,9 @@ def chunks(board: Board, images: Tensor, labels: Tensor) -> Iterator[np.ndarray]
     """Yield predictions of images, `CHUNK` at a time, with the board's weights and settings."""
     data = Data(images[:0], labels[:0], images, labels)
     numbers = np.arange(len(images))
-    return infer_batches(board, (Batch(data, numbers[at : at + CHUNK], test=True) for at in range(0, len(images), CHUNK)))
+    return infer_batches(
+        board, (Batch(data, numbers[at : at + CHUNK], test=True) for at in range(0, len(images), CHUNK))
+    )
 
 
 def evaluate(board: Board, images: Tensor, labels: Tensor, names: Names = ()) -> Evaluation:

@@ -53,7 +53,9 @@ class RunFolder:
         try:
             os.fsencode(path).decode()
         except UnicodeError:
-            raise PlanError(f"--out {str(path)!r}: its name isn't UTF-8, as a weight file's must be") from None
+            raise PlanError(
+                f"--out {str(path)!r}: its name isn't UTF-8, as a weight file's must be"
+            ) from None
         #: Rows in the metrics file, and in the epochs' file; None: the file must be rewritten.
         self._rows: int | None = None
         self._epochs: int | None = None

@@ -62,7 +62,9 @@ def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
             for commit in commits(plan, run.spec, board, data, run.epoch, run.position, going):
                 samples = len(commit.numbers)
                 run.count(samples, commit.errors, before + run.now() - start)
-                meter.advance(samples, f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
+                meter.advance(
+                    samples, f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %"
+                )
                 stopped = bool(stop) or stopped
                 ended = run.position >= plan.samples
                 if ended:
@@ -74,7 +76,11 @@ def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
                 if run.now() - shown_at > WATCH_SECONDS:
                     run.show()
                     shown_at = run.now()
-                due = run.finished or run.epoch in run.averaged or cost <= CHECKPOINT_SHARE * (run.now() - saved_at)
+                due = (
+                    run.finished
+                    or run.epoch in run.averaged
+                    or cost <= CHECKPOINT_SHARE * (run.now() - saved_at)
+                )
                 if ended and due:
                     save(commit.settings)
             if run.done != run.saved:

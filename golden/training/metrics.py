@@ -117,7 +117,9 @@ def read_epochs(path: Path, epoch: int) -> list[Epoch]:
 
     def entry(line: list[str]) -> Epoch:
         number, samples, training, held_out, seconds = line
-        return Epoch(int(number), int(samples), float(training), float(held_out) if held_out else None, float(seconds))
+        return Epoch(
+            int(number), int(samples), float(training), float(held_out) if held_out else None, float(seconds)
+        )
 
     return [end for end in _read(path, entry) if end.epoch <= epoch]
 
@@ -179,6 +181,7 @@ def sliding_error(rows: list[Row]) -> tuple[int, list[int], list[float]]:
 
 
 def drawable(percent: Iterable[float], samples: int) -> list[float]:
-    """Return errors over `samples` samples for a logarithmic axis: 0, which it lacks, becomes half a sample.
+    """Return errors over `samples` samples for a logarithmic axis: 0, which it lacks, becomes half
+    a sample.
     """
     return [error or 50 / samples for error in percent]

@@ -53,10 +53,17 @@ class Plan:
 
     @classmethod
     def of(cls, spec: Spec, data: Source | str, samples: int, **options: Any) -> "Plan":
-        """Return a plan with the preset's value for each option that is None; `PlanError` if it is invalid.
+        """Return a plan with the preset's value for each option that is None; `PlanError` if it is
+        invalid.
         """
         learning, schedule = spec.learning, spec.schedule
-        asked: dict[str, Any] = {"epochs": 1, "batch": learning.batch, "seed": 0, "lr_scale": 1.0, "beta": learning.beta}
+        asked: dict[str, Any] = {
+            "epochs": 1,
+            "batch": learning.batch,
+            "seed": 0,
+            "lr_scale": 1.0,
+            "beta": learning.beta,
+        }
         asked |= {"free_steps": schedule.free, "nudged_steps": schedule.nudged, "decay": learning.decay}
         asked |= {name: value for name, value in options.items() if value is not None}
         plan = cls(spec.name, data if isinstance(data, Source) else Source.asked(data), samples, **asked)
@@ -109,7 +116,9 @@ class Plan:
 
     def batch_of(self, data: Data, epoch: int, numbers: np.ndarray) -> Batch:
         """Return the training samples of these numbers, as this epoch shows them."""
-        moves = drawn_moves(numbers, self.shift, self.flip, self.seed, epoch) if self.shift or self.flip else None
+        moves = (
+            drawn_moves(numbers, self.shift, self.flip, self.seed, epoch) if self.shift or self.flip else None
+        )
         return Batch(data, numbers, moves)
 
     def images(self, data: Data, epoch: int, numbers: np.ndarray) -> np.ndarray:

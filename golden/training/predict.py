@@ -47,7 +47,9 @@ def predict(
     unlike the training images.
     """
     fit = Fit.DIGIT if digits and spec.input.shape == Input().shape else Fit.CENTRED
-    shown = np.array([pixels(path, spec.input, fit, invert) for path in paths], np.uint8).reshape(-1, *spec.input.shape)
+    shown = np.array([pixels(path, spec.input, fit, invert) for path in paths], np.uint8).reshape(
+        -1, *spec.input.shape
+    )
     found = outputs(spec, settings, parameters, shown)
     known = called(names, spec.classes)
     labels = first_largest(found).tolist()

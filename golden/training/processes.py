@@ -44,7 +44,8 @@ class World(Ranks):
             return torch.device("cpu")
         if torch.cuda.device_count() < self.local_size:
             raise PlanError(
-                f"--device cuda needs a GPU for each process: {torch.cuda.device_count()} for {self.local_size}"
+                f"--device cuda needs a GPU for each process: {torch.cuda.device_count()} for "
+                f"{self.local_size}"
             )
         return torch.device("cuda", self.local_rank)
 
@@ -99,9 +100,7 @@ class World(Ranks):
         try:
             yield
         except RuntimeError as error:
-            raise ProcessError(
-                f"process {self.rank} of {self.size} lost another one: {error}"
-            ) from None
+            raise ProcessError(f"process {self.rank} of {self.size} lost another one: {error}") from None
 
 
 class SharedStop(Stop):
@@ -126,9 +125,7 @@ class SharedModel(FixedModel):
         predictions = torch.zeros(len(images), dtype=torch.int64, device=self.device)
         predictions[share] = part.predictions
         # one message: everything is int64, and zero where another process has the value
-        others = torch.tensor(
-            [*part.spikes, self.stop.requested], dtype=torch.int64, device=self.device
-        )
+        others = torch.tensor([*part.spikes, self.stop.requested], dtype=torch.int64, device=self.device)
         updates = [tensor for group in part.updates for tensor in group]
         tensors = [predictions, others, *updates]
         values = torch.cat([tensor.flatten() for tensor in tensors])
@@ -140,4 +137,6 @@ class SharedModel(FixedModel):
         *spikes, stops = others.tolist()
         self.stop.agreed = stops > 0
         rest = iter(updates)
-        return Result(predictions, spikes, Parameters(*(tuple(next(rest) for _ in group) for group in part.updates)))
+        return Result(
+            predictions, spikes, Parameters(*(tuple(next(rest) for _ in group) for group in part.updates))
+        )

@@ -30,7 +30,8 @@ class Ranks:
             return cls()
         if not all(re.fullmatch("[0-9]{1,6}", value) for value in given):
             raise PlanError(
-                f"{', '.join(names)} must be numbers, as torchrun sets them, not {', '.join(map(repr, given))}"
+                f"{', '.join(names)} must be numbers, as torchrun sets them, not "
+                f"{', '.join(map(repr, given))}"
             )
         ranks = cls(*map(int, given))
         if not (ranks.rank < ranks.size and ranks.local_rank < ranks.local_size <= ranks.size):

@@ -117,16 +117,28 @@ class Run:
 
     @classmethod
     def begin(
-        cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False, data_dir: Path | None = None, classes: Names = ()
+        cls,
+        plan: Plan,
+        spec: Spec,
+        out: Path,
+        *,
+        force: bool = False,
+        data_dir: Path | None = None,
+        classes: Names = (),
     ) -> "Run":
         """Begin a new run; it overwrites another run's weights only with `force`.
 
         data_dir: the folder of its data.
         """
         folder = RunFolder(out)
-        there = [path for path in (folder.weights, *folder.path.glob(EPOCH.format("*"))) if os.path.lexists(path)]
+        there = [
+            path for path in (folder.weights, *folder.path.glob(EPOCH.format("*"))) if os.path.lexists(path)
+        ]
         if there and not force:
-            raise PlanError(f"{there[0]} exists: `nudge resume` continues it, --force overwrites it, or choose another --out")
+            raise PlanError(
+                f"{there[0]} exists: `nudge resume` continues it, --force overwrites it, or choose another "
+                f"--out"
+            )
         start, where = initial(spec, plan.seed), _absolute(data_dir)
         return cls(plan, spec, out, start, found=folder.state, data_dir=where, classes=classes)
 
@@ -141,7 +153,10 @@ class Run:
         if epochs < found.epoch + (found.position > 0):
             raise PlanError(f"--epochs {epochs}: the run in {out} has already trained {found.epoch} epochs")
         if plan.average > 1 and epochs != plan.epochs:
-            raise PlanError(f"--epochs {epochs}: the run in {out} averages the last of {plan.epochs}; leave it out to resume")
+            raise PlanError(
+                f"--epochs {epochs}: the run in {out} averages the last of {plan.epochs}; leave it out to "
+                f"resume"
+            )
         rows = report.read_metrics(out / METRICS, found.epoch, found.position, found.metrics)
         run = cls(replace(plan, epochs=epochs), spec, out, parameters, found=before, checkpointed=True)
         finished = (epoch for epoch in run.averaged if epoch <= found.epoch)
@@ -155,9 +170,24 @@ class Run:
     def reload(self) -> None:
         """Return to the last checkpoint; `WeightsError` if another run's weights have replaced it."""
         saved = Run.resume(self.out)
-        if replace(saved.plan, epochs=self.plan.epochs) != self.plan or saved.spec.identity != self.spec.identity:
-            raise WeightsError(f"{self.weights} is of another run now: it has another plan than the one to go back to")
-        for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows", "epochs", "kept", "found"):
+        if (
+            replace(saved.plan, epochs=self.plan.epochs) != self.plan
+            or saved.spec.identity != self.spec.identity
+        ):
+            raise WeightsError(
+                f"{self.weights} is of another run now: it has another plan than the one to go back to"
+            )
+        for name in (
+            "parameters",
+            "epoch",
+            "position",
+            "epoch_errors",
+            "seconds",
+            "rows",
+            "epochs",
+            "kept",
+            "found",
+        ):
             setattr(self, name, getattr(saved, name))
         self.folder.forget()
 
@@ -179,7 +209,9 @@ class Run:
         images = datasets.load(source, options.data_dir, spec.input)
         plan = options.plan(spec, source.of(images), len(images.train_images))
         out = unused(spec.name, plan.data) if out is None else out
-        run = cls.begin(plan, spec, out, force=options.force, data_dir=options.data_dir, classes=images.classes)
+        run = cls.begin(
+            plan, spec, out, force=options.force, data_dir=options.data_dir, classes=images.classes
+        )
         return run, images
 
     def owned(self) -> AbstractContextManager[None]:
@@ -191,7 +223,9 @@ class Run:
         self.position += samples
         self.epoch_errors += errors
         self.seconds = seconds
-        self.rows.append(Row(self.epoch, self.position, samples, errors, 100 * self.epoch_errors / self.position, seconds))
+        self.rows.append(
+            Row(self.epoch, self.position, samples, errors, 100 * self.epoch_errors / self.position, seconds)
+        )
 
     def end_epoch(self, board: Board, data: Data) -> None:
         """Record the end of an epoch, with the held-out error on the board."""
@@ -212,7 +246,11 @@ class Run:
     @property
     def averaged(self) -> range:
         """Numbers of epochs after which the weights enter the final mean; empty for a run without one."""
-        return range(self.plan.epochs - self.plan.average + 1, self.plan.epochs + 1) if self.plan.average > 1 else range(0)
+        return (
+            range(self.plan.epochs - self.plan.average + 1, self.plan.epochs + 1)
+            if self.plan.average > 1
+            else range(0)
+        )
 
     def save(self, board: Board, settings: Settings) -> None:
         """Write weights, metrics and curve, each atomically."""
@@ -223,7 +261,10 @@ class Run:
             try:
                 self._write(settings)
             except OSError as error:
-                kept = f"; {self.weights} holds the state after {self.saved} samples: `nudge resume` continues it"
+                kept = (
+                    f"; {self.weights} holds the state after {self.saved} samples: `nudge resume` "
+                    f"continues it"
+                )
                 raise PlanError(f"{error}{kept if self.found else ''}") from None
         self.saved = self.done
 
@@ -295,5 +336,7 @@ def plan_of(path: Path, spec: Spec, found: Checkpoint) -> Plan:
     except (TypeError, ArithmeticError, PlanError) as error:
         raise WeightsError(f"{path}: damaged metadata (plan: {error})") from None
     if plan.preset != spec.name or not within:
-        raise WeightsError(f"{path}: damaged metadata (sample {found.position} of {plan.samples}, preset {plan.preset!r})")
+        raise WeightsError(
+            f"{path}: damaged metadata (sample {found.position} of {plan.samples}, preset {plan.preset!r})"
+        )
     return plan

@@ -10,11 +10,11 @@ from .plan import Plan
 
 
 def started(plan: Plan, spec: Spec, data: Data, parameters: Parameters) -> Parameters:
-    """Return initial weights with running means of the plan's first `Learning.initial_means` images, neither moved
-    nor mirrored; parameters that have means are returned as they are.
+    """Return initial weights with running means of the plan's first `Learning.initial_means` images, neither
+    moved nor mirrored; parameters that have means are returned as they are.
 
-    Without them, the first hundred commits would be those of a network that isn't centred, and its rates too large.
-    The model computes them, whatever the board.
+    Without them, the first hundred commits would be those of a network that isn't centred, and its rates too
+    large. The model computes them, whatever the board.
     """
     count = min(spec.learning.initial_means, plan.samples)
     if not (spec.schedule.centred and count) or any(mean.any() for mean in parameters.means):

@@ -28,7 +28,8 @@ def bench(
         str,
         typer.Option(
             "--board",
-            help="Measure sim (cycles of a virtual board) or golden (speed of the model's engines on this machine).",
+            help="Measure sim (cycles of a virtual board) or golden (speed of the model's engines on this "
+            "machine).",
             rich_help_panel=WHERE,
         ),
     ] = "sim",

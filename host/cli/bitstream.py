@@ -30,9 +30,7 @@ def build(
     network: NetworkOption = None,
     target_file: TargetFileOption = None,
     seed: PlaceOption = None,
-    seeds: Annotated[
-        int, typer.Option(help="Place and route with N seeds, for the spread of fmax.")
-    ] = 1,
+    seeds: Annotated[int, typer.Option(help="Place and route with N seeds, for the spread of fmax.")] = 1,
     kind: ToolsOption = "yowasp",
     verify: Annotated[
         bool, typer.Option("--verify", help="Unpack the bitstream, and compare it with the design.")
@@ -43,9 +41,7 @@ def build(
     with importing():
         from .work.builds import Target, run_build
     result = run_build(Target(target, preset_name, network, target_file), seed, seeds, kind, verify)
-    routes = ", ".join(
-        f"{route.fmax_hz / 1e6:.2f} MHz (seed {route.seed})" for route in result.routes
-    )
+    routes = ", ".join(f"{route.fmax_hz / 1e6:.2f} MHz (seed {route.seed})" for route in result.routes)
     routes += "".join(f", not routed (seed {number})" for number in result.unrouted)
     asked = f"{result.clock_hz / 1e6:g} MHz asked for"
     text = f"{result.bitstream}\n{result.what}, {result.preset}: {asked}; {routes}"
@@ -119,9 +115,7 @@ def report(
     for what in ("training", "inference"):
         if values["cycles"]:
             at = f"{values['cycles'][what]:.0f} simulated cycles each"
-            table.add_row(
-                f"{what} samples/s of the core", f"{values[f'{what}_samples_per_second']:.0f}", at
-            )
+            table.add_row(f"{what} samples/s of the core", f"{values[f'{what}_samples_per_second']:.0f}", at)
     table.add_row(
         "samples/s of the serial line",
         f"{values['link_samples_per_second']:.0f}",
@@ -135,7 +129,9 @@ def report(
     notes = ["; ".join(values["tools"].values()), *worse]
     if power:
         add_power(table, values["power"])
-        notes.append(f"power: {values['power']['kind']}, of {values['power']['build']}; docs/boards.md has the method")
+        notes.append(
+            f"power: {values['power']['kind']}, of {values['power']['build']}; docs/boards.md has the method"
+        )
     emit(as_json, {"source": source, "worse": worse} | values, "\n".join([rendered(table), *notes]))
     if check and worse:
         raise TimingError(f"worse than the committed report: {'; '.join(worse)}")
@@ -145,6 +141,14 @@ def add_power(table: "Table", power: Mapping[str, Any]) -> None:
     """Add the rows of a power estimate to a table, each as a range from lowest to highest."""
     table.add_section()
     for name, (low, high) in power["mw"].items():
-        table.add_row(f"estimate: {name}", f"{low:.0f} to {high:.0f} mW", f"{power['clock_hz'] / 1e6:g} MHz, the FPGA alone")
+        table.add_row(
+            f"estimate: {name}",
+            f"{low:.0f} to {high:.0f} mW",
+            f"{power['clock_hz'] / 1e6:g} MHz, the FPGA alone",
+        )
     for what, (low, high) in power["mj"].items():
-        table.add_row(f"estimate: {what}", f"{low:.3f} to {high:.3f} mJ", f"an image of {power['cycles'][what]:.0f} cycles")
+        table.add_row(
+            f"estimate: {what}",
+            f"{low:.3f} to {high:.3f} mJ",
+            f"an image of {power['cycles'][what]:.0f} cycles",
+        )

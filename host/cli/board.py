@@ -124,11 +124,7 @@ def status(
     file = None if weights is None else checkpoint.find(weights)
     loaded = None if file is None else checkpoint.load(file)
     with opening.open_unknown(board, [*others, *([] if loaded is None else loaded[:1])]) as device:
-        found = {
-            r.name: r
-            for r in device.map
-            if r.address in (*COUNTERS, *STORED)
-        }
+        found = {r.name: r for r in device.map if r.address in (*COUNTERS, *STORED)}
         values = {name: value for name, value in device.registers().items() if name in found}
         # while samples are pending, the board's weights are not defined
         digests = [] if values["pending"] else [f"{digest:08x}" for digest in device.digest()]
@@ -151,9 +147,7 @@ def status(
     for name, value in link.items():
         table.add_row(f"host: {name}", str(value), "")
     equal = (
-        []
-        if weights is None
-        else [f"bit-identical: board == {weights} ({device.spec.parameters} weights)"]
+        [] if weights is None else [f"bit-identical: board == {weights} ({device.spec.parameters} weights)"]
     )
     emit(as_json, result, "\n".join([rendered(table), *equal]))
 
@@ -164,7 +158,8 @@ def check(
     target: Annotated[
         str | None,
         typer.Option(
-            help="The kind of board, such as ulx3s [default: a virtual one].", autocompletion=completion.targets
+            help="The kind of board, such as ulx3s [default: a virtual one].",
+            autocompletion=completion.targets,
         ),
     ] = None,
     preset_name: PresetOption = None,

@@ -15,7 +15,9 @@ def estimate(
     network: NetworkOption = None,
     target_file: TargetFileOption = None,
     weights: SpikesOption = None,
-    samples: Annotated[int, typer.Option(help="Count the spikes of the first N embedded digits.", min=1)] = 16,
+    samples: Annotated[
+        int, typer.Option(help="Count the spikes of the first N embedded digits.", min=1)
+    ] = 16,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate a network's area on a target and its samples a second, without a build.

@@ -10,7 +10,20 @@ from nudge.golden.training.ranks import Ranks
 from nudge.plumbing import DISTRIBUTION
 from nudge.plumbing.errors import ExitCode, UsageError
 
-from . import bench, bitstream, board, estimate, inference, lists, network, repro, sweep, training, verilog, view
+from . import (
+    bench,
+    bitstream,
+    board,
+    estimate,
+    inference,
+    lists,
+    network,
+    repro,
+    sweep,
+    training,
+    verilog,
+    view,
+)
 from .app import App
 from .run import run_together
 
@@ -37,9 +50,7 @@ def callback(
     context: typer.Context,
     show_version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=print_version, is_eager=True, help="Print the version and exit."
-        ),
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Spiking convolutional networks, trained on an FPGA by equilibrium propagation."""

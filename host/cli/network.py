@@ -72,7 +72,9 @@ def show(
         fpga = modules.catalog.board(target)
         design = fpga.with_network(with_lanes(fpga, spec)).design(spec.name)
         found["lanes"] = modules.lanes.as_table(modules.lanes.lanes_of(design.config))
-        shown += f"\n\n[lanes.{target}]\n" + "\n".join(f"{key} = {json.dumps(x)}" for key, x in found["lanes"].items())
+        shown += f"\n\n[lanes.{target}]\n" + "\n".join(
+            f"{key} = {json.dumps(x)}" for key, x in found["lanes"].items()
+        )
     emit(as_json, found, shown)
 
 
@@ -96,8 +98,7 @@ def facts(spec: Spec, parameters: "Parameters", samples: int) -> dict[str, Any]:
             "weights": bundle.weights,
             "phi_bits": bundle.post.phi_bits,
             "correlation_bits": spec.correlation_bits(bundle),
-            "spikes_per_neuron_and_step": spikes
-            / (samples * bundle.post.neurons * spec.schedule.free),
+            "spikes_per_neuron_and_step": spikes / (samples * bundle.post.neurons * spec.schedule.free),
         }
         for bundle, spikes in zip(spec.bundles, model.spikes, strict=True)
     ]
@@ -147,9 +148,21 @@ def text(spec: Spec, found: dict[str, Any]) -> str:
         f"{schedule.free} + 2 x {schedule.nudged} {steps}, means over the last {schedule.window}; "
         f"lambda {_lambda(schedule)}, beta {learning.beta:g}, batch {learning.batch}, "
         f"initial weights x {learning.gain:g}, rates x {learning.decay:g} after each epoch",
-        *([f"from above comes 1/{1 << schedule.feedback_shift} of each drive"] if schedule.feedback_shift else []),
-        *([f"nudged phases in spikes worth {', '.join(f'2^-{m}' for m in schedule.fine)}"] if schedule.fine else []),
-        *(["commits centred: what all samples have in common moves biases alone"] if schedule.centred else []),
+        *(
+            [f"from above comes 1/{1 << schedule.feedback_shift} of each drive"]
+            if schedule.feedback_shift
+            else []
+        ),
+        *(
+            [f"nudged phases in spikes worth {', '.join(f'2^-{m}' for m in schedule.fine)}"]
+            if schedule.fine
+            else []
+        ),
+        *(
+            ["commits centred: what all samples have in common moves biases alone"]
+            if schedule.centred
+            else []
+        ),
         "spikes: of a neuron in a step of the free phase",
     ]
     return "\n".join([rendered(table), *lines])
@@ -161,5 +174,8 @@ def _lambda(schedule: Schedule) -> str:
     def power(k: int) -> str:
         return f"1/{1 << k}" if k else "1"
 
-    later = (f"from sweep {at + 1} {power(k)}" for at, k in zip(schedule.halvings, schedule.shifts[1:], strict=True))
+    later = (
+        f"from sweep {at + 1} {power(k)}"
+        for at, k in zip(schedule.halvings, schedule.shifts[1:], strict=True)
+    )
     return ", ".join([power(schedule.decay_shift), *later])

@@ -73,7 +73,9 @@ JsonOption = Annotated[
 PresetOption = Annotated[str | None, declared(TrainingOptions, "preset")]
 NetworkOption = Annotated[Path | None, declared(TrainingOptions, "network")]
 #: Help text of `--board` for all commands that use a board.
-BOARD_HELP = "Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep"
+BOARD_HELP = (
+    "Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep"
+)
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,19 @@ class Where:
         WHERE, "Go back to the checkpoint, up to N times, if the board is lost or the twin differs.", 0
     )
     stream: bool = option(WHERE, "Send every image anew, even if the board's memory could hold them.", False)
-    live: bool = option(OUTPUT, "Serve a page that follows the run, at a terminal until Ctrl-C; its address is printed.", False)
+    live: bool = option(
+        OUTPUT,
+        "Serve a page that follows the run, at a terminal until Ctrl-C; its address is printed.",
+        False,
+    )
     tensorboard: Path | None = option(  # noqa: RUF009 (it is a field)
         OUTPUT, "Write event files for TensorBoard to this directory."
     )
 
 
 BoardOption = Annotated[
-    str, typer.Option("--board", help=f"{BOARD_HELP}.", rich_help_panel=WHERE, autocompletion=completion.boards)
+    str,
+    typer.Option("--board", help=f"{BOARD_HELP}.", rich_help_panel=WHERE, autocompletion=completion.boards),
 ]
 PortOption = Annotated[
     str,
@@ -150,11 +157,17 @@ SpikesOption = Annotated[Path | None, _weights("Count the spikes with", "initial
 
 WorkersOption = Annotated[
     int | None,
-    typer.Option(help="Run N processes on this machine [default: one for each core; of `repro`, none].", rich_help_panel=WHERE),
+    typer.Option(
+        help="Run N processes on this machine [default: one for each core; of `repro`, none].",
+        rich_help_panel=WHERE,
+    ),
 ]
 SchedulerOption = Annotated[
     str | None,
-    typer.Option(help="Give the work to the workers of this Dask scheduler, such as tcp://HOST:8786.", rich_help_panel=WHERE),
+    typer.Option(
+        help="Give the work to the workers of this Dask scheduler, such as tcp://HOST:8786.",
+        rich_help_panel=WHERE,
+    ),
 ]
 
 # -- nudge build, flash, report, estimate, verilog
@@ -179,7 +192,9 @@ LargestOption = Annotated[
 ]
 TargetFileOption = Annotated[
     Path | None,
-    typer.Option("--target-file", metavar="FILE", help="Find TARGET in this Python file (docs/extending.md)."),
+    typer.Option(
+        "--target-file", metavar="FILE", help="Find TARGET in this Python file (docs/extending.md)."
+    ),
 ]
 ToolsOption = Annotated[
     str,

@@ -22,7 +22,9 @@ def repro(
     ],
     parts: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER]...", help="With `merge` as the study: put the tables in these folders together."),
+        typer.Argument(
+            metavar="[FOLDER]...", help="With `merge` as the study: put the tables in these folders together."
+        ),
     ] = None,
     budget: Annotated[
         str, typer.Option(help="Spend quick (2 minutes, mostly embedded digits) or cpu (hours on 2 cores).")
@@ -36,23 +38,20 @@ def repro(
     ] = Path("results"),
     data_dir: DirOption = None,
     force: Annotated[bool, typer.Option("--force", help="Begin the study anew.")] = False,
-    device: Annotated[
-        str, typer.Option(help="Compute the studies of the paper on cpu or cuda.")
-    ] = "cpu",
+    device: Annotated[str, typer.Option(help="Compute the studies of the paper on cpu or cuda.")] = "cpu",
     only: Annotated[
         str | None, typer.Option(help="Measure only rows with LABEL, or with all of LABEL,LABEL.")
     ] = None,
-    cells: Annotated[
-        str | None, typer.Option(help=HELP)
-    ] = None,
+    cells: Annotated[str | None, typer.Option(help=HELP)] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Reproduce a study's table and picture: CSV, Markdown and PNG.
 
-    Cells are measured one after the other, or by --workers or a --scheduler at the same time. Machines without
-    a scheduler measure a part each by --cells, and `nudge repro merge FOLDER...` puts their tables together.
+    Cells are measured one after the other, or by --workers or a --scheduler at the same time. Machines
+    without a scheduler measure a part each by --cells, and `nudge repro merge FOLDER...` puts their tables
+    together.
     """
     with importing():
         from nudge.paper.studies import NAMES, find

@@ -16,11 +16,15 @@ from .terminal import emit
 
 def sweep(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The sweep's file (docs/sweeps.md), or to resume its folder.")
+        Path,
+        typer.Argument(metavar="FILE", help="The sweep's file (docs/sweeps.md), or to resume its folder."),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Write table and runs to this folder [default: runs/NAME of the file].", rich_help_panel=OUTPUT),
+        typer.Option(
+            help="Write table and runs to this folder [default: runs/NAME of the file].",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the sweep in that folder.", rich_help_panel=OUTPUT)
@@ -30,15 +34,17 @@ def sweep(
     live: Annotated[
         bool,
         typer.Option(
-            "--live", help="Serve a page that follows the sweep, at a terminal until Ctrl-C.", rich_help_panel=OUTPUT
+            "--live",
+            help="Serve a page that follows the sweep, at a terminal until Ctrl-C.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train many runs: a grid of options and network keys, seeds, or a search.
 
-    Each run has the weights that `nudge train` alone gives it. With held-out images runs are compared by them,
-    and the test set isn't asked.
+    Each run has the weights that `nudge train` alone gives it. With held-out images runs are compared by
+    them, and the test set isn't asked.
     """
     with importing():
         from nudge.host.sweep.sweep import best
@@ -57,7 +63,11 @@ def sweep(
             text += f"\nbest held-out error {found.figures.held_out_percent:.2f} %: {found.run} ({values})"
         emit(
             as_json,
-            {"folder": str(shown.folder), "best": None if found is None else found.run, "runs": [asdict(row) for row in rows]},
+            {
+                "folder": str(shown.folder),
+                "best": None if found is None else found.run,
+                "runs": [asdict(row) for row in rows],
+            },
             text,
         )
         picture.write(shown.folder)

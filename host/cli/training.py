@@ -35,7 +35,8 @@ def train(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Write weights, metrics and learning curve to this folder [default: runs/NETWORK-DATA-N, a new one].",
+            help="Write weights, metrics and learning curve to this folder [default: runs/NETWORK-DATA-N, a "
+            "new one].",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -47,7 +48,8 @@ def train(
 
     Ctrl-C finishes the batch and saves; `nudge resume` continues from there.
 
-    torchrun --nproc-per-node K -m nudge train --board golden ... trains the model on K processes, with the same bits.
+    torchrun --nproc-per-node K -m nudge train --board golden ... trains the model on K processes, with the
+    same bits.
     """
     with importing():
         from nudge.golden.training.run import Run
@@ -60,7 +62,9 @@ def train(
 
 @with_fields
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", autocompletion=completion.weights)],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The folder of a run.", autocompletion=completion.weights)
+    ],
     options: ResumeOptions = ResumeOptions(),  # noqa: B008 (frozen)
     where: Where = Where(),  # noqa: B008 (frozen)
     as_json: JsonOption = False,
@@ -137,6 +141,7 @@ def compare(
     emit(
         as_json,
         {"equal": True, "compared": result.compared, "samples": samples} | asdict(result),
-        f"equal: {result.weights} weights and biases, {result.predictions} predictions, {result.counters} spike counters{how} "
+        f"equal: {result.weights} weights and biases, {result.predictions} predictions, {result.counters} "
+        f"spike counters{how} "
         f"(board {board!r} == golden)",
     )

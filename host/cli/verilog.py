@@ -98,7 +98,8 @@ def header(values: dict[str, Any]) -> str:
     """Return the comment at the top of the Verilog file."""
     lines = [
         f"nudge: {values['network']['name']} ({values['identity']}) for {values['part']}",
-        f"clk: {values['clock_hz']} Hz; serial line: {values['baud']:.0f} baud, {values['uart_divisor']} cycles a bit",
+        f"clk: {values['clock_hz']} Hz; serial line: {values['baud']:.0f} baud, {values['uart_divisor']} "
+        f"cycles a bit",
         "no memory for samples: each one comes over the line",
         "",
         *(f"{p['name']}: {p['direction']}, {p['width']} bit: {p['what']}" for p in values["ports"]),

@@ -15,13 +15,17 @@ from .run import importing
 def view(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Show these runs, all in a folder, or a sweep.", autocompletion=weights),
+        typer.Argument(
+            metavar="RUN...", help="Show these runs, all in a folder, or a sweep.", autocompletion=weights
+        ),
     ],
     save: Annotated[
         Path | None,
         typer.Option(help="Write the page to this file instead; it needs no server and no network."),
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Serve the page at this port of 127.0.0.1 [default: any free one].")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Serve the page at this port of 127.0.0.1 [default: any free one].")
+    ] = None,
 ) -> None:
     """Show training runs: errors, rate, weights, answers, and single images sweep by sweep.
 

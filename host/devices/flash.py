@@ -56,13 +56,19 @@ def serial_port(usb: str) -> str | None:
 
 def load(command: Sequence[str], bitstream: Path) -> None:
     """Runs the loader on the bitstream; if it fails, `LinkError` quotes the last line of its output."""
-    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+    }
     try:
         done = children.run([*command, str(bitstream)], LOADER_SECONDS, text=True, errors="replace", **pipes)
     except OSError as error:
         raise LinkError(f"{command[0]} can't be started: {error.strerror}") from None
     except subprocess.TimeoutExpired:
-        raise LinkError(f"{command[0]} was not done after {LOADER_SECONDS} s: plug the board in again") from None
+        raise LinkError(
+            f"{command[0]} was not done after {LOADER_SECONDS} s: plug the board in again"
+        ) from None
     if done.returncode:
         lines = (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"]
         why = children.killed(done.returncode) or f"status {done.returncode}: {lines[-1].strip()}"
@@ -75,4 +81,6 @@ def verify(port: str, spec: Spec, build: int, seed: int) -> None:
         found = board.read_register("build"), board.read_register("build_seed")
     if found != (build, seed):
         theirs, ours = (f"build {number:08x} seed {place}" for number, place in (found, (build, seed)))
-        raise IdentityError(f"{port}: the board still runs {theirs}, not {ours}: press its reset or plug it in again")
+        raise IdentityError(
+            f"{port}: the board still runs {theirs}, not {ours}: press its reset or plug it in again"
+        )

@@ -27,9 +27,13 @@ class GoldenBoard(FixedModel, OpenBoard):
         values = {name: getattr(settings, name) for name in ("free_steps", "nudged_steps", "beta")}
         for kind in ("weight", "bias"):
             rates = getattr(settings, f"{kind}_rates")
-            values |= {f"{kind}_rate_{b.index}": rate for b, rate in zip(self.spec.bundles, rates, strict=True)}
+            values |= {
+                f"{kind}_rate_{b.index}": rate for b, rate in zip(self.spec.bundles, rates, strict=True)
+            }
         values |= {name: getattr(self, name) for name in ("pending", "samples", "errors")}
-        return values | {f"spikes_{layer.index}": self.spikes[n] for n, layer in enumerate(self.spec.layers[1:])}
+        return values | {
+            f"spikes_{layer.index}": self.spikes[n] for n, layer in enumerate(self.spec.layers[1:])
+        }
 
     def close(self) -> None:
         pass

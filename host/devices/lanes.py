@@ -41,9 +41,9 @@ def with_chosen(
 ) -> Spec:
     """Return the network with lanes chosen for a part, under `[lanes.KEY]`.
 
-    If nothing fits, they are those of the design that comes closest (`Search.closest`); for an unknown part the
-    network is returned unchanged, with one lane a layer. where: the board's name in the note. device:
-    the part, by the name of an Amaranth platform's `device`; None for simulation. window: requests in flight.
+    If nothing fits, they are those of the design that comes closest (`Search.closest`); for an unknown part
+    the network is returned unchanged, with one lane a layer. where: the board's name in the note. device: the
+    part, by the name of an Amaranth platform's `device`; None for simulation. window: requests in flight.
     engines: one of `golden.contract.config.ENGINES`. stores: whether the board has a memory for samples.
     Raises `ToolError` without Amaranth, which the estimate needs.
     """

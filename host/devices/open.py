@@ -98,7 +98,9 @@ def open_unknown(name: str, others: Iterable[Spec] = ()) -> Iterator[SerialBoard
     """
     check_name(name)
     if name == "golden":
-        raise UsageError("--board golden: the model has no port to ask: give a device path, a pyserial URL, or sim")
+        raise UsageError(
+            "--board golden: the model has no port to ask: give a device path, a pyserial URL, or sim"
+        )
     with ExitStack() as stack:
         if name == "sim":
             name = stack.enter_context(virtual_board(preset(UNKNOWN_PRESET))).url
@@ -108,5 +110,7 @@ def open_unknown(name: str, others: Iterable[Spec] = ()) -> Iterator[SerialBoard
         if identity.spec not in known:
             theirs = f"{identity.preset} (spec {identity.spec:08x})"
             ours = ", ".join(f"{spec.name} ({spec.identity:08x})" for spec in known.values())
-            raise IdentityError(f"{name}: the board is built for {theirs}: known are {ours}: give its file, --network")
+            raise IdentityError(
+                f"{name}: the board is built for {theirs}: known are {ours}: give its file, --network"
+            )
         yield SerialBoard.over(link, known[identity.spec])

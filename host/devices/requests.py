@@ -49,7 +49,9 @@ def write(address: int, value: int) -> Request:
 
 def streamed(command: Command, images: Iterable[bytes], labels: Iterable[int]) -> list[Request]:
     """Return one TRAIN or INFER for each image, one byte a pixel."""
-    return [Request(command, Sample(label, image).encode()) for image, label in zip(images, labels, strict=True)]
+    return [
+        Request(command, Sample(label, image).encode()) for image, label in zip(images, labels, strict=True)
+    ]
 
 
 def stored(command: Command, asked: list[Asked]) -> list[Request]:

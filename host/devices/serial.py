@@ -90,10 +90,18 @@ class SerialBoard(OpenBoard):
     def _checked(self, identity: Identity) -> Config:
         spec = self.spec
         if identity.spec != spec.identity:
-            theirs, ours = f"{identity.preset} (spec {identity.spec:08x})", f"{spec.name} (spec {spec.identity:08x})"
-            raise IdentityError(f"{self.name}: board built for preset {theirs}, not {ours}: rebuild it or change --preset")
+            theirs, ours = (
+                f"{identity.preset} (spec {identity.spec:08x})",
+                f"{spec.name} (spec {spec.identity:08x})",
+            )
+            raise IdentityError(
+                f"{self.name}: board built for preset {theirs}, not {ours}: rebuild it or change --preset"
+            )
         if identity.version != VERSION or not 1 <= identity.window <= MAX_WINDOW:
-            theirs, ours = f"version {identity.version}, window {identity.window}", f"version {VERSION}, window 1..{MAX_WINDOW}"
+            theirs, ours = (
+                f"version {identity.version}, window {identity.window}",
+                f"version {VERSION}, window 1..{MAX_WINDOW}",
+            )
             raise IdentityError(f"{self.name}: the board's link has {theirs}; this host needs {ours}")
         try:
             return Config(spec, identity.lanes)
@@ -163,7 +171,9 @@ class SerialBoard(OpenBoard):
             if not 0 <= good < len(asked_for):
                 self._check_size(request, error.payload, SampledStored.size(len(asked_for) - 1))
             index = asked_for[good].index
-            raise ImageError(f"{self.name}: sample {index} in its memory is damaged and has to be stored again") from None
+            raise ImageError(
+                f"{self.name}: sample {index} in its memory is damaged and has to be stored again"
+            ) from None
 
     def _check_size(self, request: Request, answer: bytes, size: int) -> None:
         if len(answer) != size:
@@ -178,7 +188,9 @@ class SerialBoard(OpenBoard):
     def write_settings(self, settings: Settings) -> None:
         settings.check(self.spec)
         values = {name: getattr(settings, name) for name in ("free_steps", "nudged_steps", "beta")}
-        for b, weight, bias in zip(self.spec.bundles, settings.weight_rates, settings.bias_rates, strict=True):
+        for b, weight, bias in zip(
+            self.spec.bundles, settings.weight_rates, settings.bias_rates, strict=True
+        ):
             values |= {f"weight_rate_{b.index}": weight, f"bias_rate_{b.index}": bias}
         self.exchange(requests.write(self._register(name), value) for name, value in values.items())
 
@@ -194,8 +206,12 @@ class SerialBoard(OpenBoard):
         check_parameters(self.spec, parameters)
 
         def asked() -> Iterator[Request]:
-            for b, image in zip(self.spec.bundles, weight_image.pack_all(self.config, parameters.to("cpu")), strict=True):
-                for at, count in self._parts(len(image), writable_words(lanes := self.config.lanes[b.index]), lanes):
+            for b, image in zip(
+                self.spec.bundles, weight_image.pack_all(self.config, parameters.to("cpu")), strict=True
+            ):
+                for at, count in self._parts(
+                    len(image), writable_words(lanes := self.config.lanes[b.index]), lanes
+                ):
                     payload = WordAddress(b.index, at).encode() + image[at : at + count].tobytes()
                     yield Request(Command.WRITE_WEIGHTS, payload)
             yield COMMIT
@@ -220,7 +236,9 @@ class SerialBoard(OpenBoard):
             lanes, words = self.config.lanes[b.index], layout.image_words(self.config, b)
             parts = self._parts(words, readable_words(lanes), lanes)
             answers = self.exchange(
-                Request(Command.READ_WEIGHTS, Words(b.index, at, count).encode(), MASTER_BYTES * lanes * count)
+                Request(
+                    Command.READ_WEIGHTS, Words(b.index, at, count).encode(), MASTER_BYTES * lanes * count
+                )
                 for at, count in parts
             )
             images.append(np.frombuffer(b"".join(answers), weight_image.MASTER).reshape(words, lanes))
@@ -241,7 +259,9 @@ class SerialBoard(OpenBoard):
     def _classes(self, predictions: list[int]) -> np.ndarray:
         if max(predictions, default=0) >= self.spec.classes:
             known = f"0..{self.spec.classes - 1}"
-            raise IdentityError(f"{self.name}: not a nudge board: it predicts {max(predictions)}, not {known}")
+            raise IdentityError(
+                f"{self.name}: not a nudge board: it predicts {max(predictions)}, not {known}"
+            )
         return np.array(predictions, np.int64)
 
     def hold(self, data: Data, train: int, test: bool = False) -> Held | None:
@@ -249,7 +269,11 @@ class SerialBoard(OpenBoard):
         return self.held
 
     def core_rate(self) -> float | None:
-        return self.identity.clock_hz * self.trained / self.worked if self.worked and self.identity.clock_hz else None
+        return (
+            self.identity.clock_hz * self.trained / self.worked
+            if self.worked and self.identity.clock_hz
+            else None
+        )
 
     def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
         return self._batches(Command.TRAIN, batches)
@@ -281,11 +305,16 @@ class SerialBoard(OpenBoard):
             if command is Command.TRAIN:
                 self.trained, self.worked = self.trained + len(found), self.worked + cycles
             if request is COMMIT and (done := Committed.decode(answer).samples) != samples:
-                raise BoardError(f"{self.name}: {done} samples were committed, not {samples}: does another host use the board?")
+                raise BoardError(
+                    f"{self.name}: {done} samples were committed, not {samples}: does another host use the "
+                    f"board?"
+                )
             if answers == count:
                 told.popleft()
                 seconds, since = self.link.now - since, self.link.now
-                self._ahead = max(2, math.ceil(AHEAD_SECONDS / max(seconds, AHEAD_SECONDS / self.link.window)))
+                self._ahead = max(
+                    2, math.ceil(AHEAD_SECONDS / max(seconds, AHEAD_SECONDS / self.link.window))
+                )
                 yield self._classes(predictions)
                 predictions, answers = [], 0
 

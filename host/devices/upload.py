@@ -4,7 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from nudge.golden.contract import stored
-from nudge.golden.contract.protocol import MAX_DIGESTED, RECORDS_PAYLOAD, Command, Identity, SampleNumber, SampleRange
+from nudge.golden.contract.protocol import (
+    MAX_DIGESTED,
+    RECORDS_PAYLOAD,
+    Command,
+    Identity,
+    SampleNumber,
+    SampleRange,
+)
 from nudge.golden.contract.spec import Spec
 from nudge.golden.contract.stuffing import stuff
 from nudge.golden.training.data import Data
@@ -41,12 +48,17 @@ def records_of(data: Data, train: int, test: int) -> list[bytes]:
     images = [*data.train_images[:train].numpy(), *data.test_images[:test].numpy()]
     labels = [*data.train_labels[:train].tolist(), *data.test_labels[:test].tolist()]
     pixels = (image.tobytes() for image in images)
-    return [stored.record(n, label, image, stuff(image)) for n, (label, image) in enumerate(zip(labels, pixels, strict=True))]
+    return [
+        stored.record(n, label, image, stuff(image))
+        for n, (label, image) in enumerate(zip(labels, pixels, strict=True))
+    ]
 
 
 def fitting(records: Sequence[bytes], capacity: int) -> int:
     """Return how many of the records, from the first on, fit into a memory of `capacity` bytes."""
-    return stored.fitting((stored.Header.decode(record[: stored.Header.size()]).coded for record in records), capacity)
+    return stored.fitting(
+        (stored.Header.decode(record[: stored.Header.size()]).coded for record in records), capacity
+    )
 
 
 def hold(board: MemoryBoard, data: Data, train: int, test: bool = False) -> Held | None:

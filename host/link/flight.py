@@ -48,7 +48,13 @@ class Flight:
     """
 
     def __init__(
-        self, name: str, patience: Patience, counters: Counters, retries: int, resends: int, clock: Callable[[], float]
+        self,
+        name: str,
+        patience: Patience,
+        counters: Counters,
+        retries: int,
+        resends: int,
+        clock: Callable[[], float],
     ):
         self.requests: deque[Sent] = deque()
         #: The next request, drawn but not sent, because there was no room for its answer.
@@ -71,7 +77,9 @@ class Flight:
         self._reason = ""
 
     def room(self, answer: int) -> bool:
-        """Return True if the adapter can keep an answer of so many bytes beside all that are still expected."""
+        """Return True if the adapter can keep an answer of so many bytes beside all that are still
+        expected.
+        """
         expected = sum(request.answer for request in self.requests if request.status is None)
         return not expected or expected + answer <= ADAPTER_BYTES
 
@@ -128,7 +136,9 @@ class Flight:
     def _assign(self, body: bytes) -> None:
         """Store a final answer in the request that it belongs to; without one, count it as unexpected."""
         for request in self.requests:
-            if request.status is None and body[:3] == bytes((VERSION, request.sequence, request.command | ANSWER)):
+            if request.status is None and body[:3] == bytes(
+                (VERSION, request.sequence, request.command | ANSWER)
+            ):
                 request.status, request.payload = Status(body[3]), body[ANSWER_HEADER:]
                 self._patience.carried += len(request.frame) + len(body)
                 if not request.again:
@@ -161,8 +171,14 @@ class Flight:
             raise LinkError(f"{self._name}: the board was reset: it doesn't know {oldest}")
         if self._missed > self._retries or self._attempts == self._resends:
             size, between = len(oldest.frame), self._patience.between
-            line = f"; its frame has {size} bytes, and {between} came through between two damages" if self.trouble else ""
-            raise LinkError(f"{self._name}: gave up on {oldest} after {self._attempts + 1} tries: {self._reason}{line}")
+            line = (
+                f"; its frame has {size} bytes, and {between} came through between two damages"
+                if self.trouble
+                else ""
+            )
+            raise LinkError(
+                f"{self._name}: gave up on {oldest} after {self._attempts + 1} tries: {self._reason}{line}"
+            )
         unanswered = [request for request in self.requests if request.status is None]
         for request in unanswered:
             self._counters.resent += 1

@@ -11,7 +11,9 @@ from nudge.golden.contract.protocol import ANSWER_BYTES, ANSWER_HEADER, CRC_BYTE
 
 
 def encoded_bytes(decoded: int) -> int:
-    """Largest size in bytes of a coded answer without its zero byte: COBS adds one byte, and one for each full 254."""
+    """Largest size in bytes of a coded answer without its zero byte: COBS adds one byte, and one for each
+    full 254.
+    """
     return decoded + decoded // 254 + 1
 
 
@@ -92,7 +94,9 @@ def _opened(data: bytes) -> bytes:
 
 def intact(data: bytes) -> bool:
     """Return True if the decoded bytes end in the CRC-32 of those before it."""
-    return len(data) >= CRC_BYTES and zlib.crc32(data[:-CRC_BYTES]) == int.from_bytes(data[-CRC_BYTES:], "little")
+    return len(data) >= CRC_BYTES and zlib.crc32(data[:-CRC_BYTES]) == int.from_bytes(
+        data[-CRC_BYTES:], "little"
+    )
 
 
 class Splitter:

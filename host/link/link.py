@@ -9,7 +9,16 @@ from typing import Self
 
 import serial
 
-from nudge.golden.contract.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status, most_answered
+from nudge.golden.contract.protocol import (
+    ANSWER,
+    ANSWER_HEADER,
+    MAX_WINDOW,
+    VERSION,
+    Command,
+    Identity,
+    Status,
+    most_answered,
+)
 from nudge.plumbing.errors import BoardError, IdentityError, LinkError
 
 from . import frame, patience
@@ -33,9 +42,9 @@ class Link:
 
     Up to `window` requests are in flight, the number that the HELLO answer gives; their answers have at most
     `flight.ADAPTER_BYTES` together. After a refusal, a damaged answer or a missed deadline all unanswered
-    requests are sent again, oldest first; the board repeats stored answers and executes nothing twice. After an
-    exception other than `BoardError` it is unknown whether the last requests were executed; the link is then
-    closed.
+    requests are sent again, oldest first; the board repeats stored answers and executes nothing twice. After
+    an exception other than `BoardError` it is unknown whether the last requests were executed; the link is
+    then closed.
 
     name: of the port, in error messages. timeout: longest wait in seconds for an answer, counted from the
     answer before. retries: number of deadlines missed in a row, and resends: number of resends in a row for
@@ -89,7 +98,9 @@ class Link:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -119,7 +130,11 @@ class Link:
         """
         heard = Heard(self._clock())
         silent = noisy = rate = drained = 0  # silent, noisy: tries in a row
-        while silent < tries and noisy <= self.resends and self._clock() < heard.since + patience.BACKLOG_SECONDS:
+        while (
+            silent < tries
+            and noisy <= self.resends
+            and self._clock() < heard.since + patience.BACKLOG_SECONDS
+        ):
             if len(self._bauds) > 1:
                 # an adapter may not support a rate; the one before then stays
                 with contextlib.suppress(serial.SerialException, OSError, ValueError):
@@ -166,10 +181,14 @@ class Link:
                 deadline = self._clock() + (patience.QUIET if noisy else timeout)
                 if not heard.told and self._clock() > heard.since + patience.NOTE_SECONDS:
                     heard.told = True
-                    self._note(f"{self.name}: the board works off an earlier session's requests; waiting for it")
+                    self._note(
+                        f"{self.name}: the board works off an earlier session's requests; waiting for it"
+                    )
                 continue
             if body[0] != VERSION or body[3] == Status.BAD_VERSION:
-                raise IdentityError(f"{self.name}: the board speaks version {body[0]} of the link, this host {VERSION}")
+                raise IdentityError(
+                    f"{self.name}: the board speaks version {body[0]} of the link, this host {VERSION}"
+                )
             try:
                 identity = Identity.decode(body[ANSWER_HEADER:])
                 if not identity.preset.isprintable():
@@ -241,7 +260,8 @@ class Link:
             raise failure
 
     def _fill(self, flight: Flight, source: Iterator[tuple[Command, bytes] | None]) -> None:
-        """Draw and send requests until the window or the adapter's buffer is full, or None or the end is drawn.
+        """Draw and send requests until the window or the adapter's buffer is full, or None or the end is
+        drawn.
 
         A request whose answer may not fit in the buffer is kept, and sent first later.
         """

@@ -39,7 +39,9 @@ def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
     """Open a device path or pyserial URL, exclusively where pyserial can; `LinkError` if it fails."""
     scheme, colon, _ = url.partition("://")
     if colon and scheme not in SCHEMES:
-        raise LinkError(f"{url}: a port must be a device path, or a URL of {', '.join(SCHEMES)}, not of {scheme}")
+        raise LinkError(
+            f"{url}: a port must be a device path, or a URL of {', '.join(SCHEMES)}, not of {scheme}"
+        )
     try:
         if scheme == "rfc2217":
             # pyserial accepts no write timeout here; the connection's own is 5 s too

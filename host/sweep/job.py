@@ -1,4 +1,6 @@
-"""One run of a sweep, on a worker: as `nudge train` would train it, or as `nudge resume` would continue it."""
+"""One run of a sweep, on a worker: as `nudge train` would train it, or as `nudge resume` would
+continue it.
+"""
 
 import hashlib
 import json
@@ -71,7 +73,10 @@ def carry_out(task: Task) -> tuple[State, Figures]:
     and `CancelledError` if the sweep doesn't want the run any longer; the run is then saved.
     """
     if not task.out.parent.is_dir():
-        raise PlanError(f"{task.out.parent} doesn't exist here: the sweep's folder must be on a disk that all workers share")
+        raise PlanError(
+            f"{task.out.parent} doesn't exist here: the sweep's folder must be on a disk that all workers "
+            f"share"
+        )
     if (task.out / WEIGHTS).exists():
         run, images = Run.again(task.out, ResumeOptions(data=None, data_dir=task.options.data_dir))
     else:
@@ -84,7 +89,9 @@ def carry_out(task: Task) -> tuple[State, Figures]:
         run.command = command(task)
     found = fingerprint(run.spec, run.plan)
     if found != task.fingerprint:
-        raise PlanError(f"{task.out}: other data here, or another run than the sweep's ({found}, not {task.fingerprint})")
+        raise PlanError(
+            f"{task.out}: other data here, or another run than the sweep's ({found}, not {task.fingerprint})"
+        )
     watch = Watch(task)
     run.callbacks = (watch,)
     outcome = fit(run, images, **task.board, test=not run.plan.held_out)

@@ -18,7 +18,12 @@ class Bars(Display):
 
     def __init__(self) -> None:
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(),
+        )
         self._bars = Progress(*columns, console=console) if console.is_terminal else None
         self._each: dict[str, TaskID] = {}
         self._rows: list[Row] = []
@@ -42,7 +47,9 @@ class Bars(Display):
         if self._bars is not None:
             if name not in self._each:
                 self._each[name] = self._bars.add_task(name, total=said["total"], status="")
-            self._bars.update(self._each[name], completed=said["done"], status=f"training error {said['percent']:.2f} %")
+            self._bars.update(
+                self._each[name], completed=said["done"], status=f"training error {said['percent']:.2f} %"
+            )
         elif time.monotonic() - self._printed >= PLAIN_INTERVAL:
             self._printed = time.monotonic()
             share = f"{said['done']}/{said['total']} samples, training error {said['percent']:.2f} %"

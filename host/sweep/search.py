@@ -46,7 +46,9 @@ class Tree:
         self._reopened = optuna.Trial
 
     def trials(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """Yield number, Optuna's identifier and values of each trial that must be trained, up to the number asked for."""
+        """Yield number, Optuna's identifier and values of each trial that must be trained, up to the number
+        asked for.
+        """
         for old in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
             trial = self._reopened(self._study, old._trial_id)
             yield old.number, old._trial_id, self._drawn(trial)
@@ -59,14 +61,20 @@ class Tree:
 
     def ended(self, number: int, state: State, percent: float | None) -> None:
         """Record the result of a trial."""
-        its = {State.DONE: self._states.COMPLETE, State.PRUNED: self._states.PRUNED, State.FAILED: self._states.FAIL}[state]
+        its = {
+            State.DONE: self._states.COMPLETE,
+            State.PRUNED: self._states.PRUNED,
+            State.FAILED: self._states.FAIL,
+        }[state]
         self._study.tell(number, percent if state is State.DONE else None, state=its, skip_if_finished=True)
 
 
 def _value(trial: "optuna.Trial", key: str, choices: list[Any] | Range) -> Any:
     """Return a trial's value of a key: drawn when it is first asked for, and the same from then on."""
     if isinstance(choices, list):
-        known: dict[Any, Any] = {each if isinstance(each, int | float | str) else json.dumps(each): each for each in choices}
+        known: dict[Any, Any] = {
+            each if isinstance(each, int | float | str) else json.dumps(each): each for each in choices
+        }
         return known[trial.suggest_categorical(key, list(known))]  # Optuna stores no lists
     low, high, step = choices.low, choices.high, choices.step
     if all(isinstance(x, int) for x in (low, high, step or 1)):

@@ -45,12 +45,13 @@ def sweep(
     scheduler: str | None = None,
     display: Display = Display(),  # noqa: B008 (it has no state)
 ) -> list[Row]:
-    """Train all runs of a sweep, as `nudge sweep`; return a row for each, in the order of the grid or the search.
+    """Train all runs of a sweep, as `nudge sweep`; return a row for each, in the order of the grid or the
+    search.
 
     file: a sweep's file (docs/sweeps.md), its content as a dictionary, or with `resume` the sweep's folder.
     out: folder of table and runs; None: runs/NAME of the file. workers, scheduler: as for
-    `plumbing.cluster.opened`; a script that calls this needs `if __name__ == "__main__":`, since local workers
-    import it. Raises the errors of `Sweep.carry_out`.
+    `plumbing.cluster.opened`; a script that calls this needs `if __name__ == "__main__":`, since local
+    workers import it. Raises the errors of `Sweep.carry_out`.
     """
     if isinstance(file, dict):
         if out is None:
@@ -89,7 +90,9 @@ class Sweep:
         except OSError as error:
             raise PlanError(f"--out {self.out}: {error.strerror}") from None
         with files.owned(self.out / files.LOCK, PlanError):
-            self.rows = {row.run: row for row in table.read(self.out / TABLE) if row.state is not State.FAILED}
+            self.rows = {
+                row.run: row for row in table.read(self.out / TABLE) if row.state is not State.FAILED
+            }
             if self.file.search is None:
                 self._grid(cluster, display)
             else:
@@ -100,11 +103,15 @@ class Sweep:
         runs = [self.file.run(values) for values in self.file.grid()]
         tasks = {task.out.name: (task, asked) for asked in runs for task in [self._task(asked)]}
         if len(tasks) < len(runs):
-            raise PlanError(f"{len(runs) - len(tasks)} of {len(runs)} combinations are the same run as another one")
+            raise PlanError(
+                f"{len(runs) - len(tasks)} of {len(runs)} combinations are the same run as another one"
+            )
         rows, self.rows = self.rows, {}
         self.rows = {name: rows[name] for name in tasks if name in rows}
         self._begin(display, cluster, len(tasks))
-        missing = [Job(name, job.carry_out, (task,)) for name, (task, _) in tasks.items() if name not in self.rows]
+        missing = [
+            Job(name, job.carry_out, (task,)) for name, (task, _) in tasks.items() if name not in self.rows
+        ]
         order = list(tasks)
         with closing(cluster.results(iter(missing), display.told)) as results:
             for done, result in results:
@@ -158,7 +165,9 @@ class Sweep:
 
 
 def row_of(name: str, values: dict[str, Any], result: Any) -> Row:
-    """Return the row of a run from its result, or the exception that ended it; `ClusterError` passes through."""
+    """Return the row of a run from its result, or the exception that ended it; `ClusterError`
+    passes through.
+    """
     if isinstance(result, ClusterError):
         raise result
     if isinstance(result, NudgeError | OSError):

@@ -25,7 +25,9 @@ from nudge.plumbing.errors import PlanError, ToolError, meant
 MAX_BYTES, MAX_RUNS = 1 << 16, 10_000
 
 #: Options of `nudge train`, by their names on the command line; their fields.
-OPTIONS = {entry.name.replace("_", "-"): entry.name for entry in fields(TrainingOptions) if entry.name != "force"}
+OPTIONS = {
+    entry.name.replace("_", "-"): entry.name for entry in fields(TrainingOptions) if entry.name != "force"
+}
 
 #: Further options, of the board that trains; their types and defaults.
 BOARD: dict[str, tuple[Any, Any]] = {
@@ -101,7 +103,8 @@ class SweepFile:
         """Return the run with these values; errors of options and networks pass through."""
         asked = self.train | {key: value for key, value in found.items() if "." not in key}
         board = {
-            name: values.plain(kind, asked.pop(name, default), name, PlanError) for name, (kind, default) in BOARD.items()
+            name: values.plain(kind, asked.pop(name, default), name, PlanError)
+            for name, (kind, default) in BOARD.items()
         }
         given = {OPTIONS[name]: value for name, value in asked.items()}
         options = TrainingOptions(**given)
@@ -140,7 +143,9 @@ def _toml(document: dict[str, Any]) -> str:
     try:
         import tomli_w
     except ImportError as error:
-        raise ToolError(f"a sweep of network keys needs the package {error.name}: {install('sweep')}") from None
+        raise ToolError(
+            f"a sweep of network keys needs the package {error.name}: {install('sweep')}"
+        ) from None
     return tomli_w.dumps(document)
 
 
@@ -203,11 +208,16 @@ def _choices(key: str, value: Any, search: bool) -> list[Any] | Range:
     for name in value:
         _known(f"key of the range {key}", name, RANGE)
     numbers = [value[name] for name in (*ENDS, "step") if name in value]
-    if any(isinstance(x, bool) or not isinstance(x, int | float) for x in numbers) or not value["low"] < value["high"]:
+    if (
+        any(isinstance(x, bool) or not isinstance(x, int | float) for x in numbers)
+        or not value["low"] < value["high"]
+    ):
         raise PlanError(f"{key} must range from low to a larger high, not {values.said(value)}")
     found = Range(**value)
     if found.log is not False and (found.low <= 0 or found.step is not None):
-        raise PlanError(f"{key}: a logarithmic range begins above 0 and has no step, not {values.said(value)}")
+        raise PlanError(
+            f"{key}: a logarithmic range begins above 0 and has no step, not {values.said(value)}"
+        )
     return found
 
 
@@ -217,7 +227,9 @@ def _search(table: dict[str, Any]) -> Search:
         _known("key in [search]", name, tuple(kinds))
     if "trials" not in table:
         raise PlanError("[search] needs trials, the number of runs")
-    found = Search(**{name: values.plain(kinds[name], value, name, PlanError) for name, value in table.items()})
+    found = Search(
+        **{name: values.plain(kinds[name], value, name, PlanError) for name, value in table.items()}
+    )
     if not 1 <= found.trials <= MAX_RUNS:
         raise PlanError(f"trials must be 1..{MAX_RUNS}, not {found.trials}")
     return found

@@ -18,8 +18,8 @@ from nudge.golden.training.data import Data
 from nudge.host.devices.serial import SerialBoard
 from nudge.plumbing.progress import Meter
 
-#: Mean number of kernels that event engines add, or of taps, plain or folded, that scatter engines do, in a training sample, by
-#: bundle index: (forward, backward).
+#: Mean number of kernels that event engines add, or of taps, plain or folded, that scatter engines do, in a
+#: training sample, by bundle index: (forward, backward).
 Events = dict[int, tuple[float, float]]
 
 
@@ -83,13 +83,19 @@ def windows(bundle: Bundle) -> np.ndarray:
     return count
 
 
-def events(config: Config, settings: Settings, parameters: Parameters, images: np.ndarray, labels: np.ndarray) -> Events:
-    """Count, in the golden model, the kernels that event engines add, and the taps that scatter engines do: the
-    mean over these samples."""
+def events(
+    config: Config, settings: Settings, parameters: Parameters, images: np.ndarray, labels: np.ndarray
+) -> Events:
+    """Count, in the golden model, the kernels that event engines add, and the taps that scatter engines do:
+    the mean over these samples.
+    """
     bundles = [bundle for bundle in config.spec.bundles if bundle.index in config.events | config.scatters]
     scattered = config.scatters
     taps = {b.index: taps_of(b, b.index in config.folded) for b in bundles}
-    seen = {b.index: torch.from_numpy(np.outer(*taps[b.index]) if b.index in scattered else windows(b)) for b in bundles}
+    seen = {
+        b.index: torch.from_numpy(np.outer(*taps[b.index]) if b.index in scattered else windows(b))
+        for b in bundles
+    }
     behind = {b.index: (b.kernel + 1) ** 2 if b.index in scattered else SPOTS for b in bundles}
     total = {bundle.index: [0, 0] for bundle in bundles}
     for image, label in zip(images, labels, strict=True) if bundles else ():
@@ -98,7 +104,9 @@ def events(config: Config, settings: Settings, parameters: Parameters, images: n
                 pre, post = step.layers[bundle.pre.index - 1].s, step.layers[bundle.index - 1].s
                 total[bundle.index][0] += int((pre.abs() * seen[bundle.index]).sum())
                 total[bundle.index][1] += behind[bundle.index] * int(post.abs().sum())
-    return {index: (forward / len(images), backward / len(images)) for index, (forward, backward) in total.items()}
+    return {
+        index: (forward / len(images), backward / len(images)) for index, (forward, backward) in total.items()
+    }
 
 
 def silent_tiles(
@@ -118,7 +126,9 @@ def silent_tiles(
             for bundle in dense:
                 quiet = 1.0
                 for layer in (bundle.pre, bundle.post):
-                    words = step.layers[layer.index - 1].s.reshape(config.groups(layer), config.lanes[layer.index], -1)
+                    words = step.layers[layer.index - 1].s.reshape(
+                        config.groups(layer), config.lanes[layer.index], -1
+                    )
                     quiet *= 1 - words.any(1).double().mean().item()
                 total[bundle.index] += quiet
     return {index: quiet / count for index, quiet in total.items()}
@@ -140,7 +150,9 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
         if bundle.index in config.events:
             adders = zip(adder_sizes(bundle).items(), counted[bundle.index], config.passes, strict=True)
             for (name, (units, lanes)), kernels, passes in adders:
-                out.append(Part(f"synapses {bundle.index} {name}", units * lanes // passes, kernels * passes / units))
+                out.append(
+                    Part(f"synapses {bundle.index} {name}", units * lanes // passes, kernels * passes / units)
+                )
         elif bundle.index in config.scatters:
             targets = {"forward": bundle.post, "backward": bundle.pre}
             for (name, target), count in zip(targets.items(), counted[bundle.index], strict=True):
@@ -168,7 +180,8 @@ def bound(config: Config, settings: Settings, counted: Events, batch: int) -> di
     parallel, for two samples half a sweep apart, so a sweep takes as long as its slowest part. The static
     drive and the update overlap with the steps of other samples, except the first static drive and the last
     two updates of a batch; in the compact core none overlaps. These and the commit are divided by ``batch``.
-    The bound has no pipeline fill and no start-up, so real counts are higher; with one slot they are about twice as high.
+    The bound has no pipeline fill and no start-up, so real counts are higher; with one slot they are about
+    twice as high.
     """
     spec, steps = config.spec, settings.free_steps + 2 * settings.nudged_steps
     every = parts(config, settings, counted)
@@ -227,9 +240,15 @@ class Bench:
 
 
 def bench(
-    board: SerialBoard, config: Config, data: Data, samples: int, seed: int, parameters: Parameters | None = None
+    board: SerialBoard,
+    config: Config,
+    data: Data,
+    samples: int,
+    seed: int,
+    parameters: Parameters | None = None,
 ) -> Bench:
-    """Train and infer the first `samples` training images on a board and read its cycle counters before and after.
+    """Train and infer the first `samples` training images on a board and read its cycle counters before and
+    after.
 
     config: the board's; its HELLO answer has only the lanes. parameters: initial weights; None for new ones
     of this seed. Use whole batches of the network's size: in a shorter one, fewer samples share the cycles at

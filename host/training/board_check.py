@@ -73,9 +73,10 @@ class Subject:
     """A board, and what it should be.
 
     config: its network, lanes and engines. clock: (clock_hz, uart_divisor) of its design; None: any. memory:
-    whether it has one for samples. built: facts of the newest bitstream here (`boards.toolchain.build.Build`);
-    None: there is none. simulated: no hardware. line_rate: samples/s that its line carries. simulate: returns
-    `phases` of the simulated RTL, `ToolError` if nothing here can simulate it.
+    whether it has one for samples. built: facts of the newest bitstream here
+    (`boards.toolchain.build.Build`); None: there is none. simulated: no hardware. line_rate: samples/s that
+    its line carries. simulate: returns `phases` of the simulated RTL, `ToolError` if nothing here can
+    simulate it.
     """
 
     board: SerialBoard
@@ -128,9 +129,13 @@ def check_identity(subject: Subject) -> Found:
     if theirs != ours:
         raise IdentityError(f"lanes, and clock and divisor, are {theirs}, of the design {ours}")
     if subject.simulated:
-        raise NotApplicableError("a virtual board has no bitstream; network, lanes and link version are those asked for")
+        raise NotApplicableError(
+            "a virtual board has no bitstream; network, lanes and link version are those asked for"
+        )
     if built is None:
-        raise NotApplicableError("no bitstream of this board here; network, lanes, clock and link version are the design's")
+        raise NotApplicableError(
+            "no bitstream of this board here; network, lanes, clock and link version are the design's"
+        )
     runs = board.read_register("build"), board.read_register("build_seed")
     if runs != (built["build"], built["seed"]):
         texts = [f"build {build:08x} seed {seed}" for build, seed in (runs, (built["build"], built["seed"]))]
@@ -144,12 +149,16 @@ def drawn(config: Config, seed: int, extremes: bool = False) -> Parameters:
 
     def like(values: torch.Tensor, low: int, high: int) -> torch.Tensor:
         found = chance.integers(low, high, values.shape, np.int64, endpoint=True)
-        return torch.from_numpy(np.where(chance.random(values.shape) < 0.5, low, high) if extremes else found).to(values.dtype)
+        return torch.from_numpy(
+            np.where(chance.random(values.shape) < 0.5, low, high) if extremes else found
+        ).to(values.dtype)
 
     masters = spec.formats.master_low, spec.formats.master_high
     limits = (masters, masters, (spec.mean_range[0], spec.mean_range[-1]))
     shapes = initial(spec, seed)
-    return Parameters(*(tuple(like(x, *limit) for x in group) for group, limit in zip(shapes, limits, strict=True)))
+    return Parameters(
+        *(tuple(like(x, *limit) for x in group) for group, limit in zip(shapes, limits, strict=True))
+    )
 
 
 def check_link(subject: Subject) -> Found:
@@ -168,7 +177,10 @@ def check_link(subject: Subject) -> Found:
         seen[np.frombuffer(image, np.uint8)] = True
         sent, number = sent + len(image), number + 1
     no_new(board, before)
-    return "what was written reads back; no error counted", {"weight_bytes_each_way": sent, "byte_values": int(seen.sum())}
+    return "what was written reads back; no error counted", {
+        "weight_bytes_each_way": sent,
+        "byte_values": int(seen.sum()),
+    }
 
 
 def check_memory(subject: Subject) -> Found:
@@ -191,7 +203,11 @@ def check_memory(subject: Subject) -> Found:
         raise BoardError(f"{stored - count} of {count} records had to be stored again")
     covered = sum(map(len, records)) + 4 * count  # with the entries of the table
     figures = {"records": count, "bytes_covered": covered, "bytes": capacity}
-    return f"self test passed; {count} records of noise ({covered / capacity:.1%} of the memory) keep their digests", figures
+    return (
+        f"self test passed; {count} records of noise ({covered / capacity:.1%} of the memory) keep their "
+        f"digests",
+        figures,
+    )
 
 
 def check_batches(subject: Subject) -> Found:
@@ -216,7 +232,9 @@ def check_extremes(subject: Subject) -> Found:
     images[0::3], images[1::3], images[2::3] = 0, 255, 0
     images[2::3, ..., ::2] = 255
     data = subject.data._replace(train_images=images, train_labels=subject.data.train_labels[:8])
-    found = compare(subject.board, subject.plan(8, batch=4), data, parameters=drawn(subject.config, subject.seed, True))
+    found = compare(
+        subject.board, subject.plan(8, batch=4), data, parameters=drawn(subject.config, subject.seed, True)
+    )
     return _equal(found.predictions, found.weights)
 
 
@@ -255,10 +273,17 @@ def check_cycles(subject: Subject) -> Found:
         simulated = subject.simulate()
     except ToolError as error:
         raise NotApplicableError(f"nothing to compare with: {error}") from None
-    wrong = [f"{name}: {found[name]} cycles, simulated {count}" for name, count in simulated.items() if found[name] != count]
+    wrong = [
+        f"{name}: {found[name]} cycles, simulated {count}"
+        for name, count in simulated.items()
+        if found[name] != count
+    ]
     if wrong:
         raise ComparisonError("; ".join(wrong))
-    says = f"as the simulated RTL in each phase of {CYCLE_SAMPLES} samples sent singly (overlapping ones depend on the line)"
+    says = (
+        f"as the simulated RTL in each phase of {CYCLE_SAMPLES} samples sent singly (overlapping ones "
+        f"depend on the line)"
+    )
     return says, {name.replace(" ", "_"): count for name, count in found.items() if count}
 
 
@@ -286,7 +311,9 @@ def check_rate(subject: Subject) -> Found:
     if subject.simulated:
         return f"{how}; wall-clock rate of the simulation, which no clock limits", figures
     if rate < LEAST_SHARE * most:
-        raise BoardError(f"{rate:.1f} samples/s, {rate / most:.1%} of the {most:.1f} that core and line allow")
+        raise BoardError(
+            f"{rate:.1f} samples/s, {rate / most:.1%} of the {most:.1f} that core and line allow"
+        )
     return f"{how}; {rate / most:.1%} of what core and line allow", figures | {"share": rate / most}
 
 
@@ -326,7 +353,9 @@ def run_checks(subject: Subject) -> Iterator[Line]:
 
 
 def _settled(board: SerialBoard) -> bool:
-    """Commit what a failed check left pending, so that the next one may write weights; return if that worked."""
+    """Commit what a failed check left pending, so that the next one may write weights; return if
+    that worked.
+    """
     try:
         board.settle()
     except NudgeError:

@@ -38,7 +38,9 @@ def verify(board: OpenBoard, parameters: Parameters) -> None:
     golden.load(parameters)
     if board.digest() != golden.digest():
         check(master_parts(board.read(), golden.read()))
-        raise ComparisonError(f"digests {board.digest()}, golden {golden.digest()}, though all weights read equal")
+        raise ComparisonError(
+            f"digests {board.digest()}, golden {golden.digest()}, though all weights read equal"
+        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ class Twin(OpenBoard):
         board, golden = self.board.digest(), self.golden.digest()
         if board != golden:
             self.read()  # raises with the weight's name
-            raise ComparisonError(f"commit {self.commits}: digests {board}, golden {golden}, though all weights read equal")
+            raise ComparisonError(
+                f"commit {self.commits}: digests {board}, golden {golden}, though all weights read equal"
+            )
 
     def read(self) -> Parameters:
         board, golden = self.board.read(), self.golden.read()
@@ -143,7 +147,10 @@ class Twin(OpenBoard):
     def finish(self) -> Comparison:
         """Compare every weight and bias, and the spikes of each layer since the twin was created."""
         self.read()
-        new = [(now - before) % 2**32 for now, before in zip(self._read_spikes(self.board), self._spikes, strict=True)]
+        new = [
+            (now - before) % 2**32
+            for now, before in zip(self._read_spikes(self.board), self._spikes, strict=True)
+        ]
         pairs = enumerate(zip(new, self._read_spikes(self.golden), strict=True), 1)
         counters = check([(f"spikes of layer {n}", ours, golden) for n, (ours, golden) in pairs])
         return Comparison(self.spec.parameters, self.predictions, counters)
@@ -176,7 +183,9 @@ def compare(
     return twin.finish()
 
 
-def _train(twin: Twin, begun: Parameters, plan: Plan, data: Data, meter: Meter, held: Held | None) -> Parameters:
+def _train(
+    twin: Twin, begun: Parameters, plan: Plan, data: Data, meter: Meter, held: Held | None
+) -> Parameters:
     """Train from `begun` and return the masters at the end. held: the stored samples; None to stream."""
     settings = plan.settings(twin.spec)
     twin.load(begun)
@@ -188,7 +197,9 @@ def _train(twin: Twin, begun: Parameters, plan: Plan, data: Data, meter: Meter, 
                 twin.train(batch.images, batch.labels)
                 twin.commit()
             elif held.asked(batch) is None:
-                raise ComparisonError(f"epoch {epoch}, batch {i}: its samples aren't those in the board's memory")
+                raise ComparisonError(
+                    f"epoch {epoch}, batch {i}: its samples aren't those in the board's memory"
+                )
             else:
                 list(twin.train_batches([batch]))
             meter.advance(len(batch))

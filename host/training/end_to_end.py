@@ -14,7 +14,15 @@ import torch
 
 from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config
-from nudge.golden.contract.protocol import ASKED_BYTES, Command, Committed, Identity, Sampled, SampledStored, SampleRange
+from nudge.golden.contract.protocol import (
+    ASKED_BYTES,
+    Command,
+    Committed,
+    Identity,
+    Sampled,
+    SampledStored,
+    SampleRange,
+)
 from nudge.golden.contract.spec import Spec
 from nudge.golden.contract.stored import CAPACITY
 from nudge.golden.training.data import Data
@@ -137,7 +145,10 @@ def run_rates(core: Core, spec: Spec, data: Data, epochs: int, delay: float, *, 
 
     stored: from the board's memory, if they fit; else streamed.
     """
-    clock, plan = Clock(), Plan.of(spec, "embedded", len(data.train_labels), epochs=epochs, shift=1, flip=True)
+    clock, plan = (
+        Clock(),
+        Plan.of(spec, "embedded", len(data.train_labels), epochs=epochs, shift=1, flip=True),
+    )
     paced = PacedBoard(core, CAPACITY if stored else 0)
     port = TimedPort(paced, clock, baud=core.baud, delay=delay, seconds=paced.seconds)
     link = Link(port, "model", clock=clock, draw=random.Random(1).randrange)

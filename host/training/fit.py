@@ -51,7 +51,9 @@ def fit(
     """
     board = values.plain(str, board, "--board", UsageError)
     engines = values.plain(str | None, engines, "--engines", UsageError)
-    twin, stream = (values.plain(bool, x, name, UsageError) for x, name in ((twin, "--twin"), (stream, "--stream")))
+    twin, stream = (
+        values.plain(bool, x, name, UsageError) for x, name in ((twin, "--twin"), (stream, "--stream"))
+    )
     recover = values.plain(int, recover, "--recover", UsageError)
     if recover < 0:
         raise UsageError(f"--recover must be 0 or more, not {recover}")
@@ -74,7 +76,9 @@ def fit(
                 device.hold(images, run.plan.samples, test=True)
             outcome.test = evaluate(device, images.test_images, images.test_labels, run.classes)
 
-    outcome.recovered = len(list(recovering(run, lambda: open_board(board, run.spec, engines), work, recover)))
+    outcome.recovered = len(
+        list(recovering(run, lambda: open_board(board, run.spec, engines), work, recover))
+    )
     return outcome
 
 

@@ -71,7 +71,10 @@ def _check_equal(results: dict[str, Result], images: int) -> None:
     wanted = results[first]
     for name in others:
         found = results[name]
-        parts: list[Part] = [("prediction", found.predictions, wanted.predictions), ("spikes", found.spikes, wanted.spikes)]
+        parts: list[Part] = [
+            ("prediction", found.predictions, wanted.predictions),
+            ("spikes", found.spikes, wanted.spikes),
+        ]
         difference = first_difference([*parts, *master_parts(found.updates, wanted.updates)])
         if difference is not None:
             where = difference.text(name, first)
@@ -82,7 +85,9 @@ def _check_equal(results: dict[str, Result], images: int) -> None:
 MAX_BATCH, MAX_THREADS = 1 << 16, 256
 
 
-def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None, runs: int = RUNS) -> GoldenBench:
+def golden_bench(
+    spec: Spec, data: Data, batch: int, threads: int | None = None, runs: int = RUNS
+) -> GoldenBench:
     """Train `batch` training images (repeated if there are fewer) from the initial weights with each engine.
 
     The plain engine trains only the first quarter. The engines take turns, so that other load on the machine
@@ -109,7 +114,9 @@ def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None,
         counts["native"] = batch
 
     def train(engine: str, count: int) -> Result:
-        return train_batch(spec, settings, parameters, images[:count], labels[:count], engine=engine, threads=threads)
+        return train_batch(
+            spec, settings, parameters, images[:count], labels[:count], engine=engine, threads=threads
+        )
 
     torch.set_num_threads(threads)
     try:

@@ -38,7 +38,9 @@ Figures = Mapping[str, int | float | str]
 
 @dataclass(frozen=True)
 class Line:
-    """One check. outcome: of `OUTCOMES`. says: the finding in words. seconds: duration by the host's clock."""
+    """One check. outcome: of `OUTCOMES`. says: the finding in words. seconds: duration by the
+    host's clock.
+    """
 
     name: str
     outcome: str
@@ -51,8 +53,8 @@ class Line:
 class Record:
     """The result of a check of one board.
 
-    board: kind of board, such as `ulx3s`, or `sim`. spec: `Spec.identity`. kind: of `KINDS`. date: UTC, as in the
-    files' names. facts: versions, seeds, digests, identity, machine.
+    board: kind of board, such as `ulx3s`, or `sim`. spec: `Spec.identity`. kind: of `KINDS`. date: UTC, as in
+    the files' names. facts: versions, seeds, digests, identity, machine.
     """
 
     board: str
@@ -108,14 +110,20 @@ def read(file: Path) -> Record:
 
     lines = [_of(Line, line, wrong) for line in values.plain(list, found.get("lines"), "lines", wrong)]
     record = _of(Record, found | {"lines": tuple(lines)}, wrong)
-    if record.format != FORMAT or record.kind not in KINDS or any(line.outcome not in OUTCOMES for line in lines):
+    if (
+        record.format != FORMAT
+        or record.kind not in KINDS
+        or any(line.outcome not in OUTCOMES for line in lines)
+    ):
         raise wrong("unknown format, kind or outcome")
     if file.stem != record.name or not re.fullmatch(r"[\w.-]+", record.name):
         raise wrong(f"its name should be {record.name}.json")
     if found.get("held") != (not record.failed):
         raise wrong("`held` contradicts its lines")
     for figures in (record.facts, *(line.figures for line in lines)):
-        if any(isinstance(value, bool) or not isinstance(value, int | float | str) for value in figures.values()):
+        if any(
+            isinstance(value, bool) or not isinstance(value, int | float | str) for value in figures.values()
+        ):
             raise wrong("a figure is neither number nor text")
     return record
 
@@ -124,7 +132,12 @@ def _of(kind: Any, found: Any, wrong: Any) -> Any:
     """Return plain data as a `Line` or `Record`."""
     found = values.plain(dict, found, kind.__name__, wrong)
     of: dict[Any, type] = {Figures: dict, tuple[Line, ...]: tuple}
-    return kind(**{f.name: values.plain(of.get(f.type, f.type), found.get(f.name), f.name, wrong) for f in fields(kind)})
+    return kind(
+        **{
+            f.name: values.plain(of.get(f.type, f.type), found.get(f.name), f.name, wrong)
+            for f in fields(kind)
+        }
+    )
 
 
 def records(folder: Path | None = None) -> list[Record]:
@@ -135,7 +148,9 @@ def records(folder: Path | None = None) -> list[Record]:
 def measured(board: str, preset: str, spec: int) -> list[Record]:
     """Return the records in `MEASURED` of a board of this kind with this network."""
     wanted = (board, preset, spec, ON_A_BOARD)
-    return [record for record in records() if (record.board, record.preset, record.spec, record.kind) == wanted]
+    return [
+        record for record in records() if (record.board, record.preset, record.spec, record.kind) == wanted
+    ]
 
 
 def _cell(value: object) -> str:
@@ -179,6 +194,8 @@ def overview(found: Iterable[Record]) -> str:
         rates = (record.figure(name) for name in (END_TO_END, CORE))
         texts = ("" if rate is None else f"{float(rate):.0f}" for rate in rates)
         verdict = f"no: {', '.join(record.failed)}" if record.failed else "yes"
-        rows.append((f"[{record.date}]({record.name}.md)", record.board, record.preset, record.kind, verdict, *texts))
+        rows.append(
+            (f"[{record.date}]({record.name}.md)", record.board, record.preset, record.kind, verdict, *texts)
+        )
     heads = ("record", "board", "preset", "figures", "all held", "training samples/s", "its core's")
     return "\n".join(_rows(heads, rows)) if rows else "There is no record yet: nobody has measured a board."

@@ -65,7 +65,9 @@ class LongFrames(Link):
 
 def over(port: TimedPort, spec: Spec) -> SerialBoard:
     """Return the board behind a port, after HELLO, with reproducible sequence numbers."""
-    return SerialBoard.over(LongFrames(port, "model", clock=port.clock, draw=random.Random(1).randrange), spec)
+    return SerialBoard.over(
+        LongFrames(port, "model", clock=port.clock, draw=random.Random(1).randrange), spec
+    )
 
 
 class Recorder(PlainBoard):
@@ -80,7 +82,9 @@ class Recorder(PlainBoard):
         body = super().answer(piece)
         command = body[2] - ANSWER
         self.script += [Step.SEND | byte for byte in piece + b"\0"]
-        self.script += [Step.SKIP] if command in TIMED else [Step.EXPECT | byte for byte in frame.encode_answer(body)]
+        self.script += (
+            [Step.SKIP] if command in TIMED else [Step.EXPECT | byte for byte in frame.encode_answer(body)]
+        )
         if command == Command.TRAIN:
             self.images = self._trained
         return body

@@ -22,7 +22,9 @@ ADAPTER_DELAY = 0.016
 BAUD = 3e6
 
 
-def modelled_line(spec: Spec, window: int, baud: float, delay: float, seconds: float) -> tuple[Link, TimedPort]:
+def modelled_line(
+    spec: Spec, window: int, baud: float, delay: float, seconds: float
+) -> tuple[Link, TimedPort]:
     """Return a link after its HELLO, and its port with `working` reset."""
     config = configuration(spec)
     board = PlainBoard(config, Identity(spec.name, spec.identity, 0, 1, config.lanes, window=window))

@@ -65,10 +65,15 @@ def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
             alike = tuple(value for name, value in options[number].items() if name != "seed")
             groups.setdefault(alike, {}).setdefault(folder.plan.seed, number)
     means = [
-        [", ".join(runs[i][0].name for i in group), *(options[group[0]][name] for name in kept), str(len(group)),
-         *(mean([measured[i][name] for i in group], DECIMALS[name]) for name in known)]
-        for group in (list(each.values()) for each in groups.values()) if len(group) > 1
-    ]  # fmt: skip
+        [
+            ", ".join(runs[i][0].name for i in group),
+            *(options[group[0]][name] for name in kept),
+            str(len(group)),
+            *(mean([measured[i][name] for i in group], DECIMALS[name]) for name in known),
+        ]
+        for group in (list(each.values()) for each in groups.values())
+        if len(group) > 1
+    ]
     if means:
         columns = ["runs", *kept, "seeds", *known]
         tables.append(

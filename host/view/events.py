@@ -35,8 +35,15 @@ class Events:
         try:
             from torch.utils.tensorboard import SummaryWriter  # imported late, as it takes a second
         except ImportError:
-            raise ToolError(f"--tensorboard needs the package tensorboard: {install('tensorboard')}") from None
-        self._folder, self._rows, self._epochs, self._parameters = folder, len(run.rows), len(run.epochs), run.parameters
+            raise ToolError(
+                f"--tensorboard needs the package tensorboard: {install('tensorboard')}"
+            ) from None
+        self._folder, self._rows, self._epochs, self._parameters = (
+            folder,
+            len(run.rows),
+            len(run.epochs),
+            run.parameters,
+        )
         self._failed = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +51,9 @@ class Events:
         except OSError as error:
             raise ViewError(f"--tensorboard {folder}: {error.strerror or error}") from None
         except UnicodeError:
-            raise ViewError(f"--tensorboard {folder}: its name isn't UTF-8, as that of event files must be") from None
+            raise ViewError(
+                f"--tensorboard {folder}: its name isn't UTF-8, as that of event files must be"
+            ) from None
         if not run.done:
             self._histograms(run, 0)
 
@@ -94,6 +103,8 @@ class Events:
         """Write histograms of all weights and biases at the last checkpoint, in units of 1."""
         self._parameters = run.parameters
         lsb = 2.0**-run.spec.formats.master_fraction
-        for bundle, weight, bias in zip(run.spec.bundles, run.parameters.weights, run.parameters.biases, strict=True):
+        for bundle, weight, bias in zip(
+            run.spec.bundles, run.parameters.weights, run.parameters.biases, strict=True
+        ):
             for name, values in zip(names(bundle), (weight, bias), strict=True):
                 self._writer.add_histogram(f"weights/{name}", values.double() * lsb, step)

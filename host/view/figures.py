@@ -68,9 +68,15 @@ class Artist:
         rows, columns = values.shape
         scale = SMALL / max(rows, columns)
         shown = figure(
-            width=max(40, round(columns * scale)), height=max(40, round(rows * scale)), sizing_mode="scale_width",
-            x_range=(0, columns), y_range=(rows, 0), toolbar_location=None, tools="", min_border=0,
-        )  # fmt: skip
+            width=max(40, round(columns * scale)),
+            height=max(40, round(rows * scale)),
+            sizing_mode="scale_width",
+            x_range=(0, columns),
+            y_range=(rows, 0),
+            toolbar_location=None,
+            tools="",
+            min_border=0,
+        )
         source = ColumnDataSource({"image": [values.astype(np.float32)]}, name=name)
         mapper = LinearColorMapper(palette=palette, low=low, high=high, nan_color=NO_VALUE)
         shown.image(
@@ -129,25 +135,30 @@ def together(artist: Artist, runs: list[tuple[Folder, Look]]) -> dict[str, Panel
     return {
         "error": Panel(
             "Error",
-            "Training error over the last samples, each predicted before it was learned (line), and over whole epochs "
-            "(circles); held-out images after each epoch (diamonds); test images with the weights that were saved last "
+            "Training error over the last samples, each predicted before it was learned (line), and over "
+            "whole epochs "
+            "(circles); held-out images after each epoch (diamonds); test images with the weights that were "
+            "saved last "
             "(square). The axis is logarithmic: no error at all is drawn as half of one.",
             _errors(artist, runs),
         ),
         "rate": Panel(
             "Rate",
-            "Training samples a second, on the board that trained: of the simulation itself where that was simulated.",
+            "Training samples a second, on the board that trained: of the simulation itself where that was "
+            "simulated.",
             _rates(artist, runs),
         ),
         "firing": Panel(
             "Firing",
-            "How often a neuron of a layer spikes in a sweep of the free phase, in percent, over the test images.",
+            "How often a neuron of a layer spikes in a sweep of the free phase, in percent, over the test "
+            "images.",
             _firing(artist, runs),
         ),
     } | {
         f"histogram-{n}": Panel(
             f"Weights of layer {n}",
-            "How many of the weights, in percent, have which value now (coloured), and had it at the start (grey).",
+            "How many of the weights, in percent, have which value now (coloured), and had it at the start "
+            "(grey).",
             _histogram(artist, n, runs),
         )
         for n in range(1, 1 + max(len(seen.now) for _, seen in runs))
@@ -156,10 +167,14 @@ def together(artist: Artist, runs: list[tuple[Folder, Look]]) -> dict[str, Panel
 
 def _errors(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
     shown = artist.curves(
-        height=HIGH, y_axis_type="log", x_axis_label="training samples", y_axis_label="error (%)",
-        toolbar_location="above", tools="pan,box_zoom,wheel_zoom,reset,save,hover",
+        height=HIGH,
+        y_axis_type="log",
+        x_axis_label="training samples",
+        y_axis_label="error (%)",
+        toolbar_location="above",
+        tools="pan,box_zoom,wheel_zoom,reset,save,hover",
         tooltips=[("samples", "@samples{0,0}"), ("error", "@percent{0.00} %")],
-    )  # fmt: skip
+    )
     marks = {"trained": ("epoch", "circle"), "held": ("held out", "diamond"), "tested": ("test", "square")}
     drawn = []
     for number in range(len(runs)):
@@ -167,9 +182,14 @@ def _errors(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
         kinds = {"training": shown.line("samples", "percent", source=source, **style(number))}
         for kind, (what, marker) in marks.items():
             kinds[what] = shown.scatter(
-                "samples", "percent", source=artist.table(f"{kind}-{number}"), marker=marker, size=9,
-                color=style(number)["line_color"], fill_alpha=0 if kind == "trained" else 1,
-            )  # fmt: skip
+                "samples",
+                "percent",
+                source=artist.table(f"{kind}-{number}"),
+                marker=marker,
+                size=9,
+                color=style(number)["line_color"],
+                fill_alpha=0 if kind == "trained" else 1,
+            )
         drawn.append(kinds)
     shown.yaxis.formatter = PrintfTickFormatter(format="%g")
     if len(runs) == 1:
@@ -194,9 +214,15 @@ def _rates(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
 def _firing(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
     most = max(len(folder.spec.bundles) for folder, _ in runs)
     shown = figure(
-        width=SMALL, height=240, sizing_mode="stretch_width", x_range=[f"layer {n}" for n in range(1, most + 1)],
-        y_axis_label="spikes a sweep (%)", toolbar_location=None, tools="hover", tooltips=[("", "@layer: @percent{0.0} %")],
-    )  # fmt: skip
+        width=SMALL,
+        height=240,
+        sizing_mode="stretch_width",
+        x_range=[f"layer {n}" for n in range(1, most + 1)],
+        y_axis_label="spikes a sweep (%)",
+        toolbar_location=None,
+        tools="hover",
+        tooltips=[("", "@layer: @percent{0.0} %")],
+    )
     shown.y_range.start = 0
     drawn = []
     for number in range(len(runs)):
@@ -233,7 +259,10 @@ def alone(artist: Artist, number: int, spec: Spec, seen: Look) -> dict[str, Pane
     for name, what in (("before", "at the start"), ("now", "now")):
         key = f"kernels-{name}-{number}"
         shown = artist.picture(key, images[key], WEIGHTS, -largest, largest)
-        caption = f"A tile for each {tile}{colours}: red adds to its drive, blue takes from it, up to {largest:.2g}."
+        caption = (
+            f"A tile for each {tile}{colours}: red adds to its drive, blue takes from it, up to "
+            f"{largest:.2g}."
+        )
         panels[key] = Panel(f"Weights from the image {what}", caption, shown)
     return panels
 
@@ -272,9 +301,12 @@ def _name(n: int, spec: Spec) -> str:
 
 def _outputs(artist: Artist, number: int, lengths: dict[str, int]) -> Any:
     shown = artist.curves(
-        x_range=(-0.5, sum(lengths.values()) - 0.5), y_range=(-0.03, 1.15), x_axis_label="sweep", y_axis_label="xi",
+        x_range=(-0.5, sum(lengths.values()) - 0.5),
+        y_range=(-0.03, 1.15),
+        x_axis_label="sweep",
+        y_axis_label="xi",
         tooltips=[("class", "@name")],
-    )  # fmt: skip
+    )
     empty = {"xs": [[]], "ys": [[]], "name": [""], "colour": [GREY], "width": [1]}
     source = ColumnDataSource(empty, name=f"step-lines-{number}")
     shown.multi_line("xs", "ys", source=source, line_color="colour", line_width="width")

@@ -62,7 +62,9 @@ def live(out: Path) -> Iterator[Served]:
             url = server.stdout.readline().decode().strip() if ready else ""
             if not url:
                 complaints.seek(0)
-                why = complaints.read().decode(errors="replace").strip().splitlines() or [f"nothing in {START_SECONDS:g} s"]
+                why = complaints.read().decode(errors="replace").strip().splitlines() or [
+                    f"nothing in {START_SECONDS:g} s"
+                ]
                 raise ViewError(f"the live page's server didn't start: {why[-1]}")
             yield Served(url, server)
         finally:

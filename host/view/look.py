@@ -94,7 +94,11 @@ def look(folder: Folder, *, steps: bool = True) -> Look:
     chosen = [*right[:1], *wrong[: STEPPED - len(right[:1])]]
     shown = [(pixels[i].numpy(), int(labels[i])) for i in chosen if steps]
     recordings, why = _steps(spec, settings, folder.parameters, shown)
-    kept = f"the first {len(pixels)} of {named}" if len(pixels) < len(images.test_images) else f"all {len(pixels)} of {named}"
+    kept = (
+        f"the first {len(pixels)} of {named}"
+        if len(pixels) < len(images.test_images)
+        else f"all {len(pixels)} of {named}"
+    )
     return Look(kept, evaluation, firing, misread, recordings, why, before, now)
 
 

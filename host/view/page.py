@@ -26,7 +26,8 @@ HERE = Path(__file__).parent
 COMPONENTS = ["bokeh"]
 
 FOOTER = (
-    "Everything on this page but the curves is computed from the saved weights by the model, which every board equals "
+    "Everything on this page but the curves is computed from the saved weights by the model, which every "
+    "board equals "
     "bit for bit."
 )
 
@@ -115,7 +116,9 @@ class Page:
 
 def structure(runs: list[tuple[Folder, Look]]) -> str:
     """Return a hash of the figures' and tables' structure of the page of some runs."""
-    shapes = [(folder.name, folder.spec.identity, len(seen.firing), len(seen.steps) > 0) for folder, seen in runs]
+    shapes = [
+        (folder.name, folder.spec.identity, len(seen.firing), len(seen.steps) > 0) for folder, seen in runs
+    ]
     return fingerprint((shapes, [(table.columns, len(table.rows)) for table in compared(runs)]))
 
 
@@ -125,7 +128,12 @@ def page(runs: list[tuple[Folder, Look]]) -> Page:
     artist = Artist(made)
     drawn = runs[:DRAWN]
     parts = [
-        Own(n, folder.name, alone(artist, n, folder.spec, seen), stepper(artist, n, seen) if seen.steps else [])
+        Own(
+            n,
+            folder.name,
+            alone(artist, n, folder.spec, seen),
+            stepper(artist, n, seen) if seen.steps else [],
+        )
         for n, (folder, seen) in enumerate(drawn)
     ]
     title = runs[0][0].name if len(runs) == 1 else f"{len(runs)} training runs"
@@ -148,6 +156,8 @@ def _inside(data: Any) -> str:
 
 def renewed(made: Content, *, steps: bool) -> dict[str, Any]:
     """Return content as plain data to update an open page. steps: with the steppers' images."""
-    images = {name: [None if x != x else x for x in values.ravel().tolist()] for name, values in made.images.items()}
+    images = {
+        name: [None if x != x else x for x in values.ravel().tolist()] for name, values in made.images.items()
+    }
     found = {"tables": made.tables, "images": images, "texts": made.texts}
     return found | ({"steps": made.steps} if steps else {})

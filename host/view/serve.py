@@ -2,8 +2,8 @@
 
 Number and duration of connections are limited, so that requests without a token can't block it.
 
-`nudge train --live` and `nudge sweep --live` start `python -m nudge.host.view.serve FOLDER` as a separate process,
-so that training never waits for a page. It ends when its standard input does.
+`nudge train --live` and `nudge sweep --live` start `python -m nudge.host.view.serve FOLDER` as a separate
+process, so that training never waits for a page. It ends when its standard input does.
 """
 
 import asyncio
@@ -42,12 +42,14 @@ MAX_REQUEST = 1 << 16
 
 #: Content security policy: a page may load only itself.
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "font-src data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 WAITING = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="1">
-<title>nudge</title><p role="status">The run hasn't begun yet. This page looks again every second.</p></html>"""
+<title>nudge</title>
+<p role="status">The run hasn't begun yet. This page looks again every second.</p></html>"""
 
 
 class Handler(web.RequestHandler):
@@ -75,7 +77,9 @@ class Handler(web.RequestHandler):
     def write_error(self, status_code: int, **options: Any) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(
-            "this page needs the address that nudge printed, token included\n" if status_code == 403 else "no such page\n"
+            "this page needs the address that nudge printed, token included\n"
+            if status_code == 403
+            else "no such page\n"
         )
 
 
@@ -112,7 +116,9 @@ class News(Handler):
         self.finish(self.watch.news(self.get_query_argument("since", "")))
 
 
-async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, until_input_ends: bool = False) -> None:
+async def serve(
+    runs: list[Path], port: int, tell: Callable[[str], None], *, until_input_ends: bool = False
+) -> None:
     """Serve a page of some runs, or of a sweep, until a signal of `plumbing.signals`.
 
     port: 0 for any free one. tell: called with the address. until_input_ends: end with standard input
@@ -128,9 +134,17 @@ async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, unt
     listening.setblocking(False)
     port, token = listening.getsockname()[1], secrets.token_urlsafe(16)
     common = {"watch": Watch(runs), "token": token, "port": port}
-    application = web.Application([("/", Page, common), ("/news", News, common)], log_function=lambda handler: None)
-    limits = {"max_header_size": MAX_REQUEST, "max_body_size": MAX_REQUEST, "max_buffer_size": 2 * MAX_REQUEST}
-    server = Server(application, idle_connection_timeout=REQUEST_SECONDS, body_timeout=REQUEST_SECONDS, **limits)
+    application = web.Application(
+        [("/", Page, common), ("/news", News, common)], log_function=lambda handler: None
+    )
+    limits = {
+        "max_header_size": MAX_REQUEST,
+        "max_body_size": MAX_REQUEST,
+        "max_buffer_size": 2 * MAX_REQUEST,
+    }
+    server = Server(
+        application, idle_connection_timeout=REQUEST_SECONDS, body_timeout=REQUEST_SECONDS, **limits
+    )
     server.add_sockets([listening])
     tell(f"http://{ADDRESS}:{port}/?token={token}")
     ended, loop = asyncio.Event(), asyncio.get_running_loop()

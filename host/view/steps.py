@@ -42,7 +42,8 @@ def stepped(recording: Recording, names: list[str]) -> dict[str, Any]:
             f"update-{bundle.index}": _strength(weights_picture(bundle, update.weight))
             for bundle, update in zip(recording.spec.bundles, recording.updates, strict=True)
         },
-        "moved": "Weights that this image moves, red up and blue down, each picture by its own largest change. "
+        "moved": "Weights that this image moves, red up and blue down, each picture by its own largest "
+        "change. "
         f"{'; '.join(moved)}.",
     }
 
@@ -97,7 +98,8 @@ def _sentences(recording: Recording, names: list[str]) -> list[str]:
             leads = f"{listed(values, names)} at {values.max():.2f}" if values.max() else "none"
             spikes = ", ".join(f"layer {n}: {count}" for n, count in enumerate(counts, start=1))
             found.append(
-                f"{PHASES[phase]}, sweep {t + 1} of {len(fired)}. Spikes in {spikes}. Largest output: {leads}."
+                f"{PHASES[phase]}, sweep {t + 1} of {len(fired)}. Spikes in {spikes}. Largest output: "
+                f"{leads}."
             )
     return found
 

@@ -1,4 +1,6 @@
-"""Watches runs or a sweep that change while they are shown: reads changed files, and evaluates changed weights."""
+"""Watches runs or a sweep that change while they are shown: reads changed files, and evaluates changed
+weights.
+"""
 
 import time
 from collections.abc import Sequence

@@ -41,7 +41,8 @@ def facts(folder: Folder, seen: Look) -> str:
     error = "" if seen.evaluation is None else f"{seen.evaluation.error_percent:.2f} % of {seen.images}"
     found = {
         "network": f"{spec.name}: {', '.join(map(repr, spec.stages))}; {spec.parameters:,} parameters",
-        "input": f"images of {'x'.join(map(str, spec.input.shape))} (channels, height, width) in {spec.classes} classes",
+        "input": f"images of {'x'.join(map(str, spec.input.shape))} (channels, height, width) in "
+        f"{spec.classes} classes",
         "progress": f"{folder.done:,} of {folder.total:,} training samples, at {folder.rate:,.0f}/s",
         "misread now": error or seen.images,
         "plan": ", ".join(f"{name} {value}" for name, value in vars(folder.plan).items() if name != "preset"),
@@ -65,7 +66,9 @@ def confusion(folder: Folder, seen: Look) -> str:
 
     def cell(label: str, said: str, count: int) -> str:
         title = f"{label} read as {said}: {count}"
-        return f'<td style="--share:{count / most:.2f}" title="{title}">{count}</td>' if count else "<td></td>"
+        return (
+            f'<td style="--share:{count / most:.2f}" title="{title}">{count}</td>' if count else "<td></td>"
+        )
 
     rows = (
         f'<tr><th scope="row"><span>{label}</span></th>'
@@ -106,7 +109,8 @@ def counters(folder: Folder) -> str:
     if not rows:
         return "<tr><td>no counters: the run was not trained through a board's interface</td></tr>"
     return "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td class="number">{value:,}</td><td>{escape(what)}</td></tr>'
+        f'<tr><th scope="row">{escape(name)}</th><td '
+        f'class="number">{value:,}</td><td>{escape(what)}</td></tr>'
         for name, value, what in rows
     )
 

@@ -118,7 +118,9 @@ class Datapath:
         )
         dense_g = DenseProducts(m, self.plus_sum, self.minus_sum, self.shifts).g
         # g of a dense weight, else of a weight of the image bundle or of a bias.
-        g = Mux(counters.outputs & ~counters.biases, dense_g, self.box_products.sum)[: self.shifts.bits].as_signed()
+        g = Mux(counters.outputs & ~counters.biases, dense_g, self.box_products.sum)[
+            : self.shifts.bits
+        ].as_signed()
         self.learning = Learning(m, core, counters, self.parameters.master, g)
 
         self.neuron = Neuron(m, core, step, annealing, counters, self.learning.bias)
@@ -132,7 +134,9 @@ class Datapath:
 
     def sum_onto(self, old):
         """Return a window sum with this step's xi added; ``old`` is ignored in the window's first step."""
-        return low_bits(Mux(self.step.sum_first, 0, old) + self.neuron.xi, self.spec.sum_bits, "`Spec.window_bound`")
+        return low_bits(
+            Mux(self.step.sum_first, 0, old) + self.neuron.xi, self.spec.sum_bits, "`Spec.window_bound`"
+        )
 
     def read_sums(self, n):
         """Return the statements for `m.d.comb` that read both window sums of neuron n for the next cycle."""

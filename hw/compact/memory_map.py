@@ -78,9 +78,7 @@ class Region:
             (WORD_BITS[self.memory], "bits", self.bits),
         ):
             if needed > available:
-                raise ConfigError(
-                    f"the compact core has {available} {unit} for {self.name}, not {needed}"
-                )
+                raise ConfigError(f"the compact core has {available} {unit} for {self.name}, not {needed}")
 
     @property
     def banks(self) -> int:
@@ -135,7 +133,9 @@ class MemoryMap:
         static_bits = signed_bits(-static, static)
         boxes = BOX_STRIDE * BOX_ROWS
         if masters[1] > IMAGE_MASTERS:
-            raise ConfigError(f"the compact core has {IMAGE_MASTERS} words for masters of the image, not {masters[1]}")
+            raise ConfigError(
+                f"the compact core has {IMAGE_MASTERS} words for masters of the image, not {masters[1]}"
+            )
 
         #: Masters and working copies, in the order of `golden.contract.layout`: weights, then biases. Bank 0:
         #: dense bundle; bank 1: image bundle.

@@ -100,7 +100,9 @@ class Neuron:
         decoded = Signal(signed(len(self.phi) + self.rest + 1))
         drive = self.drive << self.rest
         ways = [(drive - self.d) >> k for k in shifts]
-        self.m.d.comb += decoded.eq(self.d + (ways[0] if annealing is None else chosen(annealing.halved, ways)))
+        self.m.d.comb += decoded.eq(
+            self.d + (ways[0] if annealing is None else chosen(annealing.halved, ways))
+        )
         return saturated(decoded, f.decoder_bits)
 
     def _clipped_xi(self, bias):
@@ -146,10 +148,18 @@ class Synapses:
         most, of_outputs = neuron.phi_bound, post.phi_bound >> 2
         m.d.sync += weight_o.eq(counters.o)
         m.d.comb += [
-            bounded(neuron.drive, neuron.phi + Mux(self.backward, weight << 2, 0), -most, most, "`Layer.phi_bound`"),
+            bounded(
+                neuron.drive,
+                neuron.phi + Mux(self.backward, weight << 2, 0),
+                -most,
+                most,
+                "`Layer.phi_bound`",
+            ),
             read.addr.eq(counters.o),
             self.port.addr.eq(weight_o),
-            bounded(self.port.data, read.data + weight, -of_outputs, of_outputs, "`Layer.phi_bound`, in 4 LSB"),
+            bounded(
+                self.port.data, read.data + weight, -of_outputs, of_outputs, "`Layer.phi_bound`, in 4 LSB"
+            ),
             self.port.en.eq(self.forward),
         ]
 

@@ -76,5 +76,7 @@ def staged(m, number: int, before: At, turns: int) -> At:
         m.d.sync += here.eq(value)
         return here
 
-    at = before._replace(**{name: held(name, getattr(before, name)) for name in ("valid", "word", "turn", "last")})
+    at = before._replace(
+        **{name: held(name, getattr(before, name)) for name in ("valid", "word", "turn", "last")}
+    )
     return at._replace(part=at.word if turns == 1 else held("part", before.part))

@@ -65,7 +65,9 @@ class CentredCommit(wiring.Component):
 
     def __init__(self, config: Config, bundle: Bundle):
         if not config.spec.schedule.centred:
-            raise ValueError(f"CentredCommit takes a network with centred commits, which {config.spec.name} hasn't")
+            raise ValueError(
+                f"CentredCommit takes a network with centred commits, which {config.spec.name} hasn't"
+            )
         self.config, self.bundle = config, bundle
         totals = data.ArrayLayout(unsigned(total_bits(config, bundle)), config.lanes[bundle.pre.index])
         super().__init__(
@@ -101,7 +103,10 @@ class CentredCommit(wiring.Component):
             m.d.comb += bounded(kept.B.at, update.payload.address - words, 0, last, "a word of biases")
             m.d.comb += kept.B.write.en.eq(1)
             for lane in range(kept.lanes):
-                sum_, most = kept.B.read.data[lane] + update.payload.update[lane], self.config.spec.formats.batch_bound
+                sum_, most = (
+                    kept.B.read.data[lane] + update.payload.update[lane],
+                    self.config.spec.formats.batch_bound,
+                )
                 m.d.comb += bounded(kept.B.write.data[lane], sum_, -most, most, "`Formats.batch_bound`")
 
     def _commit(self, m, reading, kept, written):
@@ -110,7 +115,10 @@ class CentredCommit(wiring.Component):
         words, groups = layout.weight_words(config, bundle), config.groups(bundle.post)
         walk, means = Walk(m, kept), Means(kept)
         weighed, word = weigh(m, walk, reading.lanes, kept), written.word
-        group, of_all = Signal(range(groups), name="bias_group"), Signal(range(groups * kept.slices), name="bias_slice_of_all")
+        group, of_all = (
+            Signal(range(groups), name="bias_group"),
+            Signal(range(groups * kept.slices), name="bias_slice_of_all"),
+        )
         place = Signal(range(kept.slices), name="bias_slice")
         m.d.comb += word.weights.eq(weighed.valid)
         with m.FSM() as fsm:

@@ -107,4 +107,7 @@ class Written:
 
     def take(self, m, values):
         """Shift ``values`` in at the end of the word, towards lane 0."""
-        m.d.sync += [lane.eq(value) for lane, value in zip(self.data, [*self.data[len(values) :], *values], strict=True)]
+        m.d.sync += [
+            lane.eq(value)
+            for lane, value in zip(self.data, [*self.data[len(values) :], *values], strict=True)
+        ]

@@ -245,10 +245,17 @@ class Core(wiring.Component):
             m.d.sync += training.eq(self.operation == Operation.TRAIN)
         for n, totals in parts.totals.items():
             memory = parts.memories[n]
-            m.d.comb += [memory.counted.eq(update_start), totals.group.eq(memory.group), totals.clear.eq(memory.clear)]
+            m.d.comb += [
+                memory.counted.eq(update_start),
+                totals.group.eq(memory.group),
+                totals.clear.eq(memory.clear),
+            ]
             m.d.comb += memory.totals.eq(totals.totals)
             if n == 1:
-                m.d.comb += [totals.i.valid.eq(images.taken.valid & training), totals.i.payload[0].eq(images.taken.payload)]
+                m.d.comb += [
+                    totals.i.valid.eq(images.taken.valid & training),
+                    totals.i.payload[0].eq(images.taken.payload),
+                ]
                 continue
             trained, read = Signal(name=f"trained_{n}"), parts.arrays[n - 1].read
             # A register for each array, as for `annealing`.

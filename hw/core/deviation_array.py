@@ -32,9 +32,10 @@ class DeviationArray(NeuronArray):
         s[t+1]  = (U[t] + (xi[t+1] << k) > theta) - (U[t] + (xi[t+1] << k) < -theta)
         U[t+1]  = U[t] + xi[t+1] - s[t+1]
 
-    With `Schedule.linear_output`, xi[t+1] = clip(rhu(d[t+1] + (nudge[t] << p), `round_shift`), -1, 1) in the output
-    layer. The nudge uses xi0 + (xi >> p) as the output's xi. The free phase's last state has a memory of its own,
-    which each nudged step reads in addition. Members, turns and the free phase are those of `NeuronArray`.
+    With `Schedule.linear_output`, xi[t+1] = clip(rhu(d[t+1] + (nudge[t] << p), `round_shift`), -1, 1) in the
+    output layer. The nudge uses xi0 + (xi >> p) as the output's xi. The free phase's last state has a memory
+    of its own, which each nudged step reads in addition. Members, turns and the free phase are those of
+    `NeuronArray`.
 
     A spike has two bits, *spike* and *negative* (`hw.synapse.interface.weighed`);
     ``spike_count`` counts spikes of both signs.
@@ -50,7 +51,9 @@ class DeviationArray(NeuronArray):
 
     def __init__(self, config: Config, layer: Layer):
         if not config.spec.schedule.fine:
-            raise ValueError(f"DeviationArray takes a network with fine spikes, which {config.spec.name} hasn't")
+            raise ValueError(
+                f"DeviationArray takes a network with fine spikes, which {config.spec.name} hasn't"
+            )
         super().__init__(config, layer)
         spec, n = config.spec, layer.index
         #: Deviations are linear in drive and nudge.
@@ -89,8 +92,9 @@ class DeviationArray(NeuronArray):
         return sum(terms[1:], terms[0])
 
     def _take_state(self, m, old, states):
-        """Register the state; in a nudged phase's first step only U is nonzero. Return the output layer's registered
-        xi, and d at the end of the free phase."""
+        """Register the state; in a nudged phase's first step only U is nonzero. Return the output layer's
+        registered xi, and d at the end of the free phase.
+        """
         step, (free, deviation) = self.step, states
         begins = Signal()
         m.d.comb += begins.eq(step.nudge & ~step.state_read)
@@ -106,7 +110,9 @@ class DeviationArray(NeuronArray):
         xi2, most = data_registers("xi2", xi_shape(self.config), self.lanes), self.config.spec.away_bound
         for lane, xi in enumerate(xi2):
             moved = Mux(begins, 0, deviation[lane].xi >> self.point)
-            m.d.sync += bounded(xi, free[lane].xi + moved, self.config.spec.formats.one - most, most, "`Spec.away_bound`")
+            m.d.sync += bounded(
+                xi, free[lane].xi + moved, self.config.spec.formats.one - most, most, "`Spec.away_bound`"
+            )
         return xi2, base2
 
     def _offset(self, m, bias, base):

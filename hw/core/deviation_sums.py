@@ -31,7 +31,9 @@ class DeviationSums(WindowSums):
 
     def __init__(self, config: Config, layer: Layer):
         if not config.spec.schedule.fine:
-            raise ValueError(f"DeviationSums takes a network with fine spikes, which {config.spec.name} hasn't")
+            raise ValueError(
+                f"DeviationSums takes a network with fine spikes, which {config.spec.name} hasn't"
+            )
         super().__init__(config, layer)
         bits = config.spec.sum_bits
         self.part_sums = data.ArrayLayout(signed(bits + 1), self.sums.length // self.turns)
@@ -60,7 +62,9 @@ class DeviationSums(WindowSums):
         word = word_of(m, self.turns, self.valid, Cat(lane[:bits] for lane in grown), "sums")
         self._tell(m, word)
         if self.output:
-            m.d.comb += self.free_sums.eq(self._complete(m, "free", word, ~step.nudge, [self.free_address])[0])
+            m.d.comb += self.free_sums.eq(
+                self._complete(m, "free", word, ~step.nudge, [self.free_address])[0]
+            )
         return m
 
     def _earlier(self, m, name, grown, phase):
@@ -85,7 +89,9 @@ class DeviationSums(WindowSums):
             m.d.comb += mean.eq(Mux(whole < 0, 0, Mux(whole > top, top, whole)))
             m.d.comb += difference.eq(plus[lane] - minus[lane])
             lost = half_up(difference, self.lost)
-            m.d.comb += bounded(rounded, lost, -self.most, self.most, "both sums are within `Spec.window_bound`")
+            m.d.comb += bounded(
+                rounded, lost, -self.most, self.most, "both sums are within `Spec.window_bound`"
+            )
             means.append(mean)
             post.append(difference)
             pre.append(rounded)

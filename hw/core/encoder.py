@@ -28,7 +28,11 @@ class Encoder:
     """
 
     def __init__(self, m, array):
-        self.spec, self.step, self.annealing = array.config.spec, array.step, getattr(array, "annealing", None)
+        self.spec, self.step, self.annealing = (
+            array.config.spec,
+            array.step,
+            getattr(array, "annealing", None),
+        )
 
     def fire(self, m, lane, xi, u, spike, membrane):
         """Set ``spike`` and ``membrane``, U[t+1]. Return the membrane potential to write back."""

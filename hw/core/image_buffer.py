@@ -37,18 +37,34 @@ class ImageBuffer(wiring.Component):
     def __init__(self, config: Config):
         self.banks, self.pixels = samples_in_flight(config), config.spec.input.pixels
         pixel, address, bank = config.spec.formats.pixel_bits, bits_for(self.pixels - 1), range(self.banks)
-        members = {"start": In(1), "bank": In(bank), "busy": Out(1), "pixel_address": Out(address), "pixel": In(pixel)}
+        members = {
+            "start": In(1),
+            "bank": In(bank),
+            "busy": Out(1),
+            "pixel_address": Out(address),
+            "pixel": In(pixel),
+        }
         members |= {"taken": Out(Flow(unsigned(pixel)))}
         for reader in ("drive", "update"):
-            members |= {f"{reader}_bank": In(bank), f"{reader}_address": In(address), f"{reader}_pixel": Out(pixel)}
+            members |= {
+                f"{reader}_bank": In(bank),
+                f"{reader}_address": In(address),
+                f"{reader}_pixel": Out(pixel),
+            }
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = BlockMemory(shape=len(self.pixel), depth=self.banks << len(self.pixel_address))
+        m.submodules.memory = memory = BlockMemory(
+            shape=len(self.pixel), depth=self.banks << len(self.pixel_address)
+        )
         write = memory.write_port()
         for reader in ("drive", "update"):
-            read, bank, address = memory.read_port(), getattr(self, f"{reader}_bank"), getattr(self, f"{reader}_address")
+            read, bank, address = (
+                memory.read_port(),
+                getattr(self, f"{reader}_bank"),
+                getattr(self, f"{reader}_address"),
+            )
             m.d.comb += [read.addr.eq(Cat(address, bank)), getattr(self, f"{reader}_pixel").eq(read.data)]
 
         reading, coming = Signal(), Signal()

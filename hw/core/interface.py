@@ -86,7 +86,8 @@ def trace_word(config: Config, layer: Layer):
 
 def samples_in_flight(config: Config) -> int:
     """Return the largest number of samples that a core holds at once: those that it steps, and as many whose
-    images it takes, whose static drives it computes, or whose updates it makes. The compact core holds one."""
+    images it takes, whose static drives it computes, or whose updates it makes. The compact core holds one.
+    """
     return 1 if config.compact else 2 * config.slots
 
 

@@ -35,7 +35,10 @@ class Means:
         self.channel = Signal(range(bundle.pre.channels + 1), name="mean_channel")
         self.pre_lane = Signal(range(config.lanes[bundle.pre.index]), name="pre_lane")
         #: Lane of the word: its slice, and the lane within the slice.
-        self.slice, self.lane = Signal(range(kept.slices), name="mean_slice"), Signal(range(width), name="mean_lane")
+        self.slice, self.lane = (
+            Signal(range(kept.slices), name="mean_slice"),
+            Signal(range(width), name="mean_lane"),
+        )
         #: Address of the first word of the current pair.
         self.at = Signal(range(layout.image_words(config, bundle) + 2), name="mean_at")
         #: The channel's running mean before this commit.
@@ -76,7 +79,9 @@ class Means:
             fits = self.rest >= kept.whole
             left = Mux(fits, self.rest - kept.whole, self.rest)
             twice, one = 2 * spec.total_bound(kept.bundle), 1 << f.bias_fraction
-            m.d.sync += bounded(self.rest, left << 1, 0, twice, "what is left is less than `whole`, a total of all 1")
+            m.d.sync += bounded(
+                self.rest, left << 1, 0, twice, "what is left is less than `whole`, a total of all 1"
+            )
             m.d.sync += bounded(self.share, Cat(fits, self.share), 0, one, "a total is at most `whole`")
             with m.If(reading.age == f.bias_fraction):
                 reading.go(m, "FOLLOW")
@@ -96,7 +101,9 @@ class Means:
             for c, mean in ((kept.c_write.data.now, self.old), (kept.c_write.data.then, followed)):
                 m.d.comb += c.eq(half_up(mean, FOLLOW))
             written.take(m, [Cat(followed[:low], Const(0, MASTER_BITS - low)).as_signed()])
-            m.d.sync += [lane.eq(after) for lane, after in zip(high, [*high[1:], followed[low:]], strict=True)]
+            m.d.sync += [
+                lane.eq(after) for lane, after in zip(high, [*high[1:], followed[low:]], strict=True)
+            ]
             with m.If(there):
                 m.d.sync += self.channel.eq(self.channel + 1)
                 with counting(m, self.pre_lane, pre_lanes):

@@ -170,7 +170,9 @@ class NeuronArray(wiring.Component):
             m.d.sync += side1.eq(slice_of(side.payload, at.turn, self.lanes))
         at2 = staged(m, 2, at1, self.turns)
         phi2 = self._add_drives(m, sides1)
-        old2, offset2, outputs2 = self._load(m, at1, group, [bank.read.data for bank in banks], bias_read.data)
+        old2, offset2, outputs2 = self._load(
+            m, at1, group, [bank.read.data for bank in banks], bias_read.data
+        )
         at3 = staged(m, 3, at2, self.turns)
         offset3 = self._offset(m, *offset2)
         d3, u3, pull3 = self._decode(m, old2, phi2, outputs2)
@@ -185,7 +187,9 @@ class NeuronArray(wiring.Component):
         m.d.sync += [
             self.spikes.valid.eq(at4.valid & at4.last),
             self.spikes.payload.address.eq(at4.word),
-            self.spikes.payload.spikes.eq(Mux(self.step.idle, 0, word_of(m, self.turns, at4.valid, spikes, "spikes"))),
+            self.spikes.payload.spikes.eq(
+                Mux(self.step.idle, 0, word_of(m, self.turns, at4.valid, spikes, "spikes"))
+            ),
         ]
         m.d.comb += self.busy.eq(Cat(running, at1.valid, at2.valid, at3.valid, at4.valid).any())
         self._count_spikes(m, fired, spikes[:: self.config.spec.spike_bits])
@@ -196,7 +200,9 @@ class NeuronArray(wiring.Component):
     def _banks(self, m):
         """Build the state memory; return its ports with the bank numbers to read and to write."""
         slots = self.config.slots
-        m.submodules.state = states = BlockMemory(shape=self.state, depth=2 * slots << bits_for(self.parts - 1))
+        m.submodules.state = states = BlockMemory(
+            shape=self.state, depth=2 * slots << bits_for(self.parts - 1)
+        )
         slot = slot_bits(self.step.slot, slots)
         of_read, of_write = (self.step.state_read, *slot), (self.step.state_write, *slot)
         return [Bank(states.read_port(), states.write_port(), of_read, of_write, None)]
@@ -215,7 +221,9 @@ class NeuronArray(wiring.Component):
         return (sides[0] << self.ahead) + (0 if self.output else sides[1])
 
     def _load(self, m, at, group, states, bias):
-        """Stage 2: register state and bias. The output layer's xi and a flag for the label are also returned."""
+        """Stage 2: register state and bias. The output layer's xi and a flag for the label are also
+        returned.
+        """
         old2 = Signal(self.state, name="old2", reset_less=True)
         bias2 = Signal(self.biases, name="bias2", reset_less=True)
         group1 = Signal.like(group)
@@ -231,8 +239,9 @@ class NeuronArray(wiring.Component):
         return old2, (bias2, base2), (xi2, labelled2)
 
     def _take_state(self, m, old, states):
-        """Register the state that was read. Return the registered xi of the output layer ([] in others), and None
-        (for fine spikes: the base of the deviations)."""
+        """Register the state that was read. Return the registered xi of the output layer ([] in others), and
+        None (for fine spikes: the base of the deviations).
+        """
         (state,) = states
         for lane, kept in enumerate(old):
             m.d.sync += kept.eq(state[lane])
@@ -271,8 +280,9 @@ class NeuronArray(wiring.Component):
         return d3, u3, pull3
 
     def _pull(self, m, xi, labelled, pull3):
-        """Stage 3 of the output layer: the nudge +-beta (y - xi), or 0 in the free phase; y is 1 for the label, else
-        0."""
+        """Stage 3 of the output layer: the nudge +-beta (y - xi), or 0 in the free phase; y is 1 for the
+        label, else 0.
+        """
         f, step = self.config.spec.formats, self.step
         strength = Signal(signed(f.beta_bits + 1))
         m.d.sync += strength.eq(Mux(step.nudge, Mux(step.negative, -self.beta, self.beta), 0))
@@ -310,7 +320,9 @@ class NeuronArray(wiring.Component):
         """Compute spikes, membrane potentials and the state to write back, from the registers of stage 4."""
         lanes, spike_bits, encoder = self.lanes, self.config.spec.spike_bits, self.encoder(m, self)
         spikes, written = Signal(spike_bits * lanes), Signal(self.state, name="written")
-        membranes = [Signal(signed(self.config.spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)]
+        membranes = [
+            Signal(signed(self.config.spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)
+        ]
         for lane in range(lanes):
             spike = spikes.word_select(lane, spike_bits)
             kept = encoder.fire(m, lane, xi[lane], u[lane], spike, membranes[lane])

@@ -66,12 +66,12 @@ class Slot:
         self.active, self.training = flag("active"), flag("training")
         #: The phase: free if neither is high; `nudged` in both nudged phases; `negative` in the -beta phase.
         self.nudged, self.negative = flag("nudged"), flag("negative")
-        #: Sweeps left in the phase, with the current one, in an empty slot those of the free phase; flags for the
-        #: phase's first and last sweep.
+        #: Sweeps left in the phase, with the current one, in an empty slot those of the free phase; flags for
+        #: the phase's first and last sweep.
         self.left = Signal(bits_for(MAX_STEPS), name=f"left_{number}")
         self.first, self.last = Signal(name=f"first_{number}", init=1), flag("last")
-        #: Completed sweeps of the phase and halvings of lambda so far; `falls`: lambda is halved before the next
-        #: sweep.
+        #: Completed sweeps of the phase and halvings of lambda so far; `falls`: lambda is halved before the
+        #: next sweep.
         self.count = Signal.like(self.left, name=f"count_{number}")
         self.halved, self.falls = Signal(range(len(halvings) + 1), name=f"halved_{number}"), flag("falls")
         #: Bank of the sample's static drive; its label.
@@ -86,7 +86,9 @@ class Slot:
         self.unlearned = flag("unlearned")
 
     def compare(self, m, free_steps):
-        """Drive ``last`` and ``falls``; in an empty slot also ``left``. free_steps: sweeps of the free phase."""
+        """Drive ``last`` and ``falls``; in an empty slot also ``left``. free_steps: sweeps of the
+        free phase.
+        """
         m.d.comb += self.last.eq(self.left == 1)
         with m.If(~self.active):
             m.d.sync += self.left.eq(free_steps)
@@ -95,8 +97,9 @@ class Slot:
             m.d.comb += self.falls.eq(~self.nudged & ~self.last & halves_next)
 
     def end_sweep(self, m, free_steps, nudged_steps):
-        """Go on to the next sweep, else to the next phase, else to the sample's end. The arguments: sweeps of the
-        free and of a nudged phase."""
+        """Go on to the next sweep, else to the next phase, else to the sample's end. The arguments: sweeps of
+        the free and of a nudged phase.
+        """
         m.d.sync += [self.left.eq(self.left - 1), self.first.eq(0)]
         if self.halvings:
             m.d.sync += self.count.eq(self.count + 1)

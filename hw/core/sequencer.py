@@ -22,11 +22,11 @@ def one_hot(phase):
 class Sequencer(wiring.Component):
     """Starts all parts of the core: accepts samples, steps two of them, updates the masters; or commits.
 
-    A sample's odd layers step in one half of a sweep, its even layers in the next. Two samples, one in each *slot*,
-    are half a sweep apart: while the odd layers of one step, the even layers of the other do. So each half uses every
-    array once and every bundle once in each direction. Samples use the slots in turn; each begins when its static
-    drive is complete and its slot is free. The layers of an empty slot are idle. With one slot (`Config.slots`)
-    either the odd or the even layers are idle in each half.
+    A sample's odd layers step in one half of a sweep, its even layers in the next. Two samples, one in each
+    *slot*, are half a sweep apart: while the odd layers of one step, the even layers of the other do. So each
+    half uses every array once and every bundle once in each direction. Samples use the slots in turn; each
+    begins when its static drive is complete and its slot is free. The layers of an empty slot are idle. With
+    one slot (`Config.slots`) either the odd or the even layers are idle in each half.
 
     Each part is started by a one-cycle pulse and has a busy line, so the sequencer depends on no
     part's latency. Snapshot and restore take no cycles: they are the bank numbers of `Step`.
@@ -44,8 +44,8 @@ class Sequencer(wiring.Component):
     start, operation, label, ready, holding, done, busy
         As in `CoreSignature`.
     free_steps, nudged_steps : In
-        Sweeps of the phases; at least one averaging window each (the registers guarantee it). Read when a phase
-        begins.
+        Sweeps of the phases; at least one averaging window each (the registers guarantee it). Read when a
+        phase begins.
     step : Out(Halves)
         A register, valid from the cycle after ``step_start``; engines and arrays may get both later.
     step_start : Out(1), step_busy : In(1)
@@ -125,9 +125,7 @@ class Sequencer(wiring.Component):
         self._leave(m, samples, slots)
         learning = self._learn(m, samples, slots)
         unlearned = samples.between(samples.freed, samples.done)
-        m.d.comb += self.busy.eq(
-            committing | (samples.started != samples.done) | (unlearned > learning)
-        )
+        m.d.comb += self.busy.eq(committing | (samples.started != samples.done) | (unlearned > learning))
         self._count(m, samples, slots, stalled, committing, preparing)
         return m
 
@@ -229,7 +227,9 @@ class Sequencer(wiring.Component):
                         step.slot.eq(n),
                         step.idle.eq(~slot.active & ~beginning[n]),
                         step.first.eq(~slot.nudged & slot.first),
-                        step.silent.eq((slot.first if deviating else ~slot.nudged & slot.first) if odd else 0),
+                        step.silent.eq(
+                            (slot.first if deviating else ~slot.nudged & slot.first) if odd else 0
+                        ),
                         step.kept.eq(slot.nudged & slot.first if odd and not deviating else 0),
                         step.keep.eq(0 if odd or deviating else ~slot.nudged & slot.last),
                         step.state_read.eq(slot.nudged & ~slot.first),

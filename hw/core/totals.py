@@ -55,7 +55,9 @@ class Totals(wiring.Component):
             {
                 "i": In(Flow(read_word(config, bundle))),
                 "group": In(bits_for(self.groups - 1)),
-                "totals": Out(data.ArrayLayout(unsigned(total_bits(config, bundle)), config.lanes[bundle.pre.index])),
+                "totals": Out(
+                    data.ArrayLayout(unsigned(total_bits(config, bundle)), config.lanes[bundle.pre.index])
+                ),
                 "clear": In(1),
             }
         )
@@ -71,9 +73,15 @@ class Totals(wiring.Component):
             with counting(m, position, positions):
                 m.d.sync += at.eq(Mux(at == self.groups - 1, 0, at + 1))
         m.d.comb += read.addr.eq(Mux(self.i.valid, at, self.group))
-        m.d.comb += [self.totals.eq(read.data), write.addr.eq(read.addr), write.en.eq(self.i.valid | self.clear)]
+        m.d.comb += [
+            self.totals.eq(read.data),
+            write.addr.eq(read.addr),
+            write.en.eq(self.i.valid | self.clear),
+        ]
         for lane, value in enumerate(self.i.payload):
             most = self.config.spec.total_bound(self.bundle)
             total = Mux(self.i.valid, read.data[lane] + value, 0)
-            m.d.comb += bounded(write.data[lane], total, 0, most, "`Spec.total_bound`: cleared by each commit")
+            m.d.comb += bounded(
+                write.data[lane], total, 0, most, "`Spec.total_bound`: cleared by each commit"
+            )
         return m

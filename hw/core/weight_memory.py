@@ -145,7 +145,10 @@ class WeightMemory(wiring.Component):
         m.d.sync += values.eq(read.data)
         m.d.comb += self.masters.word.eq(values)
         for i in range(self.lanes):
-            f, why = self.config.spec.formats, "the host reads between a commit, which clips, and the next sample"
+            f, why = (
+                self.config.spec.formats,
+                "the host reads between a commit, which clips, and the next sample",
+            )
             m.d.comb += bounded(self.read_data[i], values[i], f.master_low, f.master_high, why)
 
     def _update(self, m):
@@ -175,7 +178,11 @@ class WeightMemory(wiring.Component):
         """Write the working copies: rounded half up, and saturated, since the largest masters overflow. A
         register follows for the way to block RAMs across the part."""
         config, bundle, f, commit = self.config, self.bundle, self.config.spec.formats, self.masters.committed
-        word, rows, weight_words = commit.payload, layout.tile_rows(config, bundle), layout.weight_words(config, bundle)
+        word, rows, weight_words = (
+            commit.payload,
+            layout.tile_rows(config, bundle),
+            layout.weight_words(config, bundle),
+        )
         # A master word is one pre lane's slice of a tile, so the working memory is written slice by slice.
         width = f.weight_bits * self.lanes
         m.submodules.working = working = BlockMemory(shape=width * rows, depth=layout.tiles(config, bundle))

@@ -30,13 +30,22 @@ class Walk:
         #: Cycle of the slice, 0 to 2; it keeps counting after the last slice.
         self.turn = Signal(range(PRODUCTS))
         self.word = Signal(range(layout.master_words(config, bundle)), name="word")
-        self.slice, self.post_group = Signal(range(slices), name="walk_slice"), Signal(range(groups), name="post_group")
+        self.slice, self.post_group = (
+            Signal(range(slices), name="walk_slice"),
+            Signal(range(groups), name="post_group"),
+        )
         lane = Signal(range(pre_lanes), name="walk_lane")
-        pre_group, spot = Signal(range(pre_groups), name="pre_group"), Signal(name="spot", shape=range(self._spots(bundle)))
+        pre_group, spot = (
+            Signal(range(pre_groups), name="pre_group"),
+            Signal(name="spot", shape=range(self._spots(bundle))),
+        )
         #: Number of the slice among the slices of all post groups.
         self.of_all = Signal(range(groups * slices), name="slice_of_all")
         # First channel of the pre group; first slice of the post group.
-        base, slice_base = Signal(range(bundle.pre.channels), name="base"), Signal(range(groups * slices), name="slice_base")
+        base, slice_base = (
+            Signal(range(bundle.pre.channels), name="base"),
+            Signal(range(groups * slices), name="slice_base"),
+        )
         self.channel = Signal(range(bundle.pre.channels))
         m.d.comb += [self.channel.eq(base + lane), self.of_all.eq(slice_base + self.slice)]
         m.d.sync += self.turn.eq(Mux(self.turn == PRODUCTS - 1, 0, self.turn + 1))
@@ -91,7 +100,11 @@ class Weighed:
         self.last, self.last_of_all = last["there"], last["of_all"]
         #: `made`: the new weights of a slice are valid, for one cycle. `valid`: a word is complete, one cycle
         #: after its last slice. `coming`: at least one stage holds a slice.
-        self.made, self.valid, self.coming = Signal(name="new_there"), Signal(name="word_there"), Signal(name="coming_there")
+        self.made, self.valid, self.coming = (
+            Signal(name="new_there"),
+            Signal(name="word_there"),
+            Signal(name="coming_there"),
+        )
         m.d.comb += self.made.eq(new["there"] & (walk.turn == PRODUCTS - 1))
         m.d.comb += self.valid.eq(new["there"] & (walk.turn == 0) & (new["slice"] == kept.slices - 1))
         m.d.comb += self.coming.eq(read["there"] | new["there"] | last["there"])
@@ -120,7 +133,9 @@ def weigh(m, walk: Walk, masters, kept: Kept) -> Weighed:
     # w'.
     factor = Signal(kept.c_bits, name="factor", reset_less=True)
     others = data_registers("other", signed(max(kept.B_bits, f.committed_bits)), kept.width)
-    products = [Signal(signed(kept.c_bits + len(other)), name=f"product_{lane}") for lane, other in enumerate(others)]
+    products = [
+        Signal(signed(kept.c_bits + len(other)), name=f"product_{lane}") for lane, other in enumerate(others)
+    ]
     weighed = Weighed(m, walk, kept)
     held = Signal(kept.c_bits * 2, name="held_c", reset_less=True)
     with m.Switch(walk.turn):
@@ -141,8 +156,12 @@ def weigh(m, walk: Walk, masters, kept: Kept) -> Weighed:
         for lane in lanes:
             common = half_up(products[lane], f.bias_fraction)
             without = Signal(signed(f.master_bits + 2), name=f"without_{lane}")
-            largest = (1 << (f.master_bits - 1)) + rounded_bound(spec.mean_bound * f.batch_bound, f.bias_fraction)
-            m.d.comb += bounded(without, masters[lane] - common, -largest, largest, "`Spec.mean_bound`, `Formats.batch_bound`")
+            largest = (1 << (f.master_bits - 1)) + rounded_bound(
+                spec.mean_bound * f.batch_bound, f.bias_fraction
+            )
+            m.d.comb += bounded(
+                without, masters[lane] - common, -largest, largest, "`Spec.mean_bound`, `Formats.batch_bound`"
+            )
             m.d.sync += weighed.new[lane].eq(saturated(without, f.committed_bits))
     # In turn 2 it is c w', in turn 0 c' w', both of the slice before.
     for sums, turn in ((kept.now, 2), (kept.then, 0)):
@@ -151,5 +170,7 @@ def weigh(m, walk: Walk, masters, kept: Kept) -> Weighed:
             most = spec.centred_bound(kept.bundle)
             for lane in lanes:
                 sum_ = sums.read.data[lane] + products[lane]
-                m.d.comb += bounded(sums.write.data[lane], sum_, -most, most, "`Spec.centred_bound`: cleared by each commit")
+                m.d.comb += bounded(
+                    sums.write.data[lane], sum_, -most, most, "`Spec.centred_bound`: cleared by each commit"
+                )
     return weighed

@@ -114,12 +114,17 @@ class WindowSums(wiring.Component):
         m = Module()
         step = self.step
         word = word_of(m, self.turns, self.valid, self._grow(m).as_value(), "sums")
-        readers = [self._address(address, self.words, self.updated) for address in (self.post_address, self.pre_address)]
+        readers = [
+            self._address(address, self.words, self.updated)
+            for address in (self.post_address, self.pre_address)
+        ]
         for name, phase in (("plus", step.nudge & ~step.negative), ("minus", step.negative)):
             post, pre = self._complete(m, name, word, phase, readers)
             m.d.comb += [self.post_sums[name].eq(post), self.pre_sums[name].eq(pre)]
         if self.output:
-            m.d.comb += self.free_sums.eq(self._complete(m, "free", word, ~step.nudge, [self.free_address])[0])
+            m.d.comb += self.free_sums.eq(
+                self._complete(m, "free", word, ~step.nudge, [self.free_address])[0]
+            )
         self._tell(m, word)
         return m
 
@@ -135,11 +140,16 @@ class WindowSums(wiring.Component):
 
     def _grow(self, m):
         """Return the sums including the current xi; old sums are read two cycles before new are written."""
-        old, new = Signal(self.part_sums, name="old_sums", reset_less=True), Signal(self.part_sums, name="new_sums")
+        old, new = (
+            Signal(self.part_sums, name="old_sums", reset_less=True),
+            Signal(self.part_sums, name="new_sums"),
+        )
         spec = self.config.spec
         most, low = spec.window_bound, -spec.window_bound if spec.schedule.fine else 0
         for lane, xi in enumerate(self.xi):
-            m.d.comb += bounded(new[lane], old[lane] + xi, low, most, "as many xi as the window has steps, each at most 1")
+            m.d.comb += bounded(
+                new[lane], old[lane] + xi, low, most, "as many xi as the window has steps, each at most 1"
+            )
         m.d.sync += old.eq(self._parts(m, "growing", new, self.valid & self.step.sum))
         with m.If(self.step.sum_first):
             m.d.sync += old.eq(0)
@@ -167,6 +177,10 @@ class WindowSums(wiring.Component):
         m.submodules[name] = memory = BlockMemory(shape=shape, depth=depth)
         write, ports = memory.write_port(), [memory.read_port() for _ in addresses]
         enable, at, word = written
-        m.d.comb += [write.addr.eq(self._address(at, self.words, self.step.slot)), write.data.eq(word), write.en.eq(enable)]
+        m.d.comb += [
+            write.addr.eq(self._address(at, self.words, self.step.slot)),
+            write.data.eq(word),
+            write.en.eq(enable),
+        ]
         m.d.comb += [port.addr.eq(address) for port, address in zip(ports, addresses, strict=True)]
         return [port.data for port in ports]

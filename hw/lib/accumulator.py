@@ -58,7 +58,9 @@ class Accumulator(wiring.Component):
         m.d.comb += [write.en.eq(delay(m, self.i.valid, 1)), write.addr.eq(delay(m, self.address, 1))]
         for lane in range(self.lanes):
             total = Mux(first, 0, read.data[lane]) + value[lane]
-            m.d.comb += bounded(write.data[lane], total, *signed_range(self.bits), "``bits`` of whoever has an accumulator")
+            m.d.comb += bounded(
+                write.data[lane], total, *signed_range(self.bits), "``bits`` of whoever has an accumulator"
+            )
 
         draining, index = Signal(), Signal.like(self.address)
         transfer = self.o.valid & self.o.ready

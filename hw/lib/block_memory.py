@@ -1,4 +1,6 @@
-"""Memories with words that their users may not depend on: those before the first write, and block RAM's collisions."""
+"""Memories with words that their users may not depend on: those before the first write, and block RAM's
+collisions.
+"""
 
 from functools import partial
 
@@ -45,7 +47,8 @@ def from_bits(shape, bits):
 
 
 class BlockMemory(WrittenMemory):
-    """A `WrittenMemory` whose users also ignore the word read at an address in the cycle in which it is written.
+    """A `WrittenMemory` whose users also ignore the word read at an address in the cycle in which it is
+    written.
 
     A part's block RAM doesn't define this word. A plain `Memory` gives the old word there, for which
     synthesis adds registers and a multiplexer as wide as the word to each port; a `BlockMemory` is

@@ -30,9 +30,9 @@ class LineBuffer(wiring.Component):
     i : In(Flow(bits))
         Raster order, gaps allowed.
     o : Out(Flow(ArrayLayout(bits, kernel * kernel)))
-        Window element ``ky * kernel + kx`` is the word ``kernel - 1 - ky`` rows above and ``kernel - 1 - kx`` columns
-        left of the newest one. Only windows that lie within the plane appear: (height - kernel + 1) rows of
-        (width - kernel + 1), in raster order.
+        Window element ``ky * kernel + kx`` is the word ``kernel - 1 - ky`` rows above and ``kernel - 1 - kx``
+        columns left of the newest one. Only windows that lie within the plane appear: (height - kernel + 1)
+        rows of (width - kernel + 1), in raster order.
     """
 
     #: Cycles from a word to the window that it completes.
@@ -40,7 +40,9 @@ class LineBuffer(wiring.Component):
 
     def __init__(self, *, bits, height, width, kernel):
         if not 1 <= kernel <= min(height, width):
-            raise ValueError(f"kernel must be 1..{min(height, width)} for a {height}x{width} plane, not {kernel}")
+            raise ValueError(
+                f"kernel must be 1..{min(height, width)} for a {height}x{width} plane, not {kernel}"
+            )
         self.bits, self.height, self.width, self.kernel = bits, height, width, kernel
         super().__init__({"i": In(Flow(bits)), "o": Out(Flow(data.ArrayLayout(bits, kernel * kernel)))})
 
@@ -65,7 +67,9 @@ class LineBuffer(wiring.Component):
         column = Cat(read.data, self.i.payload)
         m.d.comb += [write.addr.eq(x), write.data.eq(column[bits:]), write.en.eq(self.i.valid)]
 
-        window = [[Signal(bits, name=f"window_{ky}_{kx}", reset_less=True) for kx in range(k)] for ky in range(k)]
+        window = [
+            [Signal(bits, name=f"window_{ky}_{kx}", reset_less=True) for kx in range(k)] for ky in range(k)
+        ]
         with m.If(self.i.valid):
             m.d.sync += x.eq(next_x)
             with m.If(last_x):

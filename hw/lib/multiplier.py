@@ -56,8 +56,14 @@ class Multiplier(wiring.Component):
             i_B=self.b,
             i_C=Const(0, 16),
             i_D=Const(0, 16),
-            **{f"i_{name}": zero for name in ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT")},
-            **{f"i_{name}": zero for name in ("OLOADTOP", "OLOADBOT", "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT")},
+            **{
+                f"i_{name}": zero
+                for name in ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT")
+            },
+            **{
+                f"i_{name}": zero
+                for name in ("OLOADTOP", "OLOADBOT", "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT")
+            },
             **{f"i_{name}": zero for name in ("CI", "ACCUMCI", "SIGNEXTIN")},
             o_O=self.product,
         )

@@ -23,7 +23,13 @@ class SinglePortMemory(wiring.Component):
 
     def __init__(self):
         super().__init__(
-            {"address": In(range(DEPTH)), "write": In(1), "mask": In(NIBBLES), "write_data": In(WIDTH), "read_data": Out(WIDTH)}
+            {
+                "address": In(range(DEPTH)),
+                "write": In(1),
+                "mask": In(NIBBLES),
+                "write_data": In(WIDTH),
+                "read_data": Out(WIDTH),
+            }
         )
 
     def elaborate(self, platform):

@@ -36,8 +36,9 @@ class Deframer(wiring.Component):
     CRC, or to more than `frame_bytes`), BAD_CRC, OK. Frames of every status are passed on, because each gets
     an answer. A frame that begins while all buffers are taken is dropped as a whole, and counted.
 
-    Latency: `o.valid` rises three cycles after the zero byte, or three after the transfer of the frame before.
-    Throughput: one byte in two cycles; a code byte for n zeros takes n more cycles, if they are stored.
+    Latency: `o.valid` rises three cycles after the zero byte, or three after the transfer of the frame
+    before. Throughput: one byte in two cycles; a code byte for n zeros takes n more cycles, if they are
+    stored.
 
     Parameters
     ----------
@@ -135,7 +136,9 @@ class Deframer(wiring.Component):
                 m.d.sync += frame.head[n].eq(byte)
 
     def _status(self, m, frame, crc):
-        """Status of the frame if it ends in this cycle; a register, since no byte was decoded in the cycle before."""
+        """Status of the frame if it ends in this cycle; a register, since no byte was decoded in the cycle
+        before.
+        """
         status = Signal(Status)
         m.d.sync += status.eq(Status.OK)
         with m.If(frame.left != 0):
@@ -213,7 +216,11 @@ class Frame:
 
     def __init__(self, frame_bytes: int):
         #: A byte was taken in the cycle before, and is decoded in this one; its value; it is 0.
-        self.taken, self.byte, self.ends = Signal(name="taken"), Signal(8, name="taken_byte"), Signal(name="ends")
+        self.taken, self.byte, self.ends = (
+            Signal(name="taken"),
+            Signal(8, name="taken_byte"),
+            Signal(name="ends"),
+        )
         #: A nonzero byte came after the last zero byte.
         self.inside = Signal()
         #: No buffer was free when the frame began.

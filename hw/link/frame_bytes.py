@@ -24,7 +24,12 @@ class FrameBytes(wiring.Component):
     """
 
     def __init__(self):
-        members = {"seek": In(1), "place": In(range(REQUEST_BYTES)), "o": Out(stream.Signature(8)), "buffer": Out(ReadPort())}
+        members = {
+            "seek": In(1),
+            "place": In(range(REQUEST_BYTES)),
+            "o": Out(stream.Signature(8)),
+            "buffer": Out(ReadPort()),
+        }
         super().__init__(members)
 
     def elaborate(self, platform):

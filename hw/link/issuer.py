@@ -45,7 +45,18 @@ class Issuer(wiring.Component):
     def __init__(self, config: Config, sources: int = 1):
         core = CoreSignature(config).members
         self.config = config
-        ports = ("start", "operation", "label", "pixel", "ready", "holding", "done", "busy", "prediction", "pixel_address")
+        ports = (
+            "start",
+            "operation",
+            "label",
+            "pixel",
+            "ready",
+            "holding",
+            "done",
+            "busy",
+            "prediction",
+            "pixel_address",
+        )
         batch = config.spec.formats.max_batch.bit_length()
         #: Maximum number of samples that are started and not answered.
         self.in_flight = samples_in_flight(config)
@@ -80,7 +91,11 @@ class Issuer(wiring.Component):
         for number, source in enumerate(self.sources):
             order = source.o.payload
             with m.If(source.o.valid | (number == 0)):
-                m.d.comb += [self.operation.eq(order.operation), self.label.eq(order.label), self.pixel.eq(source.pixel)]
+                m.d.comb += [
+                    self.operation.eq(order.operation),
+                    self.label.eq(order.label),
+                    self.pixel.eq(source.pixel),
+                ]
             m.d.comb += [
                 source.o.ready.eq(over),
                 source.room.eq(room),

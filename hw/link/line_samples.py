@@ -5,7 +5,15 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from nudge.golden.contract.config import Config
-from nudge.golden.contract.protocol import REQUEST_HEADER, Command, Committed, Label, Sampled, Status, request_bytes
+from nudge.golden.contract.protocol import (
+    REQUEST_HEADER,
+    Command,
+    Committed,
+    Label,
+    Sampled,
+    Status,
+    request_bytes,
+)
 from nudge.hw.core.interface import Operation
 
 from .interface import ReadPort, SampleExecutor, SampleSource
@@ -97,7 +105,9 @@ class LineSamples(wiring.Component):
         train = request.command == Command.TRAIN
         m.d.comb += [
             sample.eq(train | (request.command == Command.INFER)),
-            self.issue.o.payload.operation.eq(Mux(train, Operation.TRAIN, Mux(sample, Operation.INFER, Operation.COMMIT))),
+            self.issue.o.payload.operation.eq(
+                Mux(train, Operation.TRAIN, Mux(sample, Operation.INFER, Operation.COMMIT))
+            ),
         ]
         with m.If(self.issue.refused):
             m.d.comb += status.eq(Status.BAD_ORDER)

@@ -47,7 +47,10 @@ class RecordAccess(wiring.Component):
     def __init__(self):
         store = Store().members
         names = ("record", "data", "range", "digest", "count", "end")
-        super().__init__({"execute": In(Executor()), "buffer": Out(ReadPort())} | {name: store[name].flip() for name in names})
+        super().__init__(
+            {"execute": In(Executor()), "buffer": Out(ReadPort())}
+            | {name: store[name].flip() for name in names}
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -73,7 +76,9 @@ class RecordAccess(wiring.Component):
             at.following.eq(at.place + words * WORD_BYTES),
             at.end.eq(request.length - CRC_BYTES),
             at.last.eq(at.following == at.end),
-            at.whole.eq((at.coded != 0) & (at.coded <= MAX_CODED) & (at.label < LABELS) & (at.following <= at.end)),
+            at.whole.eq(
+                (at.coded != 0) & (at.coded <= MAX_CODED) & (at.label < LABELS) & (at.following <= at.end)
+            ),
             reach.eq(Mux(request.command == Command.STORE, first, first + wanted)),
             beyond.eq(reach > self.count),
             outside.eq((first + at.records > MAX_SAMPLES) | (self.end + at.words > 1 << ADDRESS_BITS)),
@@ -100,7 +105,9 @@ class RecordAccess(wiring.Component):
         m.next = "IDLE"
 
     def _header(self, m, frame, at):
-        """Reads length and label of the current record, then waits two cycles for values derived from them."""
+        """Reads length and label of the current record, then waits two cycles for values derived
+        from them.
+        """
         with m.State("SEEK"):
             m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
             m.d.sync += at.read.eq(0)
@@ -126,7 +133,11 @@ class RecordAccess(wiring.Component):
             with m.Elif(~at.whole):
                 self._finish(m, Status.BAD_RANGE)
             with m.Else():
-                m.d.sync += [at.place.eq(at.following), at.records.eq(at.records + 1), at.words.eq(at.words + words)]
+                m.d.sync += [
+                    at.place.eq(at.following),
+                    at.records.eq(at.records + 1),
+                    at.words.eq(at.words + words),
+                ]
                 m.next = "SEEK"
                 with m.If(at.last):
                     m.next = "ADD"
@@ -187,7 +198,11 @@ class Records:
     def __init__(self):
         place = range(2 * REQUEST_BYTES)
         #: Addresses in the frame: of the current record, of the next one, and of the end of the records.
-        self.place, self.following, self.end = Signal(place), Signal(place, name="following"), Signal(place, name="end_at")
+        self.place, self.following, self.end = (
+            Signal(place),
+            Signal(place, name="following"),
+            Signal(place, name="end_at"),
+        )
         #: The current record ends at the end of the records; it is one that may be stored.
         self.last, self.whole = Signal(name="last"), Signal(name="whole")
         #: Whole records so far and their words; high in the second pass; index of the current record.
@@ -198,4 +213,8 @@ class Records:
         self.coded, self.label = self.header[:16], self.header[16:]
         #: Words still to copy, or bytes of the digest still to answer; the low byte of a word, and whether it
         #: was read.
-        self.left, self.low, self.high = Signal(range(REQUEST_BYTES)), Signal(8, name="low"), Signal(name="high")
+        self.left, self.low, self.high = (
+            Signal(range(REQUEST_BYTES)),
+            Signal(8, name="low"),
+            Signal(name="high"),
+        )

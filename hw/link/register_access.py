@@ -22,10 +22,8 @@ class RegisterAccess(wiring.Component):
     frame_bytes : int
         Maximum bytes of a frame.
 
-    Members
-    -------
-    execute : In(Executor(frame_bytes))
-    address : Out(8), write : Out(1), write_data : Out(32), read_data : In(32), exists : In(1), writable : In(1)
+    Members ------- execute : In(Executor(frame_bytes)) address : Out(8), write : Out(1), write_data :
+    Out(32), read_data : In(32), exists : In(1), writable : In(1)
         As in `RegisterFile`.
     """
 

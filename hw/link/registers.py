@@ -57,7 +57,12 @@ class RegisterFile(wiring.Component):
 
     def __init__(self, config: Config, build: BuildFacts | None = None, stores: bool = False):
         self.config, self.build, self.stores = config, build or BuildFacts(), stores
-        store = {"works": In(1), "stored": In(INDEX_BITS + 1), "store_end": In(ADDRESS_BITS), "forget": Out(1)}
+        store = {
+            "works": In(1),
+            "stored": In(INDEX_BITS + 1),
+            "store_end": In(ADDRESS_BITS),
+            "forget": Out(1),
+        }
         batch = unsigned(config.spec.formats.max_batch.bit_length())
         super().__init__(
             {
@@ -83,10 +88,14 @@ class RegisterFile(wiring.Component):
         spec = self.config.spec
         registers = protocol.registers(spec, self.stores)
         stored = {
-            r.name: Signal(range(r.high + 1), init=r.reset, name=r.name) for r in registers if r.access is Access.READ_WRITE
+            r.name: Signal(range(r.high + 1), init=r.reset, name=r.name)
+            for r in registers
+            if r.access is Access.READ_WRITE
         }
         values = dict(stored) | {"pending": self.pending}
-        values |= {name: Const(value, 32) for name, value in zip(protocol.BUILD, astuple(self.build), strict=True)}
+        values |= {
+            name: Const(value, 32) for name, value in zip(protocol.BUILD, astuple(self.build), strict=True)
+        }
         values |= {f"spikes_{layer.index}": self.spikes[layer.index - 1] for layer in spec.layers[1:]}
         values |= {f"cycles_{phase}": self.phase_cycles[n] for n, phase in enumerate(protocol.PHASES)}
 

@@ -82,7 +82,12 @@ class StoredSamples(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [run.samples.eq(size >> 2), run.unchecked.eq(size >> 2), run.fed.eq(0), run.taken.eq(0)]
+                m.d.sync += [
+                    run.samples.eq(size >> 2),
+                    run.unchecked.eq(size >> 2),
+                    run.fed.eq(0),
+                    run.taken.eq(0),
+                ]
                 m.d.sync += [run.ended.eq(0), run.cycles.eq(0), left.eq(VALUE_BYTES)]
                 with m.If(execute.start):
                     m.next = "MEASURE"
@@ -186,7 +191,8 @@ class Run:
 
     def __init__(self):
         count = range(REQUEST_PAYLOAD)
-        #: Samples in the request; not yet checked; requested from the store; received from it, damaged ones included.
+        #: Samples in the request; not yet checked; requested from the store; received from it, damaged ones
+        #: included.
         self.samples, self.unchecked = Signal(count), Signal(count, name="unchecked")
         self.fed, self.taken = Signal(count), Signal(count, name="taken")
         #: There were samples left to request in the cycle before.

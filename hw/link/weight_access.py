@@ -266,7 +266,9 @@ class WeightAccess(wiring.Component):
             for n, b in enumerate(self.config.spec.bundles):
                 means = layout.master_words(self.config, b)
                 with m.Case(n):
-                    over = Mux(at.word[0] ^ (means & 1), self.write_data[high:].any(), self.write_data[low:].any())
+                    over = Mux(
+                        at.word[0] ^ (means & 1), self.write_data[high:].any(), self.write_data[low:].any()
+                    )
                     m.d.comb += outside.eq((self.address >= means) & over)
         with m.If(~at.checked):
             with m.If(at.high & outside):

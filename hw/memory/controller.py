@@ -14,16 +14,17 @@ DELAYS = 8
 
 
 class Controller(wiring.Component):
-    """Executes accesses on the pins: ACTIVATE, a READ or WRITE for each word, the last one with auto precharge.
+    """Executes accesses on the pins: ACTIVATE, a READ or WRITE for each word, the last one with auto
+    precharge.
 
     An access begins when it can be executed without waiting: all words of a write have arrived, or the FIFO
     has room for all words of a read. So it takes at most `Cycles.longest`, and an access that would end too
     late for the next REFRESH isn't begun. Rows are closed between accesses, so the timing doesn't depend on
     the bank.
 
-    Throughput: n words in n + rcd + wr + rp cycles; 16 words in 22 cycles at 48 MHz. Latency: at rest an access
-    is taken one cycle after it is offered; the first word of a read comes rcd + 6 + `delay` cycles after that,
-    if no REFRESH comes between.
+    Throughput: n words in n + rcd + wr + rp cycles; 16 words in 22 cycles at 48 MHz. Latency: at rest an
+    access is taken one cycle after it is offered; the first word of a read comes rcd + 6 + `delay` cycles
+    after that, if no REFRESH comes between.
 
     Parameters
     ----------
@@ -52,7 +53,9 @@ class Controller(wiring.Component):
         #: Number of cycles after a REFRESH during which an access may begin.
         self.begin = cycles.refresh - cycles.longest(BURST)
         if self.begin < 1:
-            raise ValueError(f"too slow a clock: {cycles.refresh} cycles between two REFRESHes are too few for an access")
+            raise ValueError(
+                f"too slow a clock: {cycles.refresh} cycles between two REFRESHes are too few for an access"
+            )
         super().__init__()
 
     def elaborate(self, platform):
@@ -159,7 +162,10 @@ class Controller(wiring.Component):
                     m.d.comb += writes.r_en.eq(writing)
                     m.d.sync += pins.command.eq(Mux(writing, Command.WRITE, Command.READ))
                     with m.If(last):
-                        m.d.sync += [timers.hold.eq(Mux(writing, cycles.wr + cycles.rp - 1, cycles.rp)), rested.eq(0)]
+                        m.d.sync += [
+                            timers.hold.eq(Mux(writing, cycles.wr + cycles.rp - 1, cycles.rp)),
+                            rested.eq(0),
+                        ]
                         m.next = "IDLE"
 
 

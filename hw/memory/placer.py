@@ -45,9 +45,16 @@ class Placer(wiring.Component):
         for name in ("x", "y"):
             delta = getattr(self.move, f"d{name}")
             # coordinates of the pixel before and after the move
-            at, to = Signal(range(IMAGE_SIDE), name=f"from_{name}"), Signal(range(IMAGE_SIDE), name=f"to_{name}")
+            at, to = (
+                Signal(range(IMAGE_SIDE), name=f"from_{name}"),
+                Signal(range(IMAGE_SIDE), name=f"to_{name}"),
+            )
             moved = Signal(range(-(1 << MOVE_BITS), IMAGE_SIDE + (1 << MOVE_BITS)), name=f"moved_{name}")
-            within, end, step = Signal(name=f"within_{name}"), Signal(name=f"end_{name}"), Signal(name=f"step_{name}")
+            within, end, step = (
+                Signal(name=f"within_{name}"),
+                Signal(name=f"end_{name}"),
+                Signal(name=f"step_{name}"),
+            )
             m.d.comb += [moved.eq(at + delta), within.eq((moved >= 0) & (moved <= last)), end.eq(at == last)]
             m.d.comb += step.eq(self.pixel.valid & (1 if name == "x" else ended["x"]))
             with m.If(step):

@@ -44,8 +44,8 @@ class SelfTest(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         access, write, read = self.port.access, self.port.write, self.port.read
-        # one-hot and rotated: numbers would need decoders. The access, first that to address 0; the data line,
-        # by word and access
+        # one-hot and rotated: numbers would need decoders. The access, first that to address 0; the data
+        # line, by word and access
         place = Signal(1 + ADDRESS_BITS - FIRST_LINE, init=1)
         line = Signal(WORD_BITS, init=1)
         word = Signal(range(BURST))
@@ -75,7 +75,10 @@ class SelfTest(wiring.Component):
             # all words of an access rotate `line` back to the first one
             m.d.sync += [word.eq(word + 1), line.eq(line.rotate_left(1))]
 
-        m.d.sync += [differs.eq(read.valid & read.ready & (read.payload != pattern)), wrong.eq(wrong | differs)]
+        m.d.sync += [
+            differs.eq(read.valid & read.ready & (read.payload != pattern)),
+            wrong.eq(wrong | differs),
+        ]
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start & ~self.done):

@@ -22,7 +22,8 @@ MODE = CAS_LATENCY << 4
 class Chip:
     """Times in ns of the slowest speed grade with CAS latency 2 at 100 MHz; the last two in clock cycles."""
 
-    #: ACTIVATE to READ or WRITE; PRECHARGE to ACTIVATE or REFRESH; ACTIVATE to PRECHARGE; ACTIVATE to ACTIVATE or REFRESH.
+    #: ACTIVATE to READ or WRITE; PRECHARGE to ACTIVATE or REFRESH; ACTIVATE to PRECHARGE; ACTIVATE to
+    #: ACTIVATE or REFRESH.
     rcd: float
     rp: float
     ras: float
@@ -47,10 +48,11 @@ CHIPS = {
     "AS4C16M16SA-7": Chip(21, 21, 42, 63, 63, 14, 14, 7800, 200_000, 0, 2),
     # Alliance Memory, AS4C32M16SB, table 16, grade -7
     "AS4C32M16SB-7": Chip(21, 21, 42, 63, 63, 14, 14, 7800, 200_000, 0, 2),
-    # Micron, "256Mb: x4, x8, x16 SDRAM", table 12, grade -75; with auto precharge tWR is a clock and 7.5 ns, else 15 ns
+    # Micron, "256Mb: x4, x8, x16 SDRAM", table 12, grade -75; with auto precharge tWR is a clock and 7.5 ns,
+    # else 15 ns
     "MT48LC16M16A2-75": Chip(20, 20, 44, 66, 66, 7.5, 0, 7812.5, 100_000, 1, 2),
-    # ISSI, IS42S16160G, grade -7: tRCD, tRP, tRAS, tRC, tMRD as the open controller `amaram` quotes the data sheet; the
-    # others as LiteDRAM 2024.12 (`IS42S16160`) has them, which are conservative
+    # ISSI, IS42S16160G, grade -7: tRCD, tRP, tRAS, tRC, tMRD as the open controller `amaram` quotes the data
+    # sheet; the others as LiteDRAM 2024.12 (`IS42S16160`) has them, which are conservative
     "IS42S16160G-7": Chip(20, 20, 37, 60, 70, 20, 14, 7812.5, 200_000, 0, 2),
 }
 
@@ -84,14 +86,18 @@ class Cycles:
         """Cycles for the slowest chip at this clock; `ValueError` if the clock is above `FASTEST_HZ`."""
         if clock_hz > FASTEST_HZ:
             fastest = f"{FASTEST_HZ / 1e6:g} MHz"
-            raise ValueError(f"with CAS latency {CAS_LATENCY} the clock may have {fastest}, not {clock_hz / 1e6:g} MHz")
+            raise ValueError(
+                f"with CAS latency {CAS_LATENCY} the clock may have {fastest}, not {clock_hz / 1e6:g} MHz"
+            )
 
         def clocks(name: str) -> Fraction:
             return Fraction(slowest(name)) * clock_hz / 10**9
 
         made = {field.name: max(ceil(clocks(field.name)), 1) for field in fields(cls)}
         made["refresh"] = floor(clocks("refresh"))
-        made["wr"] = max(ceil(Fraction(chip.wr) * clock_hz / 10**9) + chip.wr_clocks for chip in CHIPS.values())
+        made["wr"] = max(
+            ceil(Fraction(chip.wr) * clock_hz / 10**9) + chip.wr_clocks for chip in CHIPS.values()
+        )
         made["mrd"] = max(made["mrd"], *(chip.mrd_clocks for chip in CHIPS.values()))
         return cls(**made)
 

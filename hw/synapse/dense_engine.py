@@ -93,11 +93,15 @@ class DenseEngine(wiring.Component):
             return registered(m, *weighed(spike, weight))
 
         forward = [
-            carry_tree(m, [of_spike(pre_spikes.word_select(i, bits), weight(i, o)) for i in pre], latency=depth)
+            carry_tree(
+                m, [of_spike(pre_spikes.word_select(i, bits), weight(i, o)) for i in pre], latency=depth
+            )
             for o in post
         ]
         backward = [
-            carry_tree(m, [of_spike(post_spikes.word_select(o, bits), weight(i, o)) for o in post], latency=depth)
+            carry_tree(
+                m, [of_spike(post_spikes.word_select(o, bits), weight(i, o)) for o in post], latency=depth
+            )
             for i in pre
         ]
         return forward, backward
@@ -114,7 +118,9 @@ class DenseEngine(wiring.Component):
         m.d.comb += [write.addr.eq(at.group), write.en.eq(at.valid)]
         for lane in range(self.post_lanes):
             old = Mux(at.first_word, 0, read.data[lane])
-            m.d.comb += bounded(write.data[lane], plus(old, *forward[lane]), -most, most, "all weights at their end")
+            m.d.comb += bounded(
+                write.data[lane], plus(old, *forward[lane]), -most, most, "all weights at their end"
+            )
             m.d.comb += self.forward.payload[lane].eq(read.data[lane] << DENSE_SHIFT)
         m.d.comb += self.forward.valid.eq(emitting)
         with m.If(at.valid & at.end):

@@ -58,10 +58,18 @@ class EventAdder(wiring.Component):
         Number of kernels read in this cycle; for benches, which measure the adder's use.
     """
 
-    def __init__(self, *, units, lanes, chunks, weight_bits, bits, interval, passes=1, spike_bits=1, blocks=False):
+    def __init__(
+        self, *, units, lanes, chunks, weight_bits, bits, interval, passes=1, spike_bits=1, blocks=False
+    ):
         if chunks % passes:
             raise ValueError(f"passes must divide {chunks} chunks, not {passes}")
-        self.units, self.lanes, self.chunks, self.weight_bits, self.bits = units, lanes, chunks, weight_bits, bits
+        self.units, self.lanes, self.chunks, self.weight_bits, self.bits = (
+            units,
+            lanes,
+            chunks,
+            weight_bits,
+            bits,
+        )
         self.interval, self.passes, self.spike_bits, self.blocks = interval, passes, spike_bits, blocks
         #: Cycles from the last spike of a window to its sum: encoder, memory, adder tree, sum.
         self.latency = 3 + tree_latency(units)
@@ -89,7 +97,9 @@ class EventAdder(wiring.Component):
         # `wait`: cycles until the pass is old enough to end.
         active, wait = Signal(), Signal(range(self.interval))
         first, load = Signal(), Signal()
-        to_load, at_pass, reading_pass = (Signal(range(self.passes), name=n) for n in ("to_load", "at_pass", "reading_pass"))
+        to_load, at_pass, reading_pass = (
+            Signal(range(self.passes), name=n) for n in ("to_load", "at_pass", "reading_pass")
+        )
         masks = data_registers("mask", CANDIDATES, self.units)
         rests = data_registers("rest", CANDIDATES, self.units)  # the mask without its lowest spike
         signs = data_registers("sign", CANDIDATES, self.units if self.spike_bits > 1 else 0)
@@ -144,7 +154,10 @@ class EventAdder(wiring.Component):
                 read = memory.read_port()
                 m.d.comb += read.addr.eq(Cat(lowest, window.at_pass))
             else:
-                read, index = memory.read_port(domain="comb"), Signal.like(lowest, name=f"index_{u}", reset_less=True)
+                read, index = (
+                    memory.read_port(domain="comb"),
+                    Signal.like(lowest, name=f"index_{u}", reset_less=True),
+                )
                 m.d.sync += index.eq(lowest)
                 m.d.comb += read.addr.eq(Cat(index, window.reading_pass))
             write = memory.write_port(granularity=self.weight_bits * lanes // chunks)
@@ -155,7 +168,9 @@ class EventAdder(wiring.Component):
             ]
             weights = data.View(data.ArrayLayout(signed(self.weight_bits), lanes), read.data)
             for lane in range(lanes):
-                terms[lane].append(registered(m, *weighed(Cat(hit, negative) if window.signs else hit, weights[lane])))
+                terms[lane].append(
+                    registered(m, *weighed(Cat(hit, negative) if window.signs else hit, weights[lane]))
+                )
         m.d.comb += self.spikes.eq(sum(hits[1:], hits[0]))
         return terms
 
@@ -169,7 +184,12 @@ class EventAdder(wiring.Component):
             sum_ = self.o.payload[lane]
             with m.If(adding):
                 whole = plus(Mux(starting, 0, sum_), total, carry)
-                m.d.sync += bounded(sum_, whole, *signed_range(self.bits), "``bits`` of whoever has an adder: `Layer.phi_bits`")
+                m.d.sync += bounded(
+                    sum_,
+                    whole,
+                    *signed_range(self.bits),
+                    "``bits`` of whoever has an adder: `Layer.phi_bits`",
+                )
         m.d.comb += self.o.valid.eq(ended)
         trailing = [window.active]
         for _ in range(self.latency):

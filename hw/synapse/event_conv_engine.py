@@ -73,7 +73,11 @@ class EventConvEngine(wiring.Component):
         m.submodules.pre_window = pre_window = SpikeWindow(config, pre, block=2, border=0)
         m.submodules.post_window = post_window = SpikeWindow(config, post, block=1, border=1)
         for window, spikes in ((pre_window, self.pre_spikes), (post_window, self.post_spikes)):
-            m.d.comb += [window.i.valid.eq(spikes.valid), window.i.payload.eq(spikes.payload), window.start.eq(begin)]
+            m.d.comb += [
+                window.i.valid.eq(spikes.valid),
+                window.i.payload.eq(spikes.payload),
+                window.start.eq(begin),
+            ]
 
         # The windows' spikes, keyed by the (unit, index) that adds their kernel.
         bits = config.spec.spike_bits
@@ -81,7 +85,9 @@ class EventConvEngine(wiring.Component):
         for block, (y, x) in enumerate(product(range(2), repeat=2)):
             below, above = pre_window.window[y][x], post_window.window[y][x][0]
             for spot, channel in product(range(SPOTS), range(pre.channels)):
-                forward[forward_place(pre.channels, block, spot, channel)] = below[spot].word_select(channel, bits)
+                forward[forward_place(pre.channels, block, spot, channel)] = below[spot].word_select(
+                    channel, bits
+                )
             for channel in range(post.channels):
                 backward[backward_place(post.channels, block, channel)] = above.word_select(channel, bits)
 

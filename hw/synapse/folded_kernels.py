@@ -104,8 +104,7 @@ class FoldedKernels(wiring.Component):
         out_index, out_bank = divided(at.out_channel, post, backward_banks)
         group, bank = Signal(range(SPOTS)), Signal(range(forward_banks))
         turned = Array(
-            Array((n + block) % forward_banks for n in range(forward_banks))
-            for block in range(SPOTS)
+            Array((n + block) % forward_banks for n in range(forward_banks)) for block in range(SPOTS)
         )
         m.d.comb += [
             group.eq(Cat(sx, sy) + turn),
@@ -140,7 +139,9 @@ class FoldedKernels(wiring.Component):
                 with m.Elif(adding):
                     low, high = signed_range(weight_bits(self.config))
                     for i, total in enumerate(sums):
-                        m.d.sync += bounded(total, total + self.tile[i], low, high, "`weight_bits`: copies of a tap are four")
+                        m.d.sync += bounded(
+                            total, total + self.tile[i], low, high, "`weight_bits`: copies of a tap are four"
+                        )
                 with m.If(at.shift == SPOTS + 1):
                     m.d.sync += at.shift.eq(0)
                     m.next = "WRITE"

@@ -150,7 +150,11 @@ class ImageEngine(wiring.Component):
         latency = 2 + tree_latency(at_once)
         adding = delay(m, left != 0, latency)
         first, last = delay(m, left == self.rounds, latency), delay(m, left == 1, latency)
-        kept = self._keep(m, total, adding & first, delay(m, last, 1), channel) if self.channels > 1 else [0] * self.lanes
+        kept = (
+            self._keep(m, total, adding & first, delay(m, last, 1), channel)
+            if self.channels > 1
+            else [0] * self.lanes
+        )
         factors = [data_delay(m, boxes[n]) for n in range(at_once)]
         for lane, drive in enumerate(static.i.payload.drives[0]):
             of_lane = range(lane * at_once, (lane + 1) * at_once)
@@ -159,7 +163,9 @@ class ImageEngine(wiring.Component):
             term = adder_tree(m, [data_delay(m, product) for product in products])
             sums.add(m, lane, adding, Mux(first, kept[lane], total[lane]), term, drive)
         summed = delay(m, last, 1)
-        m.d.comb += static.i.valid.eq(summed if self.channels == 1 else summed & (channel == self.channels - 1))
+        m.d.comb += static.i.valid.eq(
+            summed if self.channels == 1 else summed & (channel == self.channels - 1)
+        )
         return summed
 
     def _keep(self, m, total, begins, complete, channel):

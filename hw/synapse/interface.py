@@ -25,8 +25,9 @@ class Step(data.Struct):
 
     #: Slot of the sample, 0 to `Config.slots` - 1; each slot has its own banks in every memory.
     slot: unsigned(1)
-    #: No sample steps here: drives are taken, spikes are 0, nothing is stored. With one slot ``first`` and ``silent``
-    #: are also set, and the neighbours' memories, which have no other bank, don't store these spikes.
+    #: No sample steps here: drives are taken, spikes are 0, nothing is stored. With one slot ``first`` and
+    #: ``silent`` are also set, and the neighbours' memories, which have no other bank, don't store these
+    #: spikes.
     idle: unsigned(1)
     #: First sweep of a sample: the state reads as zero.
     first: unsigned(1)
@@ -53,8 +54,9 @@ class Step(data.Struct):
 
 
 class Halves(data.Struct):
-    """The two halves that run at the same time: one sample's odd layers, the other's even layers. With one slot
-    either of them is idle."""
+    """The two halves that run at the same time: one sample's odd layers, the other's even layers. With one
+    slot either of them is idle.
+    """
 
     odd: Step
     even: Step
@@ -121,7 +123,9 @@ def tile(config: Config, bundle: Bundle):
 
 
 def static_banks(config: Config) -> int:
-    """Return the number of banks of static drives: one for each sample that steps, and one for the next sample."""
+    """Return the number of banks of static drives: one for each sample that steps, and one for the next
+    sample.
+    """
     return config.slots + 1
 
 

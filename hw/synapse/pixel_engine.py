@@ -41,7 +41,10 @@ class PixelEngine(wiring.Component):
         walking, group = Signal(), Signal(range(groups))
         last = self.pixel_address == pixels - 1
         with m.If(walking):
-            m.d.sync += [self.pixel_address.eq(self.pixel_address + 1), self.tile_address.eq(self.tile_address + groups)]
+            m.d.sync += [
+                self.pixel_address.eq(self.pixel_address + 1),
+                self.tile_address.eq(self.tile_address + groups),
+            ]
             with m.If(last):
                 m.d.sync += [self.pixel_address.eq(0), group.eq(group + 1), self.tile_address.eq(group + 1)]
                 with m.If(group == groups - 1):

@@ -27,7 +27,8 @@ class SpikeBuffer(wiring.Component):
     bits : int
         Width of a spike.
     slots : int
-        `Config.slots`. With one slot spikes aren't stored while the source is idle: the half then reads the bank.
+        `Config.slots`. With one slot spikes aren't stored while the source is idle: the half then reads the
+        bank.
 
     Members
     -------

@@ -102,7 +102,9 @@ class SpikeWindow(wiring.Component):
                     write.addr.eq(Cat(half(column, column_bits), half(row, row_bits))),
                     write.data.eq(self.i.payload.spikes.replicate(width // word)),
                     write.en.eq(
-                        Mux(self.i.valid & (row[0] == by) & (column[0] == bx), 1 << (spot * groups + group), 0)
+                        Mux(
+                            self.i.valid & (row[0] == by) & (column[0] == bx), 1 << (spot * groups + group), 0
+                        )
                     ),
                 ]
                 # The window's block of this parity: the first, or the one after it.

@@ -13,8 +13,8 @@ class Upsample(wiring.Component):
     """Sends one pooled plane with each word repeated in 2x2 positions, inside a frame of zeros.
 
     The frame is ``kernel - 1 - padding`` wide, and wider at the right and bottom where pooling drops an odd
-    column or row. A valid convolution of the output with flipped taps is therefore the transposed convolution, of the
-    size of layer ``bundle.pre``.
+    column or row. A valid convolution of the output with flipped taps is therefore the transposed
+    convolution, of the size of layer ``bundle.pre``.
 
     Integer model: `golden.model.ops.upsample` with the frame around.
 

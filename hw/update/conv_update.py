@@ -57,7 +57,11 @@ class ConvUpdate(wiring.Component):
         with m.If(advance):
             self._next_position(m, loops)
         m.d.sync += self.post_address.eq(loops.post_word)
-        word, lane2, number = data_delay(m, boxes.read.data), delay(m, loops.lane, 2), range(len(products(config, bundle)))
+        word, lane2, number = (
+            data_delay(m, boxes.read.data),
+            delay(m, loops.lane, 2),
+            range(len(products(config, bundle))),
+        )
         pre = [word[0 if bundle.kind == "image" else lane2 + n * loops.lanes] for n in number]
         ends = loops.first, loops.last
         correlate(m, self, correlator, loops.active, loops.address, loops.bias, pre, ends)

@@ -64,9 +64,10 @@ def scaling_turns(config: Config, bundle: Bundle) -> int:
 
 
 def latency(config: Config, bundle: Bundle) -> int:
-    """Return the cycles from the last cycle of the last item of a sum to its update: registers of the item, factors,
-    products, their difference (unless they share a multiplier), sum; then factor, products, scaled, rounded,
-    compared, clipped. Several turns add registers for the kept sum and the selected lane."""
+    """Return the cycles from the last cycle of the last item of a sum to its update: registers of the item,
+    factors, products, their difference (unless they share a multiplier), sum; then factor, products, scaled,
+    rounded, compared, clipped. Several turns add registers for the kept sum and the selected lane.
+    """
     turns = scaling_turns(config, bundle)
     return term_depth(config, bundle) + 8 + (0 if turns == 1 else 1 + turns)
 
@@ -128,12 +129,19 @@ class Correlator(wiring.Component):
         m = Module()
         spec, bundle, turns = self.config.spec, self.bundle, self.turns
         lanes = self.config.lanes[bundle.index]
-        g_bits, most = spec.correlation_bits(bundle), max(spec.correlation_bound(bundle), spec.bias_bound(bundle))
+        g_bits, most = (
+            spec.correlation_bits(bundle),
+            max(spec.correlation_bound(bundle), spec.bias_bound(bundle)),
+        )
 
         # -- products of both phases, and the sum of their differences
         shared, depth = self.config.item_cycles(bundle) == 2, term_depth(self.config, bundle)
         # Block RAM is too slow for logic in the same cycle, so the item is registered.
-        i, arriving, second = Signal.like(self.i.payload, reset_less=True), delay(m, self.i.valid, 1), Signal()
+        i, arriving, second = (
+            Signal.like(self.i.payload, reset_less=True),
+            delay(m, self.i.valid, 1),
+            Signal(),
+        )
         m.d.sync += i.eq(self.i.payload)
         if shared:
             m.d.sync += second.eq(arriving & ~second)
@@ -141,8 +149,8 @@ class Correlator(wiring.Component):
         ended = delay(m, arriving & i.last & (second if shared else 1), depth + 1)
         ended_bias, ended_address = delay(m, i.bias, depth + 1), data_delay(m, i.address, depth + 1)
 
-        # A bias has no pre factor: it counts as 1 in both products, with fine spikes as 1 and 0. The factors are
-        # registered, because the multipliers of all lanes are spread across the part.
+        # A bias has no pre factor: it counts as 1 in both products, with fine spikes as 1 and 0. The factors
+        # are registered, because the multipliers of all lanes are spread across the part.
         fine = bool(spec.schedule.fine)
         factors = [Mux(i.bias, int(n == 0 or not fine), pre) for n, pre in enumerate(i.pre)]
         sums = data_registers("g", signed(g_bits), lanes)
@@ -153,11 +161,16 @@ class Correlator(wiring.Component):
             terms = [data_delay(m, factor * post) for post in posts]
         else:
             factors, posts = [data_delay(m, factor) for factor in factors], data_delay(m, i.post)
-            each = [[data_delay(m, a * post[lane]) for a, post in zip(factors, posts, strict=True)] for lane in range(lanes)]
+            each = [
+                [data_delay(m, a * post[lane]) for a, post in zip(factors, posts, strict=True)]
+                for lane in range(lanes)
+            ]
             terms = [data_delay(m, sum(both) if fine else both[0] - both[1]) for both in each]
         for g, term in zip(sums, terms, strict=True):
             with m.If(adding):
-                m.d.sync += bounded(g, Mux(first, 0, g) + term, -most, most, "`Spec.correlation_bound`, `bias_bound`")
+                m.d.sync += bounded(
+                    g, Mux(first, 0, g) + term, -most, most, "`Spec.correlation_bound`, `bias_bound`"
+                )
 
         # -- a sum is kept while its lanes pass the scalers in turns
         scalers = range(0, lanes, turns)
@@ -221,8 +234,9 @@ def correlator_of(m, engine) -> Correlator:
 
 
 def correlate(m, engine, correlator: Correlator, active, address, bias, pre, ends=None):
-    """Send the factors of the item at an engine's loops in this cycle to the correlator, two cycles later. One of
-    them is for the choice of a pre lane, since block RAM is slow; the engine's `post` is addressed in the other.
+    """Send the factors of the item at an engine's loops in this cycle to the correlator, two cycles later.
+    One of them is for the choice of a pre lane, since block RAM is slow; the engine's `post` is addressed in
+    the other.
 
     active: there is an item. pre: those of the products, valid two cycles later. ends: the item is the first,
     the last one of its sum; if None, each item is a sum of its own.

@@ -32,7 +32,11 @@ class DenseUpdate(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, bundle = self.config, self.bundle
-        lanes, words, groups = config.lanes[bundle.pre.index], config.words(bundle.pre), config.groups(bundle.post)
+        lanes, words, groups = (
+            config.lanes[bundle.pre.index],
+            config.words(bundle.pre),
+            config.groups(bundle.post),
+        )
 
         correlator = correlator_of(m, self)
         active, bias = Signal(), Signal()

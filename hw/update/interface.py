@@ -36,7 +36,9 @@ def products(config: Config, bundle: Bundle) -> list[tuple[str, str]]:
     g = pre.plus post.plus - pre.minus post.minus, or with fine spikes g = pre.mean post.difference +
     pre.difference post.mean. On the image pre is the pixel."""
     fine = [("mean", "difference"), ("difference", "mean")]
-    fields = (fine if config.spec.schedule.fine else [("plus", "plus"), ("minus", "minus")])[: config.spec.products(bundle)]
+    fields = (fine if config.spec.schedule.fine else [("plus", "plus"), ("minus", "minus")])[
+        : config.spec.products(bundle)
+    ]
     return [("pixel", post) for _, post in fields] if bundle.on_image else fields
 
 

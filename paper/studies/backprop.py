@@ -76,7 +76,8 @@ def pixels(spec: Spec, images: Tensor, scale: Scale | None = None) -> Tensor:
 
 @dataclass(frozen=True)
 class Backprop:
-    """Forward pass and learning rule of the feed-forward network, for any `Spec`: its stages, images, classes.
+    """Forward pass and learning rule of the feed-forward network, for any `Spec`: its stages, images,
+    classes.
 
     Its formats, schedule and number of steps have no effect.
     """
@@ -101,7 +102,12 @@ class Backprop:
     normalised: bool = False
 
     def forward(
-        self, spec: Spec, weights: list[Tensor], biases: list[Tensor], x: Tensor, read: list[Tensor] | None = None
+        self,
+        spec: Spec,
+        weights: list[Tensor],
+        biases: list[Tensor],
+        x: Tensor,
+        read: list[Tensor] | None = None,
     ) -> Tensor:
         """Return outputs (n, classes) of `pixels`, and append each layer's input to `read`."""
         pool = functional.max_pool2d if self.max_pool else functional.avg_pool2d
@@ -123,7 +129,9 @@ class Backprop:
         """Train from the same initial weights; return the figures of
         `Recipe.error`."""
         start, one = initial(spec, plan.seed), 1 << spec.formats.master_fraction
-        weights, biases = ([(x.float() / one).requires_grad_() for x in group] for group in (start.weights, start.biases))
+        weights, biases = (
+            [(x.float() / one).requires_grad_() for x in group] for group in (start.weights, start.biases)
+        )
         rates = [self.rate * r for r in spec.learning.rates] if self.by_layer else [self.rate] * len(weights)
         groups = [{"params": pair, "lr": rate} for *pair, rate in zip(weights, biases, rates, strict=True)]
         optimizer = OPTIMIZERS[self.optimizer](groups, lr=self.rate)
@@ -157,4 +165,7 @@ class Backprop:
             tried = (pixels(spec, part, scale) for part in images.train_images[-held_out:].split(CHUNK))
             parts = [self.forward(spec, weights, biases, x).argmax(1) for x in tried]
         missed = torch.cat(parts) != images.train_labels[-held_out:]
-        return {"error_percent": 100 * float(missed.double().mean()), "training_percent": 100 * wrong / plan.samples}
+        return {
+            "error_percent": 100 * float(missed.double().mean()),
+            "training_percent": 100 * wrong / plan.samples,
+        }

@@ -47,7 +47,8 @@ def carry_out(
     needed = budget.memory * (workers or 1)
     if needed > free and scheduler is None:
         raise StudyError(
-            f"--budget {budget.name} needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free: "
+            f"--budget {budget.name} needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB "
+            f"are free: "
             f"choose a smaller one of {', '.join(b.name for b in study.budgets)}"
         )
     cells = study.cells(budget, budget.seeds if seeds is None else seeds, data_dir)
@@ -64,7 +65,10 @@ def carry_out(
         rows = {} if force else table.read(path, cells)
         missing = [cell for cell in wanted if cell.fingerprint not in rows]
         if len(missing) < len(wanted):
-            note(f"{path} has {len(wanted) - len(missing)} of {len(wanted)} cells already: --force measures them again")
+            note(
+                f"{path} has {len(wanted) - len(missing)} of {len(wanted)} cells already: --force measures "
+                f"them again"
+            )
         place = Place(study.name, budget.name, device, data_dir and data_dir.absolute(), path.absolute())
         with Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
             if workers is None and scheduler is None:
@@ -72,12 +76,16 @@ def carry_out(
             else:
                 found = _on_workers(place, missing, workers, scheduler, meter)
             for cell, figures in found:
-                rows[cell.fingerprint] = cell.labels | {"seed": str(cell.seed)} | figures | {"fingerprint": cell.fingerprint}
+                rows[cell.fingerprint] = (
+                    cell.labels | {"seed": str(cell.seed)} | figures | {"fingerprint": cell.fingerprint}
+                )
                 write(path, rows, cells)
                 checkpoint(path, cell).unlink(missing_ok=True)
                 if study.partial and part is None:
                     _report(study, budget, cells, rows, path)
-                meter.advance(1, ", ".join((*cell.labels.values(), f"seed {cell.seed}", *list(figures.values())[:4])))
+                meter.advance(
+                    1, ", ".join((*cell.labels.values(), f"seed {cell.seed}", *list(figures.values())[:4]))
+                )
         if part is not None:
             return f"{len(wanted)} of {len(cells)} cells: `nudge repro merge` puts tables together", [path]
         text = _report(study, budget, cells, rows, path)
@@ -86,7 +94,9 @@ def carry_out(
 
 @dataclass(frozen=True)
 class Place:
-    """All that a worker needs to find a cell: study, budget, device, folder of the data, and the table's path."""
+    """All that a worker needs to find a cell: study, budget, device, folder of the data, and the table's
+    path.
+    """
 
     study: str
     budget: str
@@ -119,7 +129,9 @@ def _here(budget: Budget, missing: list[Cell], path: Path, meter: Meter) -> Iter
 def _on_workers(
     place: Place, missing: list[Cell], workers: int | None, scheduler: str | None, meter: Meter
 ) -> Iterator[tuple[Cell, Figures]]:
-    """Yield the missing cells as workers measure them; raise the first error of one, after which others end."""
+    """Yield the missing cells as workers measure them; raise the first error of one, after which
+    others end.
+    """
     cells = {cell.fingerprint: cell for cell in missing}
     jobs = [Job(name, _on_a_worker, (place, cell.seed, name)) for name, cell in cells.items()]
     with (
@@ -137,10 +149,14 @@ def _on_a_worker(place: Place, seed: int, fingerprint: str) -> Figures:
     from . import find  # late: it imports the studies, which import this package
 
     if not place.path.parent.is_dir():
-        raise StudyError(f"{place.path.parent} doesn't exist here: --out must be on a disk that all workers share")
+        raise StudyError(
+            f"{place.path.parent} doesn't exist here: --out must be on a disk that all workers share"
+        )
     study = find(place.study)
     budget = on_device(study, study.budget(place.budget), place.device)
-    (cell,) = (each for each in study.seed_cells(budget, seed, place.data_dir) if each.fingerprint == fingerprint)
+    (cell,) = (
+        each for each in study.seed_cells(budget, seed, place.data_dir) if each.fingerprint == fingerprint
+    )
     return measured(cell, budget, place.path, lambda status: cluster.tell(fingerprint, status=status))
 
 
@@ -188,7 +204,9 @@ def merge(folders: list[Path], out: Path, data_dir: Path | None = None) -> tuple
 def _report(study: Study, budget: Budget, cells: list[Cell], rows: dict[str, Row], path: Path) -> str:
     """Report the measured rows and return the table; `StudyError` if a row lacks a figure."""
     try:
-        return study.report(budget, [rows[cell.fingerprint] for cell in cells if cell.fingerprint in rows], path)
+        return study.report(
+            budget, [rows[cell.fingerprint] for cell in cells if cell.fingerprint in rows], path
+        )
     except (LookupError, ValueError) as error:
         raise table.damaged(path, f"no figure {error}") from error
 

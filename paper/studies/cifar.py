@@ -1,7 +1,7 @@
 """What CIFAR-10 needs: the preset `cifar` with one change a row, and backpropagation in the same layers.
 
-Its data are `cifar10.npz` in the folder of the data sets (docs/cifar.md); `quick` scales the embedded digits to
-colour images.
+Its data are `cifar10.npz` in the folder of the data sets (docs/cifar.md); `quick` scales the embedded digits
+to colour images.
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,21 @@ from .study import GIBIBYTE, Budget
 DATA = {"data": "cifar10.npz", "held_out": 5000, "flip": True, "lr_scale": 0.7}
 
 BUDGETS = (
-    Budget("quick", 1, GIBIBYTE, {"data": "embedded", "samples": 96, "held_out": 50, "epochs": 1, "flip": True}, threads=1),
+    Budget(
+        "quick",
+        1,
+        GIBIBYTE,
+        {"data": "embedded", "samples": 96, "held_out": 50, "epochs": 1, "flip": True},
+        threads=1,
+    ),
     Budget("cpu", 3, 2 * GIBIBYTE, DATA | {"samples": 15000, "epochs": 2, "decay": 0.5}, threads=1),
-    Budget("scale", 1, 2 * GIBIBYTE, DATA | {"samples": 45000, "epochs": 12, "decay": 0.8, "average": 3}, threads=1),
+    Budget(
+        "scale",
+        1,
+        2 * GIBIBYTE,
+        DATA | {"samples": 45000, "epochs": 12, "decay": 0.8, "average": 3},
+        threads=1,
+    ),
 )
 
 
@@ -46,7 +58,9 @@ def trials(budget: Budget) -> Iterator[Trial]:
     """Yield the rows; all but the first have one change."""
     ep, back = partial(row, "equilibrium propagation"), partial(row, "backpropagation")
     # `Backprop` doesn't read the plan's rates
-    sgd = Backprop("sgd", budget.values.get("lr_scale", 1.0), clipped_output=False, by_layer=True, centred=True)
+    sgd = Backprop(
+        "sgd", budget.values.get("lr_scale", 1.0), clipped_output=False, by_layer=True, centred=True
+    )
     adam = Backprop("adam", 1e-3, clipped_output=False, normalised=True)
     yield ep("as it is", rule=Recipe())
     yield from (ep(f"rates x {x:g}", rule=Recipe(), lr_scale=x) for x in (0.7, 1.4))

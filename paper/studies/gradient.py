@@ -68,16 +68,30 @@ def varied(group: str, base: Dynamics, **values: tuple[float, ...]) -> list[Vari
 
 VARIANTS = (
     Variant("convergent", "beta 0.1, T 256/64", CONVERGENT),
-    *varied("convergent", CONVERGENT, beta=(0.01, 0.02, 0.05, 0.2, 0.5, 1.0), free=(8, 16, 32, 64), nudged=(5, 10, 20)),
+    *varied(
+        "convergent",
+        CONVERGENT,
+        beta=(0.01, 0.02, 0.05, 0.2, 0.5, 1.0),
+        free=(8, 16, 32, 64),
+        nudged=(5, 10, 20),
+    ),
     Variant("convergent", "two phases", replace(CONVERGENT, three_phases=False)),
     Variant("convergent", "maximum pooling", CONVERGENT, "maximum"),
     Variant("spiking, Table I", "lambda 0.6, beta 0.1, window 1", PAPER),
     *varied("spiking, Table I", PAPER, window=(8, 25), beta=(0.2, 0.5), prediction=(0.25,)),
     Variant("spiking, Table I", "static image", replace(PAPER, image_spikes=False)),
     Variant("spiking, tuned", "lambda 0.25, beta 0.5, T 64/32, window 16", TUNED),
-    *varied("spiking, tuned", TUNED, window=(1, 4, 8, 32), beta=(0.05, 0.1, 0.2, 1.0), prediction=(1.0, 0.5, 0.125)),
+    *varied(
+        "spiking, tuned",
+        TUNED,
+        window=(1, 4, 8, 32),
+        beta=(0.05, 0.1, 0.2, 1.0),
+        prediction=(1.0, 0.5, 0.125),
+    ),
     *varied("spiking, tuned", TUNED, free=(16, 32, 128), nudged=(16, 64)),
-    Variant("spiking, tuned", "lambda 0.503/t^0.292", replace(TUNED, prediction=0.503, prediction_decay=0.292)),
+    Variant(
+        "spiking, tuned", "lambda 0.503/t^0.292", replace(TUNED, prediction=0.503, prediction_decay=0.292)
+    ),
     Variant("spiking, tuned", "maximum pooling", TUNED, "maximum"),
 )
 
@@ -94,14 +108,19 @@ def agreement(update: Tensor, gradient: Tensor) -> tuple[float, float]:
     return cosine, float(update.norm()) / norm if norm else float("nan")
 
 
-def backpropagated(net: Network, dynamics: Dynamics, parameters: Parameters, x: Tensor, labels: Tensor) -> list[Tensor]:
+def backpropagated(
+    net: Network, dynamics: Dynamics, parameters: Parameters, x: Tensor, labels: Tensor
+) -> list[Tensor]:
     """Return minus each link's gradient by BPTT, in parts of `CHUNK` images, since every step is kept."""
     parts = [
         backprop.update(net, dynamics, parameters, some, them).delta.weights
         for some, them in zip(x.split(CHUNK), labels.split(CHUNK), strict=True)
     ]
     sizes = [len(some) / len(x) for some in x.split(CHUNK)]
-    return [torch.stack([size * g for size, g in zip(sizes, each, strict=True)]).sum(0) for each in zip(*parts, strict=True)]
+    return [
+        torch.stack([size * g for size, g in zip(sizes, each, strict=True)]).sum(0)
+        for each in zip(*parts, strict=True)
+    ]
 
 
 class Start(NamedTuple):
@@ -116,7 +135,9 @@ class Start(NamedTuple):
 
 
 @lru_cache(maxsize=len(POOLINGS))
-def start(pooling: str, data: str, samples: int, epochs: int, batch: int, seed: int, data_dir: Path | None) -> Start:
+def start(
+    pooling: str, data: str, samples: int, epochs: int, batch: int, seed: int, data_dir: Path | None
+) -> Start:
     """Return weights after a short training of the convergent network, and a batch with its gradient."""
     rates = tuple(2 * rate for rate in BEST.rates)
     dynamics = Dynamics(64, 16, 1, beta=0.5, spiking=False)
@@ -157,7 +178,8 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
 def intro(budget: Budget) -> str:
     """Return the text above the table."""
     return (
-        f"Budget {budget.name}, batch {budget.values['batch']}: update of equilibrium propagation against BPTT's gradient. "
+        f"Budget {budget.name}, batch {budget.values['batch']}: update of equilibrium propagation against "
+        f"BPTT's gradient. "
         "The paper gives no figures, but states that EP's gradients approximate BPTT's for a small beta."
     )
 

@@ -103,7 +103,9 @@ def facts(trial: Trial, plan: Plan, held_out: int) -> Any:
 
 def measure(trial: Trial, plan: Plan, held_out: int, data: str, data_dir: Path | None) -> dict[str, float]:
     """Train a trial by its learning rule and return its figures."""
-    return (trial.rule or Recipe()).error(trial.spec, plan, held_out, images(data, data_dir, trial.spec.input))
+    return (trial.rule or Recipe()).error(
+        trial.spec, plan, held_out, images(data, data_dir, trial.spec.input)
+    )
 
 
 def study(
@@ -134,8 +136,10 @@ def study(
     def told(budget: Budget) -> str:
         values = budget.values
         return (
-            f"{intro} Budget {budget.name}: {values['samples']} training images ({values['data']}), {values['epochs']} epochs. "
-            f"Errors in percent on {values['held_out']} other training images and in the last epoch's training; mean and "
+            f"{intro} Budget {budget.name}: {values['samples']} training images ({values['data']}), "
+            f"{values['epochs']} epochs. "
+            f"Errors in percent on {values['held_out']} other training images and in the last epoch's "
+            f"training; mean and "
             "deviation over seeds."
         )
 

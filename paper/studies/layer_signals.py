@@ -76,7 +76,10 @@ class Moments:
 def five_layers(pooling: str, top: str) -> Network:
     """Return the network with that pooling and one of `TOPS`."""
     above, zeros = TOPS[top]
-    return Network((PaddedConv(16, 3, zeros), *(PaddedConv(channels, 3, 1) for channels in (32, 64, 128)), *above), pooling)
+    return Network(
+        (PaddedConv(16, 3, zeros), *(PaddedConv(channels, 3, 1) for channels in (32, 64, 128)), *above),
+        pooling,
+    )
 
 
 def taught(network: Network, seed: int, gain: float, samples: int, images: Data) -> Parameters:
@@ -98,7 +101,9 @@ def taught(network: Network, seed: int, gain: float, samples: int, images: Data)
 
 
 @torch.no_grad()
-def signals(network: Network, dynamics: Dynamics, parameters: Parameters, x: Tensor, labels: Tensor) -> dict[str, Moments]:
+def signals(
+    network: Network, dynamics: Dynamics, parameters: Parameters, x: Tensor, labels: Tensor
+) -> dict[str, Moments]:
     """Return the moments of each signal and middle layer, as "X_forward_2", over the phase with +beta."""
     found = {f"{name}_{n}": Moments() for name in SIGNALS for n in MIDDLE}
     w = kernels(network.links, parameters.weights)

@@ -35,20 +35,34 @@ BUDGETS = (
 TRIED = (30, 75, STEPS)
 
 #: Learning rule and whether it spikes, by the names of `configurations`.
-SYSTEMS = {"snn-ep": ("ep", True), "snn-bptt": ("bptt", True), "crnn-ep": ("ep", False), "crnn-bptt": ("bptt", False)}
+SYSTEMS = {
+    "snn-ep": ("ep", True),
+    "snn-bptt": ("bptt", True),
+    "crnn-ep": ("ep", False),
+    "crnn-bptt": ("bptt", False),
+}
 
 
 def measure(job: Job) -> dict[str, float]:
     """Measure a job in a separate process and return its peak in MB."""
     command = [sys.executable, "-m", "nudge.paper.studies.peak", job.write()]
     try:
-        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
         done = children.run(command, DEADLINE_S, text=True, **pipes)
     except subprocess.TimeoutExpired:
-        raise StudyError(f"memory: {job.rule} with {job.steps} steps took more than {DEADLINE_S:.0f} s") from None
+        raise StudyError(
+            f"memory: {job.rule} with {job.steps} steps took more than {DEADLINE_S:.0f} s"
+        ) from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise StudyError(f"memory: {job.rule} with {job.steps} steps ended with: {children.killed(done.returncode) or last}")
+        raise StudyError(
+            f"memory: {job.rule} with {job.steps} steps ended with: "
+            f"{children.killed(done.returncode) or last}"
+        )
     return {"peak_mb": int(done.stdout) / MEGABYTE}
 
 
@@ -86,7 +100,8 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
         for kind, ep, bptt in (("snn", "snn-ep", "snn-bptt"), ("crnn", "crnn-ep", "crnn-bptt"))
     ]
     text = (
-        f"Budget {budget.name}, 2C2FC of widths {budget.values['widths']}, batch 10: peak memory of training in MB.\n\n"
+        f"Budget {budget.name}, 2C2FC of widths {budget.values['widths']}, batch 10: peak memory of training "
+        f"in MB.\n\n"
         f"{page.table([row for mine in by_system.values() for row in mine], COLUMNS)}\n\n"
         f"BPTT over EP at {STEPS} steps: {', '.join(ratios)}."
     )

@@ -47,14 +47,30 @@ BUDGETS = (
         "quick",
         1,
         GIBIBYTE,
-        {"data": "embedded", "measured": 10, "samples": 500, "epochs": 2, "tested": 200, "free": (40,), "taught": 200},
+        {
+            "data": "embedded",
+            "measured": 10,
+            "samples": 500,
+            "epochs": 2,
+            "tested": 200,
+            "free": (40,),
+            "taught": 200,
+        },
         threads=1,
     ),
     Budget(
         "cpu",
         3,
         2 * GIBIBYTE,
-        {"data": "mnist", "measured": 100, "samples": 1000, "epochs": 3, "tested": 1000, "free": (40, 250), "taught": 20000},
+        {
+            "data": "mnist",
+            "measured": 100,
+            "samples": 1000,
+            "epochs": 3,
+            "tested": 1000,
+            "free": (40, 250),
+            "taught": 20000,
+        },
         threads=1,
     ),
 )
@@ -91,11 +107,17 @@ def learned(c: Configuration, values: Values, seed: int, data_dir: Path | None) 
     return {"error_percent": test_error(run, train(run, known).parameters, known)}
 
 
-def configuration(net: str, pooling: str, top: str, free: int, gain: float, *, trained: bool = False) -> Configuration:
+def configuration(
+    net: str, pooling: str, top: str, free: int, gain: float, *, trained: bool = False
+) -> Configuration:
     """Return the five-layer network with Table I's dynamics for MNIST."""
     best, spiking = TABLE_I["mnist"], net == "spiking"
-    dynamics = Dynamics(free, best.nudged, 1, best.prediction, best.rate, best.beta, spiking=spiking, image_spikes=spiking)
-    return Configuration(net, "paper", "", "", five_layers(pooling, top), dynamics, (), gain=gain, epochs=int(trained))
+    dynamics = Dynamics(
+        free, best.nudged, 1, best.prediction, best.rate, best.beta, spiking=spiking, image_spikes=spiking
+    )
+    return Configuration(
+        net, "paper", "", "", five_layers(pooling, top), dynamics, (), gain=gain, epochs=int(trained)
+    )
 
 
 def settings(net: str, pooling: str, free: tuple[int, ...]) -> Iterator[tuple[str, str, Configuration]]:
@@ -113,7 +135,9 @@ def learning(net: str, pooling: str) -> Configuration:
 
     With maximum pooling the gain of the initial weights is torch's, 1: at 1.5 its activity saturates.
     """
-    tuned = next(c for c in table_two("mnist", widths=(8, 16, 64)) if (c.name, c.variant) == ("snn-ep", "tuned"))
+    tuned = next(
+        c for c in table_two("mnist", widths=(8, 16, 64)) if (c.name, c.variant) == ("snn-ep", "tuned")
+    )
     assert isinstance(tuned.dynamics, Dynamics)
     dynamics = replace(tuned.dynamics, spiking=net == "spiking")
     gain = 1.0 if pooling == "maximum" else tuned.gain
@@ -162,22 +186,33 @@ def intro(budget: Budget) -> str:
     """Return the text above the table."""
     values = budget.values
     return (
-        f"Budget {budget.name}: sum of magnitudes from below over that from above, and the same of signed sums, "
-        f"{values['measured']} digits a seed. top: what is above layer 4. Weights: initial ones, times a factor, "
-        f"T {values['free'][0]} unless said, or trained by Adam with {values['taught']} digits. {LEARNED}: test error of "
+        f"Budget {budget.name}: sum of magnitudes from below over that from above, and the same of signed "
+        f"sums, "
+        f"{values['measured']} digits a seed. top: what is above layer 4. Weights: initial ones, times a "
+        f"factor, "
+        f"T {values['free'][0]} unless said, or trained by Adam with {values['taught']} digits. {LEARNED}: "
+        f"test error of "
         f"2C2FC, 8-16-64, after {values['samples']} samples x {values['epochs']} epochs."
     )
 
 
 def picture(rows: list[Row]) -> Figure:
     """Draw Figure 2's sums, and Figure 3's means and deviations: initial weights x 2, 10 outputs above."""
-    sent, kinds = ("forward", "backward"), {"sum": "sum of magnitudes", "mean": "mean", "deviation": "deviation"}
+    sent, kinds = (
+        ("forward", "backward"),
+        {"sum": "sum of magnitudes", "mean": "mean", "deviation": "deviation"},
+    )
     grid: list[dict[str, list[page.Curve]]] = []
     for kind, told in kinds.items():
         panels: dict[str, list[page.Curve]] = {}
         for net in NETS:
             for pooling in POOLINGS:
-                labels = {"network": net, "pooling": pooling, "top": next(iter(TOPS)), "weights": f"x {GAINS[-1]:g}"}
+                labels = {
+                    "network": net,
+                    "pooling": pooling,
+                    "top": next(iter(TOPS)),
+                    "weights": f"x {GAINS[-1]:g}",
+                }
                 mine = page.select(rows, **labels)
                 panels[f"{net}, {pooling} pooling: {told}"] = [
                     (name, MIDDLE, [page.mean(mine, f"{kind}_{name}_{n}") for n in MIDDLE])

@@ -1,7 +1,8 @@
 """Equilibrium propagation in the gateware's arithmetic with parts of recipes that the gateware lacks.
 
-Momentum, weight decay and a cosine schedule of the rates, as works on CIFAR-10 train with them. Each changes the
-masters after a commit, in integers, so that it could become part of a commit; what gains nothing stays out of it.
+Momentum, weight decay and a cosine schedule of the rates, as works on CIFAR-10 train with them. Each changes
+the masters after a commit, in integers, so that it could become part of a commit; what gains nothing stays
+out of it.
 """
 
 import math
@@ -38,8 +39,8 @@ class Recipe:
     def error(self, spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
         """Train the fixed-point model and return its errors in percent.
 
-        error_percent: on the last `held_out` training images. training_percent: in the last epoch, each sample
-        predicted before it is learned.
+        error_percent: on the last `held_out` training images. training_percent: in the last epoch, each
+        sample predicted before it is learned.
         """
         model = FixedModel(spec, parameters=started(plan, spec, images, initial(spec, plan.seed)))
         wrong = done = 0
@@ -75,7 +76,9 @@ class Recipe:
     def _masters(model: FixedModel) -> list[Tensor]:
         return [x.clone() for x in (*model.parameters.weights, *model.parameters.biases)]
 
-    def _changed(self, spec: Spec, model: FixedModel, before: list[Tensor], moved: list[Tensor]) -> list[Tensor]:
+    def _changed(
+        self, spec: Spec, model: FixedModel, before: list[Tensor], moved: list[Tensor]
+    ) -> list[Tensor]:
         """Apply momentum and weight decay after a commit; return how far each master moved in all."""
         f, n = spec.formats, len(spec.bundles)
         after = []

@@ -31,7 +31,9 @@ def read(path: Path, cells: list[Cell]) -> dict[str, Row]:
     if not path.exists():
         return {}
     known = {cell.fingerprint: cell for cell in cells}
-    text = files.read_text(path, MAX_BYTES, lambda why: StudyError(f"{why}: --force begins anew, --out elsewhere"))
+    text = files.read_text(
+        path, MAX_BYTES, lambda why: StudyError(f"{why}: --force begins anew, --out elsewhere")
+    )
     found: dict[str, Row] = {}
     try:
         for row in csv.DictReader(io.StringIO(text, newline="")):
@@ -42,7 +44,9 @@ def read(path: Path, cells: list[Cell]) -> dict[str, Row]:
             found[row["fingerprint"]] = {name: value for name, value in row.items() if value}
         for cell in filter(None, map(known.get, found)):
             row = found[cell.fingerprint]
-            if {name: row.get(name, "") for name in cell.labels} != cell.labels or int(row["seed"]) != cell.seed:
+            if {name: row.get(name, "") for name in cell.labels} != cell.labels or int(
+                row["seed"]
+            ) != cell.seed:
                 raise ValueError(f"labels that aren't those of {cell.fingerprint}")
             for name in row.keys() - cell.labels.keys() - {"fingerprint"}:
                 float(row[name])
@@ -50,7 +54,9 @@ def read(path: Path, cells: list[Cell]) -> dict[str, Row]:
         raise damaged(path, str(error)) from None
     foreign = [row for row in found.values() if row["fingerprint"] not in known]
     if foreign and not _more_seeds(foreign, len({cell.seed for cell in cells})):
-        raise StudyError(f"{path} has {len(foreign)} rows of another version of the study: --force begins anew")
+        raise StudyError(
+            f"{path} has {len(foreign)} rows of another version of the study: --force begins anew"
+        )
     return found
 
 

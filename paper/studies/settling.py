@@ -137,7 +137,9 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
     for name in budget.values["weights"]:
         count = budget.values["digits"]
         spec, parameters = trained(name)
-        tensors = {f"{n} {kind}": x for kind, each in parameters._asdict().items() for n, x in enumerate(each)}
+        tensors = {
+            f"{n} {kind}": x for kind, each in parameters._asdict().items() for n, x in enumerate(each)
+        }
         facts = [spec.identity, checkpoint.digest(tensors, {}), count]
         for order in ORDERS:
             for arithmetic, shift in product(("floating", "spiking"), (0, 1)):
@@ -146,15 +148,23 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
                 yield Cell(labels, seed, [*facts, STEPS, WINDOW, SETTLED], run)
             for factor in FACTORS:
                 labels = {"weights": name, "kind": f"weights x {factor:g}", "order": order}
-                yield Cell(labels, seed, [*facts, SETTLED, MOVES, STILL], partial(cycling, name, count, order, factor))
+                yield Cell(
+                    labels,
+                    seed,
+                    [*facts, SETTLED, MOVES, STILL],
+                    partial(cycling, name, count, order, factor),
+                )
 
 
 def intro(budget: Budget) -> str:
     """Return the text above the table."""
     return (
-        f"Trained weights, {budget.values['digits']} embedded test digits: root mean square distance of the states in "
-        f"[0, 1] from their equilibrium, after steps (all) or sweeps (odd-even). Spiking states are means of the last "
-        f"{WINDOW}. With weights times a factor: digits in percent whose states, in floating point without damping (lambda 1), "
+        f"Trained weights, {budget.values['digits']} embedded test digits: root mean square distance of the "
+        f"states in "
+        f"[0, 1] from their equilibrium, after steps (all) or sweeps (odd-even). Spiking states are means of "
+        f"the last "
+        f"{WINDOW}. With weights times a factor: digits in percent whose states, in floating point without "
+        f"damping (lambda 1), "
         "end in a cycle of period two."
     )
 

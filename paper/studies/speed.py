@@ -31,12 +31,18 @@ SIDE = 768
 
 #: floats: batch by widths of a 2C2FC in float32. bytes: batch by preset, in the gateware's arithmetic.
 BUDGETS = (
-    Budget("quick", 1, GIBIBYTE, {"floats": {"32-64-256": 16}, "bytes": {"large": 32}, "repeat": 2}, threads=1),
+    Budget(
+        "quick", 1, GIBIBYTE, {"floats": {"32-64-256": 16}, "bytes": {"large": 32}, "repeat": 2}, threads=1
+    ),
     Budget(
         "cpu",
         3,
         2 * GIBIBYTE,
-        {"floats": {"32-64-256": 32, "128-256-512": 32}, "bytes": {"small": 128, "large": 128, "paper": 128}, "repeat": 5},
+        {
+            "floats": {"32-64-256": 32, "128-256-512": 32},
+            "bytes": {"small": 128, "large": 128, "paper": 128},
+            "repeat": 5,
+        },
         threads=1,
     ),
 )
@@ -90,7 +96,9 @@ def measure_floats(widths: str, batch: int, repeat: int) -> dict[str, float]:
     pixels = torch.rand(batch, 1, 28, 28, generator=random, device="cpu")
     labels = torch.randint(CLASSES, (batch,), generator=random, device="cpu")
     square: Tensor = torch.rand(SIDE, SIDE, generator=random, device="cpu")
-    seconds = best(lambda: compiled.averages(network, STEPS, weights, pixels, labels, threads=1), repeat) / batch
+    seconds = (
+        best(lambda: compiled.averages(network, STEPS, weights, pixels, labels, threads=1), repeat) / batch
+    )
     products = float_products(network, STEPS.free + 2 * STEPS.nudged)
     return figures(products, seconds, best(lambda: square @ square, repeat))
 
@@ -100,7 +108,9 @@ def measure_bytes(name: str, batch: int, repeat: int) -> dict[str, float]:
     spec = PRESETS[name]
     parameters, digits = initial(spec, 1), images("embedded", None)
     pixels, labels = digits.train_images[:batch], digits.train_labels[:batch]
-    one = torch.randint(-128, 128, (SIDE, SIDE), generator=torch.Generator().manual_seed(1), dtype=torch.int8, device="cpu")
+    one = torch.randint(
+        -128, 128, (SIDE, SIDE), generator=torch.Generator().manual_seed(1), dtype=torch.int8, device="cpu"
+    )
     seconds = best(lambda: native.run(spec, Settings.of(spec), parameters, pixels, labels, 1), repeat) / batch
     return figures(byte_products(spec), seconds, best(lambda: torch._int_mm(one, one), repeat))
 
@@ -117,7 +127,8 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
 def intro(budget: Budget) -> str:
     """Return the text above the table."""
     return (
-        f"Budget {budget.name}: one thread. float32: the paper's systems, phases of {STEPS.free} + 2 x {STEPS.nudged} steps. "
+        f"Budget {budget.name}: one thread. float32: the paper's systems, phases of {STEPS.free} + 2 x "
+        f"{STEPS.nudged} steps. "
         "int8: training in the gateware's arithmetic, with the preset's sweeps, updates included."
     )
 

@@ -50,7 +50,8 @@ class Cell:
     @property
     def fingerprint(self) -> str:
         """CRC-32 of labels, seed and configuration; it tells rows of another version of a study apart."""
-        return f"{zlib.crc32(json.dumps([self.labels, self.seed, self.configuration], sort_keys=True).encode()):08x}"
+        known = json.dumps([self.labels, self.seed, self.configuration], sort_keys=True)
+        return f"{zlib.crc32(known.encode()):08x}"
 
 
 Row = dict[str, str]
@@ -59,10 +60,20 @@ Row = dict[str, str]
 def plain(settings: Any) -> dict[str, Any]:
     """Return a dataclass as plain data, without later options at their original values: the order "all",
     fixed numbers of steps, one learning rate, no centred updates, full feedback, no fine spikes, MNIST's
-    images, pixels as they are. So fingerprints stay the same, and tables keep their rows, when an option is added."""
-    before: dict[str, Any] = {"order": "all", "still": None, "halvings": (), "by_layer": False, "centred": False}
+    images, pixels as they are. So fingerprints stay the same, and tables keep their rows, when an option is
+    added.
+    """
+    before: dict[str, Any] = {
+        "order": "all",
+        "still": None,
+        "halvings": (),
+        "by_layer": False,
+        "centred": False,
+    }
     before |= {"feedback": 1.0, "fine": None, "normalised": False, "image": Input().shape}
-    return asdict(settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) not in before.items()})
+    return asdict(
+        settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) not in before.items()}
+    )
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,9 @@ class Study:
         for budget in self.budgets:
             if budget.name == name:
                 return budget
-        raise StudyError(f"--budget must be one of {', '.join(b.name for b in self.budgets)} for {self.name}, not {name!r}")
+        raise StudyError(
+            f"--budget must be one of {', '.join(b.name for b in self.budgets)} for {self.name}, not {name!r}"
+        )
 
 
 @lru_cache(maxsize=2)

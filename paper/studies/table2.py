@@ -74,7 +74,8 @@ BUDGETS = (
         "first",
         1,
         3 * GIBIBYTE,
-        WHOLE | {"data": {"mnist": "mnist"}, "samples": 6000, "epochs": 1, "tested": 1000, "engine": "compiled"},
+        WHOLE
+        | {"data": {"mnist": "mnist"}, "samples": 6000, "epochs": 1, "tested": 1000, "engine": "compiled"},
         threads=1,
     ),
     Budget(
@@ -192,7 +193,9 @@ COLUMNS = [
     page.Column("training (%)", "train_percent"),
     page.Column("hours", "hours", 3),
     page.Column("paper: test", lambda rows: with_deviation(published(rows).test, published(rows).deviation)),
-    page.Column("paper: training", lambda rows: with_deviation(published(rows).train, published(rows).train_deviation)),
+    page.Column(
+        "paper: training", lambda rows: with_deviation(published(rows).train, published(rows).train_deviation)
+    ),
 ]
 
 #: Kinds of curves: prefix of the figures' names in a row, and title of the panel.
@@ -226,7 +229,8 @@ def intro(budget: Budget) -> str:
     return (
         f"Budget {budget.name}: "
         + (f"2C2FC of {'-'.join(map(str, widths))}, others' " if widths else "")
-        + f"widths over {values['narrow']}, {values['samples']} samples an epoch, {values['tested']} test images. "
+        + f"widths over {values['narrow']}, {values['samples']} samples an epoch, {values['tested']} test "
+        f"images. "
         f"Epochs: {epochs}. Hours are processor time of one thread. "
         f"`nudge repro table2 --budget {budget.name} --only SYSTEM,VARIANT` adds a line."
     )

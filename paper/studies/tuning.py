@@ -87,9 +87,12 @@ def intro(budget: Budget) -> str:
     """Return the text above the table: the constants that all rows share."""
     values, start = budget.values, starts(budget.values["widths"])[0]
     return (
-        f"Widths {'-'.join(map(str, values['widths']))}, {values['data']}, {values['samples']} training images, "
-        f"{values['epochs']} epoch: error in percent on {values['held_out']} other training images, mean and deviation over "
-        f"seeds. Each row changes one thing of the first: rates {', '.join(f'{rate:.3g}' for rate in start.rates)}, batch "
+        f"Widths {'-'.join(map(str, values['widths']))}, {values['data']}, {values['samples']} training "
+        f"images, "
+        f"{values['epochs']} epoch: error in percent on {values['held_out']} other training images, mean and "
+        f"deviation over "
+        f"seeds. Each row changes one thing of the first: rates "
+        f"{', '.join(f'{rate:.3g}' for rate in start.rates)}, batch "
         f"{start.batch}, gain {start.gain:g}, T {start.dynamics.free}/{start.dynamics.nudged}."
     )
 

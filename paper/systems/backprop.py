@@ -27,7 +27,9 @@ def loss(network: Network, parameters: Parameters, last: Tensor, labels: Tensor)
     return 0.5 * (functional.one_hot(labels, network.classes) - last.flatten(1)).square().sum(1).mean()
 
 
-def update(network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor) -> Update:
+def update(
+    network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor
+) -> Update:
     """Return minus the gradient of `loss` at the averaged end of the free phase."""
     leaves = Parameters(*(tuple(x.detach().requires_grad_() for x in group) for group in parameters))
     last = averages(network, dynamics, leaves, pixels, None)["free"][-1]
@@ -37,7 +39,9 @@ def update(network: Network, dynamics: Dynamics, parameters: Parameters, pixels:
 
 
 @torch.no_grad()
-def compiled_update(network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor) -> Update:
+def compiled_update(
+    network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor
+) -> Update:
     """Return the result of `update`, up to float32's rounding, several times as fast.
 
     Raises `NativeError` where `compiled.gradient` does.
@@ -57,7 +61,9 @@ def compiled_update(network: Network, dynamics: Dynamics, parameters: Parameters
         wrong = readout(network, parameters, found.last) - functional.one_hot(labels, network.classes)
         weights.append(share * (wrong.T @ states))
         biases.append(share * wrong.sum(0))
-    return Update(Parameters(tuple(weights), tuple(biases)), output(network, parameters, found.last).argmax(1))
+    return Update(
+        Parameters(tuple(weights), tuple(biases)), output(network, parameters, found.last).argmax(1)
+    )
 
 
 def read(sent: Tensor, drives: Tensor, *, now: bool) -> tuple[Tensor, Tensor]:

@@ -14,18 +14,30 @@ from .eqspike import Leaky
 from .network import Network, PaddedConv
 from .neuron import Dynamics
 from .own import SETTLED
-from .variants import PUBLISHED_WEAK, TUNED_WEAK, WEAK, changed, with_falling_rates, with_fine_spikes, with_weak_feedback
+from .variants import (
+    PUBLISHED_WEAK,
+    TUNED_WEAK,
+    WEAK,
+    changed,
+    with_falling_rates,
+    with_fine_spikes,
+    with_weak_feedback,
+)
 
 
 def cited_systems(narrow: int) -> list[Configuration]:
     """Return the cited systems for MNIST, their only data set in Table II. narrow: divisor of the widths."""
     width = 500 // narrow
     # the nudge in the authors' code has a factor of 2, which beta includes here
-    annealed = Dynamics(100, 50, 1, 0.503, 0.354, 1.0, image_spikes=True, prediction_decay=0.292, three_phases=False)
+    annealed = Dynamics(
+        100, 50, 1, 0.503, 0.354, 1.0, image_spikes=True, prediction_decay=0.292, three_phases=False
+    )
     one = Network((Dense(width), Dense(10)))
     three = Network((Dense(width), Dense(width), Dense(width), Dense(10)))
     conv = Network((PaddedConv(32 // narrow, 5), PaddedConv(64 // narrow, 5), Dense(10)), pooling="maximum")
-    row = Configuration("oconnor-1fc", "published", "1FC [8]", "SNN EP", one, annealed, (0.2, 0.1), batch=20, epochs=25)
+    row = Configuration(
+        "oconnor-1fc", "published", "1FC [8]", "SNN EP", one, annealed, (0.2, 0.1), batch=20, epochs=25
+    )
     oconnor_1 = replace(row, random_sign=True, glorot=True)
     oconnor_3 = replace(
         oconnor_1,
@@ -65,7 +77,10 @@ def with_own_dynamics(c: Configuration) -> Configuration:
     of `tuned weak feedback`; the learning rates were chosen on held-out digits
     (docs/log/2026-11-29-deep.md)."""
     dynamics = Dynamics(beta=0.5, order="odd-even", **SETTLED["snn-ep"])
-    network, why = replace(c.network, feedback=WEAK), f"dynamics of tuned weak feedback, feedback {WEAK:g}, centred updates"
+    network, why = (
+        replace(c.network, feedback=WEAK),
+        f"dynamics of tuned weak feedback, feedback {WEAK:g}, centred updates",
+    )
     own = changed(c, TUNED_WEAK, why, network=network, dynamics=dynamics, centred=True)
     own = replace(own, rates=(0.4, 0.2, 0.2, 0.2), batch=16, gain=1.25, glorot=False, random_sign=False)
     return with_fine_spikes(own)

@@ -1,4 +1,5 @@
-"""`phases.averages` and its derivative as compiled loops (cpp/paper.cpp): the same arithmetic, many times as fast.
+"""`phases.averages` and its derivative as compiled loops (cpp/paper.cpp): the same arithmetic, many times as
+fast.
 
 Supported are dense links and average-pooled convolutions without padding, in float32 on the CPU, and
 maximum-pooled convolutions without spikes (not their derivative); `possible` and `differentiable` check this.
@@ -32,10 +33,15 @@ KINDS = ("dense", "average", "maximum")
 
 
 _Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
-_Link = compiler.structure("_Link", ("kind kernel", ctypes.c_int32), ("forward_scale backward_scale", ctypes.c_float))
+_Link = compiler.structure(
+    "_Link", ("kind kernel", ctypes.c_int32), ("forward_scale backward_scale", ctypes.c_float)
+)
 _Task = compiler.structure(
     "_Task",
-    ("links spiking image_spikes clip_nudge softmax classes halves free nudged window phases", ctypes.c_int32),
+    (
+        "links spiking image_spikes clip_nudge softmax classes halves free nudged window phases",
+        ctypes.c_int32,
+    ),
     ("threshold beta still", ctypes.c_float),
     ("deviations", ctypes.c_int32),
     ("unit", ctypes.c_float * MAX_LAYERS),
@@ -78,7 +84,13 @@ class _Call:
     """The arguments that all functions of the library share, kept alive while it runs."""
 
     def __init__(
-        self, network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor | None, phases: int
+        self,
+        network: Network,
+        dynamics: Dynamics,
+        parameters: Parameters,
+        pixels: Tensor,
+        labels: Tensor | None,
+        phases: int,
     ) -> None:
         if not possible(network, dynamics, pixels):
             what = "this network, these dynamics, this type or device"
@@ -104,7 +116,9 @@ class _Call:
     def check(self, failed: int) -> None:
         """Raise `NativeError` if the library's result is not 0."""
         if failed:
-            raise NativeError(f"out of memory for {len(self._pixels)} images: take fewer threads or a smaller batch")
+            raise NativeError(
+                f"out of memory for {len(self._pixels)} images: take fewer threads or a smaller batch"
+            )
 
 
 def _task(network: Network, dynamics: Dynamics, pixels: Tensor, phases: int) -> ctypes.Structure:
@@ -176,19 +190,28 @@ class Gradient(NamedTuple):
 def differentiable(network: Network, dynamics: Dynamics) -> bool:
     """Return whether `gradient` supports this: backward drives that are the adjoint of the forward ones, no
     maximum pooling, a constant image, and a free phase with all its steps."""
-    adjoint = network.feedback == 1 and all(link.kind == "dense" or link.alpha == ADJOINT for link in network.links)
+    adjoint = network.feedback == 1 and all(
+        link.kind == "dense" or link.alpha == ADJOINT for link in network.links
+    )
     return adjoint and not _maximum(network) and not dynamics.image_spikes and dynamics.still is None
 
 
 def gradient(
-    network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor, threads: int | None = None
+    network: Network,
+    dynamics: Dynamics,
+    parameters: Parameters,
+    pixels: Tensor,
+    labels: Tensor,
+    threads: int | None = None,
 ) -> Gradient:
     """Backpropagate `backprop.loss` times the batch size through the free phase.
 
     Raises `NativeError` unless `possible` and `differentiable`, or if memory runs out.
     """
     if not differentiable(network, dynamics):
-        raise NativeError("no compiled derivative of maxima, of a way back that isn't the adjoint, or of an image as spikes")
+        raise NativeError(
+            "no compiled derivative of maxima, of a way back that isn't the adjoint, or of an image as spikes"
+        )
     call = _Call(network, dynamics, parameters, pixels, labels, 0)
     shapes = [(len(pixels), *link.post) for link in network.dynamic]
     steps = [(dynamics.free, *shape) for shape in shapes]

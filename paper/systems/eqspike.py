@@ -1,4 +1,5 @@
-"""EqSpike (Martin et al. 2021): equilibrium propagation with leaky integrate-and-fire neurons and spike-driven updates.
+"""EqSpike (Martin et al. 2021): equilibrium propagation with leaky integrate-and-fire neurons and
+spike-driven updates.
 
 Firing rates r converge instead of states. In the nudged phase, a spike of either neuron of a synapse changes
 the weight by the other neuron's change of rate:
@@ -75,7 +76,12 @@ def step(before: Neuron, drive: Tensor, push: Tensor | float, constants: Leaky) 
 
 
 def _steps(
-    network: Network, parameters: Parameters, static: Tensor, layers: list[Neuron], push: Tensor | float, constants: Leaky
+    network: Network,
+    parameters: Parameters,
+    static: Tensor,
+    layers: list[Neuron],
+    push: Tensor | float,
+    constants: Leaky,
 ) -> list[Neuron]:
     """Return layers 1..N after one step. static: drive by the image. push: nudge of the output."""
     moved = []
@@ -88,7 +94,9 @@ def _steps(
     return moved
 
 
-def _settled(network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor) -> tuple[Tensor, list[Neuron]]:
+def _settled(
+    network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor
+) -> tuple[Tensor, list[Neuron]]:
     """Run the free phase; return the drive by the image, and layers 1..N at its end."""
     static = forward(network.links[0], pixels, parameters.weights[0])[0]
     zero = [pixels.new_zeros((len(pixels), *link.post)) for link in network.links]
@@ -105,7 +113,9 @@ def infer(network: Network, constants: Leaky, parameters: Parameters, pixels: Te
 
 
 @torch.no_grad()
-def update(network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor, labels: Tensor, sign: int = 1) -> Update:
+def update(
+    network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor, labels: Tensor, sign: int = 1
+) -> Update:
     """Return the update of a fully connected network, mean over the batch, over sign beta.
 
     Weights of link 1: pixel dr_post over the nudged phase; of the others: the spike-driven sum of the
@@ -121,7 +131,9 @@ def update(network: Network, constants: Leaky, parameters: Parameters, pixels: T
         layers = _steps(network, parameters, static, layers, push, constants)
         for n in range(1, len(layers)):
             pre, post = layers[n - 1], layers[n]
-            weights[n] += post.change.flatten(1).T @ pre.s.flatten(1) + post.s.flatten(1).T @ pre.change.flatten(1)
+            weights[n] += post.change.flatten(1).T @ pre.s.flatten(1) + post.s.flatten(
+                1
+            ).T @ pre.change.flatten(1)
     changed = [layer.r - first for layer, first in zip(layers, start, strict=True)]
     weights[0] = changed[0].flatten(1).T @ pixels.flatten(1)  # the image's rate is constant
     scale = 1 / (sign * constants.beta * len(pixels))

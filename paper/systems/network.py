@@ -67,7 +67,9 @@ class Link:
     @property
     def map(self) -> tuple[int, int]:
         """(h, w) of the convolution's output, before pooling."""
-        return self.pre[1] + 2 * self.padding - self.kernel + 1, self.pre[2] + 2 * self.padding - self.kernel + 1
+        return self.pre[1] + 2 * self.padding - self.kernel + 1, self.pre[
+            2
+        ] + 2 * self.padding - self.kernel + 1
 
     @property
     def folded(self) -> bool:
@@ -114,7 +116,9 @@ class Network:
             else:
                 side = [(n + 2 * stage.padding - stage.kernel + 1) // F for n in pre[1:]]
                 post = (stage.channels, side[0], side[1])
-                link = Link(self.pooling, pre, post, stage.kernel, stage.padding, self.alpha, self.fold, self.feedback)
+                link = Link(
+                    self.pooling, pre, post, stage.kernel, stage.padding, self.alpha, self.fold, self.feedback
+                )
             links.append(link)
             pre = link.post
         assert pre[1:] == (1, 1), f"the last stage has {pre}; it must be dense, with a unit for each class"
@@ -214,11 +218,17 @@ def products(link: Link, pre: Tensor, post: Tensor, w: Tensor) -> Tensor:
     """
     if link.kind == "dense":
         return post.flatten(1).T @ pre.flatten(1)
-    indices = pooling.maximum(functional.conv2d(pre, w, padding=link.padding))[1] if link.kind == "maximum" else None
+    indices = (
+        pooling.maximum(functional.conv2d(pre, w, padding=link.padding))[1]
+        if link.kind == "maximum"
+        else None
+    )
     return grad.conv2d_weight(pre, link.weight_shape, inverse(link, post, indices), padding=link.padding)
 
 
 def readout(network: Network, parameters: Parameters, xi: Tensor) -> Tensor:
     """Return the class probabilities softmax(W xi + b), (batch, classes), of a network with `softmax`."""
     assert network.softmax, "the output is a layer"
-    return functional.softmax(functional.linear(xi.flatten(1), parameters.weights[-1], parameters.biases[-1]), 1)
+    return functional.softmax(
+        functional.linear(xi.flatten(1), parameters.weights[-1], parameters.biases[-1]), 1
+    )

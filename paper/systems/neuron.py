@@ -59,7 +59,9 @@ class Dynamics:
     fine: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        assert self.still is None or (not self.spiking and self.window == 1), "spikes, or a window, never stand still"
+        assert self.still is None or (not self.spiking and self.window == 1), (
+            "spikes, or a window, never stand still"
+        )
         assert self.fine is None or self.spiking, "without spikes none is fine"
 
     @classmethod

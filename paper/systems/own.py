@@ -15,7 +15,14 @@ from .configuration import Configuration
 from .network import Network, PaddedConv
 from .neuron import Dynamics
 from .published import OWN_ROW, TABLE_I
-from .variants import TUNED_WEAK, changed, with_centred_updates, with_fine_spikes, with_half_rates, with_weak_feedback
+from .variants import (
+    TUNED_WEAK,
+    changed,
+    with_centred_updates,
+    with_fine_spikes,
+    with_half_rates,
+    with_weak_feedback,
+)
 
 #: Constants of `tuned`: factor on the learning rates of `starts`, and gain of the initial weights. The best
 #: on held-out digits among the changes of `nudge repro tuning --budget scale` and pairs of them, the same for
@@ -23,7 +30,10 @@ from .variants import TUNED_WEAK, changed, with_centred_updates, with_fine_spike
 FACTOR, GAIN = 2, 1.25
 
 #: The constants that all `tuned` systems share, in words.
-TUNED = "lambda 1/4, epsilon 1, beta 1/2, static image, odd layers first, T 16/8, mean of 4 sweeps with spikes, batch 16"
+TUNED = (
+    "lambda 1/4, epsilon 1, beta 1/2, static image, odd layers first, T 16/8, mean of 4 sweeps with "
+    "spikes, batch 16"
+)
 
 #: Exceptions to the dynamics of `tuned`, by the system's name, from `WIDE` channels on. With spikes, weights
 #: grow until the network no longer settles in 16 sweeps at lambda 1/4: lambda is larger at first, so that
@@ -42,19 +52,39 @@ WEAK_RATES = {"snn-ep": 4, "crnn-ep": 2}
 SCALE_WIDTHS = (32, 64, 256)
 
 
-def two_conv_two_dense(first: int = 128, second: int = 256, hidden: int = 512, *, softmax: bool = False) -> Network:
+def two_conv_two_dense(
+    first: int = 128, second: int = 256, hidden: int = 512, *, softmax: bool = False
+) -> Network:
     """Return 2C2FC. The hidden width isn't published; 512 is from the code that the paper builds on."""
     return Network((PaddedConv(first), PaddedConv(second), Dense(hidden), Dense(10)), softmax=softmax)
 
 
 def four(
-    variant: str, widths: tuple[int, int, int], spiking: Dynamics, real: Dynamics, rates: tuple[float, ...], batch: int
+    variant: str,
+    widths: tuple[int, int, int],
+    spiking: Dynamics,
+    real: Dynamics,
+    rates: tuple[float, ...],
+    batch: int,
 ) -> list[Configuration]:
     """Return all four systems with the same constants. spiking, real: dynamics with and without spikes;
     without them the loss is the cross-entropy."""
-    kinds = ("snn", two_conv_two_dense(*widths), spiking), ("crnn", two_conv_two_dense(*widths, softmax=True), real)
+    kinds = (
+        ("snn", two_conv_two_dense(*widths), spiking),
+        ("crnn", two_conv_two_dense(*widths, softmax=True), real),
+    )
     return [
-        Configuration(f"{kind}-{rule}", variant, OWN_ROW, f"{kind} {rule}".upper(), network, dynamics, rates, rule, batch)
+        Configuration(
+            f"{kind}-{rule}",
+            variant,
+            OWN_ROW,
+            f"{kind} {rule}".upper(),
+            network,
+            dynamics,
+            rates,
+            rule,
+            batch,
+        )
         for kind, network, dynamics in kinds
         for rule in ("ep", "bptt")
     ]

@@ -32,7 +32,11 @@ class Step(NamedTuple):
 
 
 def drives(
-    network: Network, w: list[Tensor], layers: list[State], turn: tuple[int, ...], static: Tensor | None = None
+    network: Network,
+    w: list[Tensor],
+    layers: list[State],
+    turn: tuple[int, ...],
+    static: Tensor | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (n, phi), phi of eq. 9, for each layer n of the turn, from s of `layers` 0..N.
 
@@ -56,7 +60,9 @@ def drives(
 
 def kept_where(kept: Tensor, before: State, after: State) -> State:
     """Return `before` for samples where kept, (batch,), is True, and `after` for the others."""
-    return State(*(torch.where(kept[:, None, None, None], old, new) for old, new in zip(before, after, strict=True)))
+    return State(
+        *(torch.where(kept[:, None, None, None], old, new) for old, new in zip(before, after, strict=True))
+    )
 
 
 def nudge(network: Network, parameters: Parameters, last: State, target: Tensor) -> Tensor:
@@ -66,7 +72,9 @@ def nudge(network: Network, parameters: Parameters, last: State, target: Tensor)
     """
     if not network.softmax:
         return target[:, :, None, None] - last.xi
-    return ((target - readout(network, parameters, last.xi)) @ parameters.weights[-1]).unflatten(1, last.xi.shape[1:])
+    return ((target - readout(network, parameters, last.xi)) @ parameters.weights[-1]).unflatten(
+        1, last.xi.shape[1:]
+    )
 
 
 def steps(
@@ -77,7 +85,8 @@ def steps(
     labels: Tensor | None,
     signs: tuple[int, ...] | None = None,
 ) -> Iterator[Step]:
-    """Yield every step of all phases on pixels (batch, channels, height, width) in [0, 1]; no labels: the free phase only.
+    """Yield every step of all phases on pixels (batch, channels, height, width) in [0, 1]; no labels: the
+    free phase only.
 
     signs: sign of beta in each nudged phase; the default is (1, -1), or (1,) without `three_phases`.
     """
@@ -105,7 +114,10 @@ def steps(
             pairs = list(zip(before, layers, strict=True))
             layers = [kept_where(~awake, *pair) for pair in pairs]
             yield t, layers
-            awake &= torch.stack([(new.xi - old.xi).abs().amax((1, 2, 3)) for old, new in pairs]).amax(0) > dynamics.still
+            awake &= (
+                torch.stack([(new.xi - old.xi).abs().amax((1, 2, 3)) for old, new in pairs]).amax(0)
+                > dynamics.still
+            )
             if not awake.any():
                 return
 
@@ -126,7 +138,10 @@ def steps(
             after[0] = image(layers[0], pixels, now)
         return after
 
-    zero = [pixels.new_zeros((len(pixels), *shape)) for shape in (pixels.shape[1:], *(k.post for k in network.dynamic))]
+    zero = [
+        pixels.new_zeros((len(pixels), *shape))
+        for shape in (pixels.shape[1:], *(k.post for k in network.dynamic))
+    ]
     kept = [State(z, z, z, z) for z in zero]
     if not dynamics.image_spikes:
         kept[0] = image(kept[0], pixels, dynamics)
@@ -164,7 +179,9 @@ def averages(
 
 
 #: `averages`, or another implementation of it.
-Averages = Callable[[Network, Dynamics, Parameters, Tensor, Tensor | None, tuple[int, ...] | None], dict[str, list[Tensor]]]
+Averages = Callable[
+    [Network, Dynamics, Parameters, Tensor, Tensor | None, tuple[int, ...] | None], dict[str, list[Tensor]]
+]
 
 
 def output(network: Network, parameters: Parameters, last: Tensor) -> Tensor:
@@ -174,7 +191,13 @@ def output(network: Network, parameters: Parameters, last: Tensor) -> Tensor:
 
 @torch.no_grad()
 def infer(
-    network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, averages: Averages = averages
+    network: Network,
+    dynamics: Dynamics,
+    parameters: Parameters,
+    pixels: Tensor,
+    averages: Averages = averages,
 ) -> Tensor:
     """Return predictions (n,): the class with the largest output at the end of the free phase."""
-    return output(network, parameters, averages(network, dynamics, parameters, pixels, None, None)["free"][-1]).argmax(1)
+    return output(
+        network, parameters, averages(network, dynamics, parameters, pixels, None, None)["free"][-1]
+    ).argmax(1)

@@ -79,7 +79,9 @@ class Trained(NamedTuple):
 
 
 def pixels(images: Tensor, device: str = "cpu") -> Tensor:
-    """Convert images (n, h, w) or (n, 3, h, w) uint8 to float32 (n, channels, h, w) in [0, 1]: value / 255."""
+    """Convert images (n, h, w) or (n, 3, h, w) uint8 to float32 (n, channels, h, w) in [0, 1]:
+    value / 255.
+    """
     return (images if images.ndim == 4 else images[:, None]).to(device).float() / 255
 
 
@@ -105,7 +107,9 @@ def update(
     return equilibrium.update(network, dynamics, parameters, x, labels, sign, ENGINES[engine])
 
 
-def read(configuration: Configuration, parameters: Parameters, x: Tensor, engine: str = "torch") -> list[Tensor]:
+def read(
+    configuration: Configuration, parameters: Parameters, x: Tensor, engine: str = "torch"
+) -> list[Tensor]:
     """Return each link's mean input at the end of the free phase, (channels,) each. Not for `eqspike`."""
     network, dynamics = configuration.network, configuration.dynamics
     assert isinstance(dynamics, Dynamics)
@@ -121,7 +125,9 @@ def infer(configuration: Configuration, parameters: Parameters, x: Tensor, engin
     return phases.infer(network, dynamics, parameters, x, ENGINES[engine])
 
 
-def learn(parameters: Parameters, delta: Parameters, rates: tuple[float, ...], factor: float = 1.0) -> Parameters:
+def learn(
+    parameters: Parameters, delta: Parameters, rates: tuple[float, ...], factor: float = 1.0
+) -> Parameters:
     """Return w + factor * rate * delta, biases by the same rates: gradient descent without momentum."""
     return Parameters(
         *(
@@ -157,9 +163,16 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
         except WeightsError as error:
             note(f"{error}: the run begins anew")
         else:
-            groups = ([tensors[f"{name}{i}"].to(run.device) for i in range(len(group))] for name, group in _groups(parameters))
+            groups = (
+                [tensors[f"{name}{i}"].to(run.device) for i in range(len(group))]
+                for name, group in _groups(parameters)
+            )
             parameters = Parameters(*map(tuple, groups))
-            means = [tensors[f"mean{i}"].to(run.device) for i in range(len(parameters.weights))] if c.centred else []
+            means = (
+                [tensors[f"mean{i}"].to(run.device) for i in range(len(parameters.weights))]
+                if c.centred
+                else []
+            )
             wrong, seen, tests, first, seconds = json.loads(metadata["progress"])
             random.set_state(tensors["random"])
     began = time.process_time() - seconds
@@ -167,7 +180,9 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
     for epoch in range(first, run.epochs):
         done = 0
         for b, numbers in enumerate(torch.from_numpy(order(run.samples, run.seed, epoch)).split(c.batch)):
-            sign = 1 if not c.random_sign else 1 - 2 * int(torch.randint(2, (), generator=random, device="cpu"))
+            sign = (
+                1 if not c.random_sign else 1 - 2 * int(torch.randint(2, (), generator=random, device="cpu"))
+            )
             labels = data.train_labels[numbers].to(run.device)
             x = pixels(data.train_images[numbers], run.device)
             result = update(c, parameters, x, labels, sign, run.engine)
@@ -184,16 +199,23 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
             rate = ((epoch - first) * run.samples + done) / (time.monotonic() - start)
             left = ((run.epochs - epoch) * run.samples - done) / rate
             running = 100 * wrong[part] / seen[part]
-            tell(f"epoch {epoch + 1}/{run.epochs}, {done} images, {rate:.0f}/s, error {running:.2f} %, {left:.0f} s left")
+            tell(
+                f"epoch {epoch + 1}/{run.epochs}, {done} images, {rate:.0f}/s, error {running:.2f} %, "
+                f"{left:.0f} s left"
+            )
         if run.every_epoch:
             tests.append(test_error(run, parameters, data))
         if checkpoint is not None:
-            named = {f"{name}{i}": tensor for name, group in _groups(parameters) for i, tensor in enumerate(group)}
+            named = {
+                f"{name}{i}": tensor for name, group in _groups(parameters) for i, tensor in enumerate(group)
+            }
             kept = {key: tensor.contiguous() for key, tensor in named.items()}
             progress = json.dumps([wrong, seen, tests, epoch + 1, time.process_time() - began])
             kept |= {f"mean{i}": mean for i, mean in enumerate(means)} | {"random": random.get_state()}
             metadata = {"progress": progress}
-            metadata |= {"digest": weight_files.digest({key: value.cpu() for key, value in kept.items()}, metadata)}
+            metadata |= {
+                "digest": weight_files.digest({key: value.cpu() for key, value in kept.items()}, metadata)
+            }
             files.write(checkpoint, to_bytes(kept, metadata))
     training = [100 * w / max(n, 1) for w, n in zip(wrong, seen, strict=True)]
     return Trained(parameters, training, tests, time.process_time() - began)
@@ -201,7 +223,10 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
 
 def error(run: SystemRun, parameters: Parameters, images: Tensor, labels: Tensor) -> float:
     """Return the percentage of images that are misclassified."""
-    parts = [infer(run.configuration, parameters, pixels(part, run.device), run.engine).cpu() for part in images.split(CHUNK)]
+    parts = [
+        infer(run.configuration, parameters, pixels(part, run.device), run.engine).cpu()
+        for part in images.split(CHUNK)
+    ]
     return 100 * float((torch.cat(parts) != labels).double().mean())
 
 

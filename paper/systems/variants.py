@@ -49,7 +49,9 @@ def with_fine_spikes(c: Configuration) -> Configuration:
     """Use the fine spikes of `paper.systems.deviation` in the nudged phases, with the weights of `FINE`."""
     assert isinstance(c.dynamics, Dynamics)
     worth = ", ".join(f"2^-{point}" for point in FINE)
-    return changed(c, c.variant, f"spikes of nudged phases worth {worth}", dynamics=replace(c.dynamics, fine=FINE))
+    return changed(
+        c, c.variant, f"spikes of nudged phases worth {worth}", dynamics=replace(c.dynamics, fine=FINE)
+    )
 
 
 def with_falling_rates(c: Configuration) -> Configuration:

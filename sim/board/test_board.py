@@ -100,7 +100,11 @@ def test_idle_board_sleeps(board):
 
 @pytest.mark.parametrize(
     ("command", "payload", "answer"),
-    [(Command.COMMIT, b"", 6), (Command.DIGEST, bytes([1]), 4), (Command.READ_REGISTER, bytes([SCRATCH, 1]), 4)],
+    [
+        (Command.COMMIT, b"", 6),
+        (Command.DIGEST, bytes([1]), 4),
+        (Command.READ_REGISTER, bytes([SCRATCH, 1]), 4),
+    ],
     ids=["COMMIT", "DIGEST", "READ_REGISTER"],
 )
 def test_a_request_wakes_it(board, command, payload, answer):
@@ -123,7 +127,9 @@ def test_a_request_of_any_length_wakes_it(board):
             assert b"tiny" in answer
 
 
-@pytest.mark.parametrize("order", [VirtualBoard.reset, lambda board: board.flip("core.weights_1.memory.master.words", 0, 0)])
+@pytest.mark.parametrize(
+    "order", [VirtualBoard.reset, lambda board: board.flip("core.weights_1.memory.master.words", 0, 0)]
+)
 def test_an_order_wakes_it(board, order):
     """After a fault the clock must run for as many idle cycles as after power-up."""
     fall_asleep(board)
@@ -170,7 +176,10 @@ def test_dies_with_its_parent():
         socket.create_connection(address(url), timeout=5).close()
         parent.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 30
-    while Path(f"/proc/{process}").exists() and "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:3]:
+    while (
+        Path(f"/proc/{process}").exists()
+        and "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:3]
+    ):
         assert time.monotonic() < deadline, "still there 30 s after its parent was killed"
         time.sleep(0.02)
 
@@ -204,7 +213,9 @@ def test_a_request_that_lacks_only_its_end_is_executed_by_the_next_hosts_zero(bo
         client.sendall(frame.request(1, Command.HELLO))
         while not client.recv(100).endswith(b"\0"):
             pass
-        client.sendall(frame.request(2, Command.WRITE_REGISTER, bytes([SCRATCH]) + (77).to_bytes(4, "little"))[:-1])
+        client.sendall(
+            frame.request(2, Command.WRITE_REGISTER, bytes([SCRATCH]) + (77).to_bytes(4, "little"))[:-1]
+        )
     with Link.open(board.url) as link:
         link.hello()
         assert read_scratch(link) == 77

@@ -17,7 +17,9 @@ PACKAGE = CHECKOUT / "nudge"
 TINY = configuration(preset("tiny"))
 
 #: A configuration for each kind of core. The list of presets isn't in a key, since it affects no design.
-CONFIGS = [configuration(preset("tiny"), engines) for engines in ENGINES] + [Config(preset("tiny"), (1, 1, 1), compact=True)]
+CONFIGS = [configuration(preset("tiny"), engines) for engines in ENGINES] + [
+    Config(preset("tiny"), (1, 1, 1), compact=True)
+]
 
 #: Program that elaborates a design with each kind of core, then prints the files of all imported modules.
 ELABORATE = """
@@ -36,7 +38,8 @@ from {module} import PowerOn
 with fast_elaboration():
     for config in {configs!r}:
         rtlil.convert(PowerOn(Top(config, clock_hz=48_000_000, divisor=1)), name="top", platform={platform})
-print(*(file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))), sep="\\n")
+files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+print(*filter(None, files), sep="\\n")
 """
 
 
@@ -68,7 +71,9 @@ def asked(monkeypatch):
     ],
     ids=["board", "cells"],
 )
-@pytest.mark.parametrize("changed", ["golden/contract/formats.py", "golden/contract/spec.py", "hw/lib/saturate.py"])
+@pytest.mark.parametrize(
+    "changed", ["golden/contract/formats.py", "golden/contract/spec.py", "hw/lib/saturate.py"]
+)
 def test_a_changed_source_is_elaborated_anew(asked, monkeypatch, module, call, changed):
     before = asked(module, call)
     assert asked(module, call) == before
@@ -84,7 +89,12 @@ def test_a_changed_source_is_elaborated_anew(asked, monkeypatch, module, call, c
 @pytest.mark.parametrize("changed", ["board.cpp", "bridge.h", "design.h", "line.h"])
 def test_a_changed_source_is_compiled_anew(asked, monkeypatch, changed):
     before = asked(verilator, lambda: program.compile_board(""))
-    assert {file.name for file in verilator.with_headers([program.SOURCE])} == {"board.cpp", "bridge.h", "design.h", "line.h"}
+    assert {file.name for file in verilator.with_headers([program.SOURCE])} == {
+        "board.cpp",
+        "bridge.h",
+        "design.h",
+        "line.h",
+    }
     read = Path.read_text
 
     def edited(path, *args, **kwargs):

@@ -45,4 +45,6 @@ def test_paths_may_have_spaces(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: here)
     monkeypatch.setenv("NUDGE_BUILD", str(place / "build of all"))
     program = executable(VERILOG, "top", [place / "main.cpp"], make_flags=["OPT_FAST=-O0", "OPT_GLOBAL=-O0"])
-    assert subprocess.run([program], capture_output=True, text=True, timeout=60, check=True).stdout == "right\n"
+    assert (
+        subprocess.run([program], capture_output=True, text=True, timeout=60, check=True).stdout == "right\n"
+    )

@@ -11,7 +11,9 @@ from nudge.golden.contract.spec import Learning, Spec
 from nudge.hw.compact.compact_core import CompactCore
 from sim.core.whole.check import check_training
 
-SCHEDULE = Schedule(8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8), feedback_shift=1)
+SCHEDULE = Schedule(
+    8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8), feedback_shift=1
+)
 SPEC = Spec("annealed", (Conv(2, 5), Dense(10)), SCHEDULE, Learning((0.5, 0.5), beta=0.9))
 CONFIG = Config(SPEC, (1, 1, 1), compact=True)
 TOP = CompactCore(CONFIG)

@@ -58,7 +58,12 @@ async def takes_the_cycles_that_the_program_states(dut, spiking):
     """Each phase takes the cycles in the table of `hw.compact.program`, with layer 1 spiking in every sweep,
     and all outputs or none."""
     image, dense = SPEC.bundles
-    hidden, positions, window, outputs = image.post.neurons, image.post.positions, SCHEDULE.window, dense.post.neurons
+    hidden, positions, window, outputs = (
+        image.post.neurons,
+        image.post.positions,
+        SCHEDULE.window,
+        dense.post.neurons,
+    )
     high = SPEC.formats.master_high
     parameters = fixed.Parameters(
         tuple(torch.zeros(bundle.weight_shape, dtype=torch.int64) for bundle in SPEC.bundles),

@@ -14,7 +14,9 @@ from nudge.hw.compact.memory_map import BOX_STRIDE, FIRST_BOX, MemoryMap
 
 @pytest.mark.parametrize("kernel", range(1, 9))
 def test_visits_every_position_and_tap_with_its_box(kernel):
-    spec = Spec("a network", (Conv(1, kernel), Dense(10)), Schedule(8, 8, order="odd-even"), Learning((0.5, 0.5)))
+    spec = Spec(
+        "a network", (Conv(1, kernel), Dense(10)), Schedule(8, 8, order="odd-even"), Learning((0.5, 0.5))
+    )
     config = Config(spec, (1, 1, 1), compact=True)
     m, position, tap = Module(), Signal(), Signal()
     counters, number = LoopCounters(m, config, MemoryMap(config)), Signal(10)

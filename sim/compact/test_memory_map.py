@@ -104,14 +104,25 @@ def addresses(region, bank, words, width):
         (network(1, 3, master_bits=19), "the compact core has 18 bits for a master, not 19"),
         (Config(preset("tiny"), (1, 4, 10)), "the compact core has one lane a layer, not (1, 4, 10)"),
         (
-            Config(replace(preset("tiny"), schedule=replace(preset("tiny").schedule, fine=(3, 1))), (1, 1, 1), compact=True),
+            Config(
+                replace(preset("tiny"), schedule=replace(preset("tiny").schedule, fine=(3, 1))),
+                (1, 1, 1),
+                compact=True,
+            ),
             "the compact core has spikes without a sign, not fine ones as tiny has",
         ),
         (
-            Config(replace(preset("tiny"), schedule=replace(preset("tiny").schedule, centred=True)), (1, 1, 1), compact=True),
+            Config(
+                replace(preset("tiny"), schedule=replace(preset("tiny").schedule, centred=True)),
+                (1, 1, 1),
+                compact=True,
+            ),
             "the compact core commits updates as they are, not centred as tiny has it",
         ),
-        (Config(preset("small"), (1,) * 5), "the compact core takes one convolution and the output, not small"),
+        (
+            Config(preset("small"), (1,) * 5),
+            "the compact core takes one convolution and the output, not small",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

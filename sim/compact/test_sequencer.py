@@ -47,7 +47,9 @@ async def check(dut, name, unit):
         expected: list[tuple[str, dict[str, int] | None]] = [("commit", None)]
         if operation != Operation.COMMIT:
             expected = [("image", None)]
-            expected += [("step", fields | annealing_at(halvings, phase, t, free)) for phase, t, fields in planned]
+            expected += [
+                ("step", fields | annealing_at(halvings, phase, t, free)) for phase, t, fields in planned
+            ]
             expected += [("update", None)] * (operation == Operation.TRAIN)
         where = f"{name}, run {run}, {operation.name}, {free} and {nudged} sweeps"
         done = await play(port, unit, expected, where)
@@ -76,7 +78,9 @@ async def play(port, unit, expected, where):
         began = [part for part in PARTS if getattr(port, f"{part}_start").value]
         assert not (began and left), f"{where}: {began} beside another part"
         held = seeing or began == ["image"]
-        assert port.holding.value == held, f"{where}, start {at}: holding is {port.holding.value}, expected {held}"
+        assert port.holding.value == held, (
+            f"{where}, start {at}: holding is {port.holding.value}, expected {held}"
+        )
         if began:
             counted = phases[at : at + 1]
         elif left:

@@ -57,7 +57,10 @@ async def check(dut, name, unit):
         # updates and, with the largest means, by bias updates of the opposite sign, so that every sum reaches
         # its largest value
         sign, kind = ((1, "low"), (-1, "high"))[batch] if batch < 2 else (0, None)
-        before = [integers(low, high, bundle.weight_shape, kind), integers(low, high, (bundle.post.channels,))]
+        before = [
+            integers(low, high, bundle.weight_shape, kind),
+            integers(low, high, (bundle.post.channels,)),
+        ]
         before.append(integers(0, top, (bundle.pre.channels,), "high" if sign else None))
         # a reset may leave bias updates and totals of a batch: the commit after the host's write drops them
         await driver.update(*(integers(-9, 9, x.shape) for x in before[:2]))
@@ -66,12 +69,16 @@ async def check(dut, name, unit):
         await driver.commit_batch(f"{name}, batch {batch}, written", left, before)
         for part in range(random.choice((1, 2, 3))):
             samples = f.max_batch if sign else random.randint(1, 9)
-            bound = f.update_bound if sign or random.random() < 0.3 else random.choice((3, 90, f.update_bound))
+            bound = (
+                f.update_bound if sign or random.random() < 0.3 else random.choice((3, 90, f.update_bound))
+            )
             sums = [torch.zeros_like(x) for x in before[:2]]
             for _ in range(samples):
                 changes = [various(-bound, bound, sums[0].shape), integers(-bound, bound, sums[1].shape)]
                 if sign:
-                    changes = [torch.full_like(x, way * sign * bound) for x, way in zip(sums, (1, -1), strict=True)]
+                    changes = [
+                        torch.full_like(x, way * sign * bound) for x, way in zip(sums, (1, -1), strict=True)
+                    ]
                 await driver.update(*changes)
                 sums = [old + new for old, new in zip(sums, changes, strict=True)]
                 await pulse(driver.port.counted, driver.port.edge)
@@ -114,7 +121,9 @@ class Centred(Driver):
         rows, lanes = master_image(self.config, self.bundle, *parameters), self.unit.lanes
         pairs = rows[layout.master_words(self.config, self.bundle) :].reshape(-1, 2, lanes)
         for spare in range(self.bundle.pre.channels, len(pairs) * lanes):
-            pairs[spare // lanes, :, spare % lanes] = integers(self.formats.master_low, self.formats.master_high, (2,))
+            pairs[spare // lanes, :, spare % lanes] = integers(
+                self.formats.master_low, self.formats.master_high, (2,)
+            )
         await self.write_image(rows)
 
     async def commit_batch(self, where, total, parameters):

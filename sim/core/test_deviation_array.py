@@ -24,25 +24,33 @@ from .test_neuron_array import Driver
 
 def first(shape, lanes, at_once=None, *, window_log2=2, decay_shift=1, **rest):
     """Return the array of layer 1, whose static drive doesn't count in nudged phases."""
-    return DeviationArray(*hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest))
+    return DeviationArray(
+        *hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest)
+    )
 
 
 def second(shape, lanes, *, phi_bound, window_log2=2, decay_shift=1, **rest):
     """Return the array of layer 2 with any shape."""
-    config = config_of((1, shape[0]), (1, lanes), dense=False, window_log2=window_log2, decay_shift=decay_shift, **rest)
+    config = config_of(
+        (1, shape[0]), (1, lanes), dense=False, window_log2=window_log2, decay_shift=decay_shift, **rest
+    )
     return DeviationArray(config, Layer(2, *shape, phi_bound=phi_bound))
 
 
 def output(lanes, at_once=None, *, window_log2=2, decay_shift=1, **rest):
     """Return the array of an output layer."""
-    return DeviationArray(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest))
+    return DeviationArray(
+        *output_layer(lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest)
+    )
 
 
 UNITS = {
     "deviation_3x2x3": first((3, 2, 3), 1, phi_bound=20000, fine=(4, 3, 1)),
     "deviation_weak": first((4, 3, 1), 2, phi_bound=9000, window_log2=3, feedback_shift=2, fine=(8, 6, 4)),
     "deviation_turns": first((4, 2, 2), 2, 1, phi_bound=9000, window_log2=1, fine=(2, 2, 0)),
-    "deviation_annealed": first((2, 2, 2), 2, phi_bound=40000, decay_shift=0, halvings=(1, 3, 9), fine=(3, 1, 1)),
+    "deviation_annealed": first(
+        (2, 2, 2), 2, phi_bound=40000, decay_shift=0, halvings=(1, 3, 9), fine=(3, 1, 1)
+    ),
     "deviation_second": second((3, 2, 2), 1, phi_bound=5000, fine=(6, 4, 1)),
     "deviation_second_weak": second(
         (2, 3, 1), 2, phi_bound=9000, decay_shift=0, halvings=(2, 5), feedback_shift=2, fine=(8, 6, 4)
@@ -51,7 +59,9 @@ UNITS = {
     "deviation_output": output(5, phi_bound=9000, window_log2=3, fine=(4, 2, 1)),
     "deviation_output_turns": output(10, 2, phi_bound=40000, feedback_shift=2, fine=(9, 7, 4)),
     "deviation_output_linear": output(5, phi_bound=9000, window_log2=3, fine=(4, 2, 1), linear_output=True),
-    "deviation_output_linear_turns": output(10, 2, phi_bound=40000, feedback_shift=2, fine=(9, 7, 4), linear_output=True),
+    "deviation_output_linear_turns": output(
+        10, 2, phi_bound=40000, feedback_shift=2, fine=(9, 7, 4), linear_output=True
+    ),
     "deviation_output_annealed": output(1, phi_bound=20000, decay_shift=0, halvings=(1, 4), fine=(3, 2, 0)),
 }
 
@@ -71,7 +81,10 @@ async def check(dut, name, unit):
 
     def steps(count):
         longest = 4 << spec.schedule.last_shift
-        return [(window + longest + random.randint(0, 9), window + longest + random.randint(0, 9)) for _ in range(count)]
+        return [
+            (window + longest + random.randint(0, 9), window + longest + random.randint(0, 9))
+            for _ in range(count)
+        ]
 
     await array.load_biases()
     await array.run(0, steps(2))
@@ -84,7 +97,9 @@ async def check(dut, name, unit):
         if array.moved["xi"] == (-f.one, f.one):
             break
         await array.run(number, steps(1))
-    assert array.seen["d"] == array.moved["d"] == (f.decoder_low, f.decoder_high), f"{name}: d only {array.seen}, {array.moved}"
+    assert array.seen["d"] == array.moved["d"] == (f.decoder_low, f.decoder_high), (
+        f"{name}: d only {array.seen}, {array.moved}"
+    )
     assert array.seen["xi"] == (0, f.one), f"{name}: xi only reached {array.seen['xi']}"
     assert array.moved["xi"] == (-f.one, f.one), f"{name}: deviations of xi only reached {array.moved['xi']}"
     spikes = array.seen["s"], array.moved["s"]
@@ -135,10 +150,16 @@ class Deviating(Driver):
             if not used[n]:
                 part = torch.from_numpy(generator().integers(-bound, bound, self.shape, endpoint=True))
             else:
-                wanted = ((phi * share).long() if not out and all(used) and len(shifts) > 1 else rest) >> shifts[n]
+                wanted = (
+                    (phi * share).long() if not out and all(used) and len(shifts) > 1 else rest
+                ) >> shifts[n]
                 part = torch.maximum(torch.minimum(wanted, left), -left)
                 # only the side with the larger shift reaches the bound itself
-                part = torch.where(phi.abs() == self.bound, torch.maximum(torch.minimum(rest >> shifts[n], left), -left), part)
+                part = torch.where(
+                    phi.abs() == self.bound,
+                    torch.maximum(torch.minimum(rest >> shifts[n], left), -left),
+                    part,
+                )
                 rest, left = rest - (part << shifts[n]), left - part.abs()
             out.append((n, part))
         return [part for _, part in sorted(out, key=lambda each: each[0])]
@@ -146,7 +167,10 @@ class Deviating(Driver):
     def phi(self, parts):
         """Return phi = sum of (drive << shift) over the sides that count, in d's LSB."""
         shifts = self.shifts[self.deviating]
-        return sum((part << shift for part, shift, used in zip(parts, shifts, self.used, strict=True) if used), self.zero)
+        return sum(
+            (part << shift for part, shift, used in zip(parts, shifts, self.used, strict=True) if used),
+            self.zero,
+        )
 
     def model(self, fields, going, beta):
         spec, f, n = self.spec, self.spec.formats, self.layer.index
@@ -159,7 +183,9 @@ class Deviating(Driver):
         old = going.banks[1] if fields["state_read"] else begun
         pull = None
         if self.unit.output:
-            pull = ops.nudge(ops.whole(old.xi, base, spec), going.target, beta, -1 if fields["negative"] else 1, f)
+            pull = ops.nudge(
+                ops.whole(old.xi, base, spec), going.target, beta, -1 if fields["negative"] else 1, f
+            )
         parts = self.parts(self.drift(generator(), old, base, 0 if pull is None else pull))
         return parts, ops.deviation(old, base, self.phi(parts), pull, spec, n, 0, self.k)
 
@@ -170,7 +196,12 @@ class Deviating(Driver):
         rounding boundary of xi, or a random phi. pull: the nudge that is added to d, 0 except at the output
         layer.
         """
-        f, k, bound, point = self.spec.formats, self.k, self.bound, self.spec.schedule.fine[self.layer.index - 1]
+        f, k, bound, point = (
+            self.spec.formats,
+            self.k,
+            self.bound,
+            self.spec.schedule.fine[self.layer.index - 1],
+        )
         before = ops.rhu(base.v << point, f.round_shift).clamp(0, f.one << point)
         sign = torch.from_numpy(rng.choice([1, -1], self.shape))
         spiking, silent = (f.threshold - sign * old.U + (1 << k)) >> k, (f.threshold - sign * old.U) >> k
@@ -181,9 +212,13 @@ class Deviating(Driver):
         v[self.aims == "rounding"] += 1 << (f.round_shift - 1)
         d = v - (base.v << point) - (pull << point)
         phi = (((d - old.d) << k) + old.d).clamp(-bound, bound).numpy()
-        chance = rng.choice([0, 1, -1, bound, -bound, *rng.integers(-bound, bound, 5, endpoint=True)], self.shape)
+        chance = rng.choice(
+            [0, 1, -1, bound, -bound, *rng.integers(-bound, bound, 5, endpoint=True)], self.shape
+        )
         chosen = [np.full(self.shape, -bound), np.full(self.shape, bound), chance]
-        return torch.from_numpy(np.select([self.aims == "d low", self.aims == "d high", self.aims == "chance"], chosen, phi))
+        return torch.from_numpy(
+            np.select([self.aims == "d low", self.aims == "d high", self.aims == "chance"], chosen, phi)
+        )
 
     def finish(self, planned):
         if planned.phase == "minus":

@@ -40,19 +40,25 @@ async def check(dut, name, unit):
             for reader in READERS:
                 others = [known for known in banks if known != bank] or [bank]
                 places[reader] = (random.choice(others), random.randrange(protocol.PIXELS))
-                getattr(port, f"{reader}_bank").value, getattr(port, f"{reader}_address").value = places[reader]
+                getattr(port, f"{reader}_bank").value, getattr(port, f"{reader}_address").value = places[
+                    reader
+                ]
             asked.append(places)
             await port.edge
             cycles += bool(port.busy.value)
             if len(asked) > 1:
                 for reader, (of, address) in asked[-2].items():
                     got = int(getattr(port, f"{reader}_pixel").value)
-                    assert of == bank or got == banks[of][address], f"{name}, {reader} port, bank {of}, pixel {address}: {got}"
+                    assert of == bank or got == banks[of][address], (
+                        f"{name}, {reader} port, bank {of}, pixel {address}: {got}"
+                    )
             if len(asked) > 1 and not port.busy.value:
                 break
         assert protocol.PIXELS < cycles <= protocol.PIXELS + 2, f"{name}: busy for {cycles} cycles"
         banks[bank] = list(incoming)
-        assert taken.words[number * protocol.PIXELS :] == incoming, f"{name}: image {number} was told otherwise"
+        assert taken.words[number * protocol.PIXELS :] == incoming, (
+            f"{name}: image {number} was told otherwise"
+        )
     for bank, image in banks.items():
         for address in (0, 1, *random.sample(range(protocol.PIXELS), 50), protocol.PIXELS - 1):
             port.update_bank.value, port.update_address.value = bank, address

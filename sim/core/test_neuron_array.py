@@ -27,12 +27,16 @@ from sim.harness.words import layer_words, packed
 
 def hidden(shape, lanes, at_once=None, *, window_log2=2, decay_shift=1, **rest):
     """Return the array of layer 1 with any shape."""
-    return NeuronArray(*hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest))
+    return NeuronArray(
+        *hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest)
+    )
 
 
 def output(lanes, at_once=None, *, window_log2=2, decay_shift=1, **rest):
     """Return the array of an output layer."""
-    return NeuronArray(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest))
+    return NeuronArray(
+        *output_layer(lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest)
+    )
 
 
 UNITS = {
@@ -49,7 +53,9 @@ UNITS = {
     "array_output_10": output(10, phi_bound=15000, decay_shift=2),
     "array_annealed": hidden((2, 2, 2), 2, phi_bound=40000, decay_shift=0, halvings=(1, 3, 9)),
     "array_weak_feedback": hidden((4, 2, 1), 2, phi_bound=9000, feedback_shift=2),
-    "array_weak_feedback_annealed": hidden((2, 2, 2), 2, phi_bound=20000, decay_shift=0, halvings=(1, 3), feedback_shift=3),
+    "array_weak_feedback_annealed": hidden(
+        (2, 2, 2), 2, phi_bound=20000, decay_shift=0, halvings=(1, 3), feedback_shift=3
+    ),
     "array_weak_feedback_output": output(5, phi_bound=6000, feedback_shift=2),
     "array_alone": hidden((4, 2, 2), 2, 1, phi_bound=9000, window_log2=1, slots=1),
     "array_alone_output": output(5, phi_bound=6000, slots=1),
@@ -70,7 +76,9 @@ async def check(dut, name, unit):
 
     def steps(count):
         """Draw each sample's (free, nudged) sweeps; d settles in the free phase, so every aim is reached."""
-        return [(window + (8 << spec.schedule.last_shift), window + random.randint(0, 9)) for _ in range(count)]
+        return [
+            (window + (8 << spec.schedule.last_shift), window + random.randint(0, 9)) for _ in range(count)
+        ]
 
     # two samples together, and single samples in either slot
     await array.load_biases()
@@ -91,7 +99,9 @@ class Going:
 
     def __init__(self, unit, sample):
         self.label, zero = random.randrange(CLASSES), torch.zeros((1, *unit.layer.shape), dtype=torch.int64)
-        self.target = (torch.arange(CLASSES) == self.label).long()[:, None, None] * unit.config.spec.formats.one
+        self.target = (torch.arange(CLASSES) == self.label).long()[
+            :, None, None
+        ] * unit.config.spec.formats.one
         # the aim of each neuron's drive, which moves on by one neuron from sample to sample
         self.aims = np.resize(np.roll(AIMS, sample), unit.layer.neurons).reshape(zero.shape)
         self.banks: dict[int, ops.State] = {}
@@ -109,7 +119,9 @@ class Driver:
         sides = ("below",) if unit.output else ("below", "above")
         self.sources = [StreamSource(dut, f"{name}__{side}") for side in sides]
         self.trace, self.spikes = Monitor(dut, f"{name}__trace"), Monitor(dut, f"{name}__spikes")
-        self.taken = Recorder(dut, *(f"{name}__{side}__{end}" for side in sides for end in ("valid", "ready")))
+        self.taken = Recorder(
+            dut, *(f"{name}__{side}__{end}" for side in sides for end in ("valid", "ready"))
+        )
         self.shape = (1, *self.layer.shape)
         self.zero = torch.zeros(self.shape, dtype=torch.int64)
         #: Left shift of the drive from below relative to the one from above (0 at the output layer, which has
@@ -151,7 +163,9 @@ class Driver:
             self.port.beta.value = beta
         going: dict[int, Going] = {}
         schedule = self.spec.schedule
-        for number, half in enumerate(halves(schedule.window, steps, first, fine=bool(schedule.fine), slots=self.config.slots)):
+        for number, half in enumerate(
+            halves(schedule.window, steps, first, fine=bool(schedule.fine), slots=self.config.slots)
+        ):
             planned = half[self.layer.index % 2]
             if planned.idle:
                 await self.rest(f"{self.name}, half {number} without a sample", planned)
@@ -198,9 +212,15 @@ class Driver:
         """Return the drive from each side, and the model's state after them."""
         old = ops.State(*[self.zero] * 4) if fields["first"] else going.banks[fields["state_read"]]
         sign = -1 if fields["negative"] else 1
-        pull = ops.nudge(old.xi, going.target, beta, sign, self.spec.formats) if self.unit.output and fields["nudge"] else None
+        pull = (
+            ops.nudge(old.xi, going.target, beta, sign, self.spec.formats)
+            if self.unit.output and fields["nudge"]
+            else None
+        )
         phi = self.drive(generator(), old, self.bias if pull is None else self.bias + pull)
-        return self.parts(phi), ops.neuron(old, phi, self.bias, pull, self.spec, self.k, self.following, self.shift)
+        return self.parts(phi), ops.neuron(
+            old, phi, self.bias, pull, self.spec, self.k, self.following, self.shift
+        )
 
     def finish(self, planned):
         """Process the complete sums of a phase; a subclass may override this."""
@@ -212,14 +232,23 @@ class Driver:
         """
         f, k, bound = self.spec.formats, self.k, self.bound
         # U falls most when xi just suffices for a spike, and rises most when it just doesn't
-        spiking, silent = ((f.threshold - old.U + (1 << k)) >> k).clamp(0, f.one), ((f.threshold - old.U) >> k).clamp(0, f.one)
-        wanted = np.select([self.aims == "U low", self.aims == "U high"], [spiking, silent], rng.integers(0, f.one, self.shape))
+        spiking, silent = (
+            ((f.threshold - old.U + (1 << k)) >> k).clamp(0, f.one),
+            ((f.threshold - old.U) >> k).clamp(0, f.one),
+        )
+        wanted = np.select(
+            [self.aims == "U low", self.aims == "U high"],
+            [spiking, silent],
+            rng.integers(0, f.one, self.shape),
+        )
         v = wanted << f.round_shift
         # half an LSB of xi: the point where rounding goes up
         v[self.aims == "rounding"] += 1 << (f.round_shift - 1)
         d = torch.from_numpy(v) - offset
         phi = ((((d - old.d) << k) + old.d) >> self.shift).clamp(-bound, bound).numpy()
-        chance = rng.choice([0, 1, -1, bound, -bound, *rng.integers(-bound, bound, 5, endpoint=True)], self.shape)
+        chance = rng.choice(
+            [0, 1, -1, bound, -bound, *rng.integers(-bound, bound, 5, endpoint=True)], self.shape
+        )
         chosen = [np.full(self.shape, -bound), np.full(self.shape, bound), chance]
         conditions = [self.aims == "d low", self.aims == "d high", self.aims == "chance"]
         return torch.from_numpy(np.select(conditions, chosen, phi))
@@ -232,7 +261,10 @@ class Driver:
         if self.unit.output:
             return [phi]
         bound = self.layer.phi_bound
-        low, high = (-((bound - phi) >> self.ahead)).clamp(min=-bound), ((phi + bound) >> self.ahead).clamp(max=bound)
+        low, high = (
+            (-((bound - phi) >> self.ahead)).clamp(min=-bound),
+            ((phi + bound) >> self.ahead).clamp(max=bound),
+        )
         share = torch.from_numpy(generator().random(self.shape))
         below = low + ((high - low) * share).long()
         return [below, phi - (below << self.ahead)]
@@ -269,7 +301,11 @@ class Driver:
         assert {word.slot for word in got} == {planned.slot}, f"{where}: trace of another slot"
         expect(f"{where}, trace address", [w.address for w in got], range(words), ("word",))
         spike_bits = packed(rows[2], self.spec.spike_bits)
-        columns = {"d": [list(w.d) for w in got], "U": [list(w.u) for w in got], "xi": [list(w.xi) for w in got]}
+        columns = {
+            "d": [list(w.d) for w in got],
+            "U": [list(w.u) for w in got],
+            "xi": [list(w.xi) for w in got],
+        }
         for field, column in columns.items():
             expect(f"{where}, {field}", column, rows[new._fields.index(field)])
         expect(f"{where}, s", [w.s for w in got], spike_bits, ("word",))

@@ -28,18 +28,46 @@ UNITS = {
     "sequencer_annealed": Sequencer(
         config_of((1, 1), (1, 1), dense=True, window_log2=1, decay_shift=0, halvings=(1, 3, 4, 300))
     ),
-    "sequencer_fine": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, fine=True)),
-    "sequencer_centred": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, centred=True)),
-    "sequencer_alone": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=1, decay_shift=1, index=3, slots=1)),
+    "sequencer_fine": Sequencer(
+        config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, fine=True)
+    ),
+    "sequencer_centred": Sequencer(
+        config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, centred=True)
+    ),
+    "sequencer_alone": Sequencer(
+        config_of((1, 1), (1, 1), dense=True, window_log2=1, decay_shift=1, index=3, slots=1)
+    ),
     "sequencer_alone_fine": Sequencer(
-        config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=0, halvings=(1, 3), fine=True, centred=True, slots=1)
+        config_of(
+            (1, 1),
+            (1, 1),
+            dense=True,
+            window_log2=0,
+            decay_shift=0,
+            halvings=(1, 3),
+            fine=True,
+            centred=True,
+            slots=1,
+        )
     ),
 }
 #: (free, nudged) sweeps of two batches: together they exercise all bits but the highest of the settings and
 #: their counters.
 MANY = {1: (0x2AA, 0x155), 2: (0x155, 0x2AA)}
 #: Fields of `Step` that have a meaning only if the half isn't idle.
-FIELDS = ("first", "silent", "kept", "keep", "state_read", "state_write", "nudge", "negative", "sum", "sum_first", "sum_last")
+FIELDS = (
+    "first",
+    "silent",
+    "kept",
+    "keep",
+    "state_read",
+    "state_write",
+    "nudge",
+    "negative",
+    "sum",
+    "sum_first",
+    "sum_last",
+)
 
 
 @dataclass
@@ -97,7 +125,9 @@ async def check(dut, name, unit):
             await pulse(port.start, port.edge)
             await port.edge
             await until(port, port.busy, f"{name}: a commit doesn't end", 0)
-            assert watch.commits[-1] > max((s.at["update over"] for s in watch.samples if s.training), default=0)
+            assert watch.commits[-1] > max(
+                (s.at["update over"] for s in watch.samples if s.training), default=0
+            )
             watch.committing = False
     assert watch.full > 30, f"{name}: only {watch.full} halves had a sample in each slot"
     assert len(watch.commits) > 2
@@ -131,7 +161,9 @@ class Watch:
     def expect(self, training, planned):
         """Record a sample at its start."""
         number = len(self.samples)
-        told = Told(number, number % self.slots, training, random.randrange(10), random.randrange(10), planned)
+        told = Told(
+            number, number % self.slots, training, random.randrange(10), random.randrange(10), planned
+        )
         self.samples.append(told)
 
     def check_rest(self):
@@ -139,7 +171,9 @@ class Watch:
         for sample in self.samples:
             assert sample.over, f"{self.name}: sample {sample.number} isn't done"
             assert "done" in sample.at, f"{self.name}: sample {sample.number} isn't done"
-            assert not sample.training or "update" in sample.at, f"{self.name}: sample {sample.number} isn't learned"
+            assert not sample.training or "update" in sample.at, (
+                f"{self.name}: sample {sample.number} isn't learned"
+            )
 
     async def run(self):
         """Play the parts and check the sequencer in every cycle."""
@@ -175,7 +209,11 @@ class Watch:
             assert phase == one_hot(name), f"{self.name}: a half of {name} counts as {phase:b}"
         elif self.left["commit"] > 1:
             assert phase == one_hot("commit"), f"{self.name}: a commit counts as {phase:b}"
-        elif self.left["update"] > 1 and self.samples[-1].at.get("done", self.cycle) < self.cycle and not self.left["prepare"]:
+        elif (
+            self.left["update"] > 1
+            and self.samples[-1].at.get("done", self.cycle) < self.cycle
+            and not self.left["prepare"]
+        ):
             assert phase == one_hot("update"), f"{self.name}: an update alone counts as {phase:b}"
         elif not any(self.left.values()) and not self.port.busy.value and self.cycle > self.over + 2:
             assert not phase, f"{self.name}: at rest phase {phase:b} is counted"
@@ -184,17 +222,29 @@ class Watch:
         """Return the samples that step in the current half."""
         port, width = self.port, Step.as_shape().size
         steps = [Step.from_bits(int(port.step.value) >> n * width & (1 << width) - 1) for n in range(2)]
-        found = [self.in_slot(step.slot, first) for step, first in zip(steps, (True, False), strict=True) if not step.idle]
+        found = [
+            self.in_slot(step.slot, first)
+            for step, first in zip(steps, (True, False), strict=True)
+            if not step.idle
+        ]
         return [sample for sample in found if sample]
 
     def begin_take(self):
         self.taken = self.samples[self.next["take"]]
         self.next["take"] += 1
-        live = [s for s in self.samples[: self.taken.number] if ("update over" if s.training else "done") not in s.at]
-        assert len(live) < self.unit.places, f"{self.name}: sample {self.taken.number} is the {len(live) + 1}th"
+        live = [
+            s
+            for s in self.samples[: self.taken.number]
+            if ("update over" if s.training else "done") not in s.at
+        ]
+        assert len(live) < self.unit.places, (
+            f"{self.name}: sample {self.taken.number} is the {len(live) + 1}th"
+        )
 
     def end_take(self):
-        assert self.port.take_bank.value == self.taken.number % self.unit.places, f"{self.name}: image to the wrong bank"
+        assert self.port.take_bank.value == self.taken.number % self.unit.places, (
+            f"{self.name}: image to the wrong bank"
+        )
         self.taken.at["taken"] = self.cycle
 
     def begin_image(self):
@@ -246,7 +296,11 @@ class Watch:
             sample = self.in_slot(step.slot, first)
             if step.idle:
                 if sample:
-                    before = self.samples[sample.number - self.slots].at["done"] if sample.number >= self.slots else 0
+                    before = (
+                        self.samples[sample.number - self.slots].at["done"]
+                        if sample.number >= self.slots
+                        else 0
+                    )
                     late = self.began - max(before, sample.at["drawn"], self.prepared) > 3
                     assert first, f"{self.name}: sample {sample.number} waits without need"
                     assert not late, f"{self.name}: sample {sample.number} waits without need"
@@ -254,7 +308,9 @@ class Watch:
             assert sample, f"{self.name}: a half of a sample that isn't there, slot {step.slot}"
             phase, t, shared = sample.sweeps[sample.halves // 2]
             wanted = shared | sides(first, phase, t, shared, fine=bool(self.unit.config.spec.schedule.fine))
-            where = f"{self.name}, sample {sample.number}, {phase} sweep {t}, {'odd' if first else 'even'} half"
+            where = (
+                f"{self.name}, sample {sample.number}, {phase} sweep {t}, {'odd' if first else 'even'} half"
+            )
             for name in FIELDS:
                 assert step[name] == wanted[name], f"{where}: {name} is {step[name]}, expected {wanted[name]}"
             if halvings := self.unit.config.spec.schedule.halvings:
@@ -262,17 +318,23 @@ class Watch:
                 told = port.odd_annealing if first else port.even_annealing
                 found = annealing(self.unit.config).from_bits(int(told.value))
                 expected = annealing_at(halvings, phase, t, free)
-                assert {name: found[name] for name in expected} == expected, f"{where}: annealing {found}, expected {expected}"
+                assert {name: found[name] for name in expected} == expected, (
+                    f"{where}: annealing {found}, expected {expected}"
+                )
             if self.unit.config.spec.schedule.centred:
                 trained = int((port.odd_training if first else port.even_training).value)
                 assert trained == sample.training, f"{where}: training is {trained}"
             if first:
-                assert port.static_read.value == self.statics[sample.number], f"{where}: another one's static drive"
+                assert port.static_read.value == self.statics[sample.number], (
+                    f"{where}: another one's static drive"
+                )
             if first == bool(self.output_parity):
                 assert port.output_label.value == sample.label, f"{where}: another one's label"
             if phase == "plus" and shared["sum_last"] and sample.number >= self.slots:
                 before = self.samples[sample.number - self.slots]
-                assert not before.training or "update over" in before.at, f"{where}: over the sums of an update"
+                assert not before.training or "update over" in before.at, (
+                    f"{where}: over the sums of an update"
+                )
             going.append(sample)
         assert going, f"{self.name}: a half of nothing"
         return going
@@ -321,7 +383,9 @@ class Watch:
     def end_update(self):
         port, sample = self.port, self.learned
         assert port.update_slot.value == sample.slot, f"{self.name}: update of another slot"
-        assert port.update_bank.value == sample.number % self.unit.places, f"{self.name}: update by another image"
+        assert port.update_bank.value == sample.number % self.unit.places, (
+            f"{self.name}: update by another image"
+        )
         sample.at["update over"] = self.cycle
 
     def begin_commit(self):

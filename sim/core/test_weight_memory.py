@@ -42,11 +42,17 @@ async def check(dut, name, unit):
     near = [low, low + 1, low + half - 1, low + half, -half - 1, -half, -half + 1, 0]
     near += [half - 1, half, high - half, high - half + 1, high - 1, high]
     for batch in range(6):
-        weight, bias = (integers(low, high, shape) for shape in (bundle.weight_shape, (bundle.post.channels,)))
+        weight, bias = (
+            integers(low, high, shape) for shape in (bundle.weight_shape, (bundle.post.channels,))
+        )
         if batch == 0:
             weight, bias = (torch.from_numpy(generator().choice(near, x.shape)) for x in (weight, bias))
         await memory.write(weight, bias)
-        expect(f"{name}, batch {batch}, written", await memory.read(), master_image(unit.config, bundle, weight, bias))
+        expect(
+            f"{name}, batch {batch}, written",
+            await memory.read(),
+            master_image(unit.config, bundle, weight, bias),
+        )
         weight, bias = await memory.commit(batch, weight, bias)
         # a batch of updates to one limit of the 18-bit master, and one to the other, or random updates, from
         # the committed state
@@ -77,7 +83,11 @@ class Driver:
         """Write an image of (words, lanes) through the host's port, in random order."""
         image = packed(rows, self.formats.committed_bits)
         for address in random.sample(range(len(image)), len(image)):
-            self.port.address.value, self.port.write_data.value, self.port.write.value = address, image[address], 1
+            self.port.address.value, self.port.write_data.value, self.port.write.value = (
+                address,
+                image[address],
+                1,
+            )
             await self.port.edge
             while random.random() < 0.2:
                 self.port.write.value = 0
@@ -123,7 +133,9 @@ class Driver:
 
         shape = bias_word(config, bundle.post)
         words = [shape.from_bits(bits) for bits in self.biases.words[seen:]]
-        expect(f"{where}, bias address", [w.address for w in words], range(config.groups(bundle.post)), ("word",))
+        expect(
+            f"{where}, bias address", [w.address for w in words], range(config.groups(bundle.post)), ("word",)
+        )
         working = ops.working_bias(bias, f).reshape(-1, self.lanes)
         expect(f"{where}, working bias", [list(w.bias) for w in words], working)
 
@@ -135,5 +147,7 @@ class Driver:
             await self.port.edge
             got[before] = int(self.port.tile.value)
         lanes = self.lanes * config.lanes[bundle.pre.index]
-        rows = (unpacked(words, f.weight_bits, lanes) for words in ([got[n] for n in range(len(tiles))], tiles))
+        rows = (
+            unpacked(words, f.weight_bits, lanes) for words in ([got[n] for n in range(len(tiles))], tiles)
+        )
         expect(f"{where}, working weight", *rows, ("tile", "lane"))

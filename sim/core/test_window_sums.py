@@ -18,7 +18,9 @@ from sim.harness.words import layer_words, packed
 
 
 def hidden(shape, lanes, at_once=None, *, window_log2=2, fine=False, **rest):
-    """Return the sums of layer 1 with any shape. fine: binary points of fine spikes. rest: flags of the schedule, slots."""
+    """Return the sums of layer 1 with any shape. fine: binary points of fine spikes. rest: flags of the
+    schedule, slots.
+    """
     kind = DeviationSums if fine else WindowSums
     schedule = {"window_log2": window_log2, "decay_shift": 1, "fine": fine}
     return kind(*hidden_layer(shape, lanes, at_once, **schedule, **rest))
@@ -67,7 +69,9 @@ async def check(dut, name, unit):
     window, one = unit.config.spec.schedule.window, unit.config.spec.formats.one
     # two samples together, and single samples in either slot; phases as long as their window, or longer
     for first, count in ((0, 2), (2, 1), (3, 30)):
-        await sums.run(first, [(window + random.randint(0, 3), window + random.randint(0, 3)) for _ in range(count)])
+        await sums.run(
+            first, [(window + random.randint(0, 3), window + random.randint(0, 3)) for _ in range(count)]
+        )
     assert sums.seen == {0, window * one}, f"{name}: only reached {sums.seen}"
     if unit.config.spec.schedule.fine:
         most = 2 * window * one

@@ -53,7 +53,11 @@ class Opened:
     @property
     def inputs(self) -> list[Value]:
         """The component's inputs."""
-        return [Value.cast(value) for _, member, value in self.dut.signature.flatten(self.dut) if member.flow is In]
+        return [
+            Value.cast(value)
+            for _, member, value in self.dut.signature.flatten(self.dut)
+            if member.flow is In
+        ]
 
 
 def past(m: Module, value) -> Signal:

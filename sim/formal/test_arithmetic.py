@@ -24,13 +24,17 @@ TINY = preset("tiny")
 #: One lane for each layer; all lanes are alike, so a proof for one holds for all.
 LANE = Config(TINY, (1, 1, 1))
 #: `LANE` with lambda falling from 1 to 1/8.
-ANNEALED = Config(replace(TINY, schedule=replace(TINY.schedule, decay_shift=0, halvings=(1, 4, 12))), (1, 1, 1))
+ANNEALED = Config(
+    replace(TINY, schedule=replace(TINY.schedule, decay_shift=0, halvings=(1, 4, 12))), (1, 1, 1)
+)
 #: `LANE` with feedback weighted by a quarter.
 WEAK = Config(replace(TINY, schedule=replace(TINY.schedule, feedback_shift=2)), (1, 1, 1))
 
 
 def taken(m, dut, opened):
-    """Return the registers of an array's drives, one for each side. Assert that each has its side's last drive."""
+    """Return the registers of an array's drives, one for each side. Assert that each has its side's last
+    drive.
+    """
     registers = [opened[f"side1_{n}"].as_signed() for n in range(len(dut.sides))]
     for register, side in zip(registers, dut.sides, strict=True):
         m.d.comb += Assert(~started(m) | (register == past(m, side.payload[0])))
@@ -57,13 +61,17 @@ def test_neuron_array(number, config):
         """Return the lower bound of U before a step with this k: threshold - (one << k)."""
         return f.threshold - (Const(f.one) << k)
 
-    fields = {"d": signed(f.decoder_bits), "u": signed(spec.membrane_bits)} | ({"xi": spec.state_bits} if dut.output else {})
+    fields = {"d": signed(f.decoder_bits), "u": signed(spec.membrane_bits)} | (
+        {"xi": spec.state_bits} if dut.output else {}
+    )
     old = data.View(data.StructLayout(fields), opened["old2"])
     m.d.comb += Assume((old.u >= lowest(k)) & (old.u <= spec.membrane_high))
     if dut.output:
         m.d.comb += Assume(old.xi <= f.one)
     now = dut.trace.payload
-    m.d.comb += Assert(~dut.trace.valid | ((now.u[0] >= lowest(k + falls)) & (now.u[0] <= spec.membrane_high)))
+    m.d.comb += Assert(
+        ~dut.trace.valid | ((now.u[0] >= lowest(k + falls)) & (now.u[0] <= spec.membrane_high))
+    )
     m.d.comb += Assert(lowest(k + falls) >= spec.membrane_low)
     m.d.comb += Assert(~dut.trace.valid | (now.xi[0] <= f.one))
     phi = data.View(dut.both, opened["phi2"])[0]
@@ -83,7 +91,9 @@ def test_neuron_array(number, config):
     m.d.comb += Assert(~started(m) | (d3 == Mux(high, f.decoder_high, Mux(low, f.decoder_low, before))))
     scaled = xi4 << k
     m.d.comb += Assert(~dut.trace.valid | (now.s[0] == (u4 + scaled > f.threshold)))
-    m.d.comb += Assert(~dut.trace.valid | (now.u[0] == u4 + scaled - (xi4 << (k + falls)) + xi4 - Mux(now.s[0], f.one, 0)))
+    m.d.comb += Assert(
+        ~dut.trace.valid | (now.u[0] == u4 + scaled - (xi4 << (k + falls)) + xi4 - Mux(now.s[0], f.one, 0))
+    )
     prove(m, opened.inputs, depth=8, free=("dut.state", "dut.bias", "dut.window.growing"))
 
 
@@ -141,7 +151,12 @@ def test_deviation_array(number, linear):
     less = Mux(over, f.one, Mux(under, -f.one, 0))
     m.d.comb += Assert(left == weighed - less)
     m.d.comb += Assert(~dut.trace.valid | (now.u[0] == opened["u4_0"] + opened["xi4_0"] - less))
-    memories = ("free", "deviations", "bias", *(f"window.{name}" for name in ("growing", "free_parts", "plus_parts")))
+    memories = (
+        "free",
+        "deviations",
+        "bias",
+        *(f"window.{name}" for name in ("growing", "free_parts", "plus_parts")),
+    )
     prove(m, opened.inputs, depth=8, free=tuple(f"dut.{name}" for name in memories))
 
 
@@ -153,7 +168,11 @@ def test_weight_memory(number):
     opened = Opened(m, memory := WeightMemory(LANE, bundle))
     commit = Opened(m, Commit(LANE, bundle), "commit")
     connect(m, commit.dut.masters, memory.masters)
-    clipped, rounded, weight = memory.masters.committed.payload.masters[0], opened["rounded_0"], opened["weight_0"]
+    clipped, rounded, weight = (
+        memory.masters.committed.payload.masters[0],
+        opened["rounded_0"],
+        opened["weight_0"],
+    )
     m.d.comb += Assert((clipped >= f.master_low) & (clipped <= f.master_high))
     shifts = [f.master_fraction - fraction for fraction in (f.weight_fraction, f.bias_fraction)]
     halves = [rounded == clipped + (1 << (shift - 1)) for shift in shifts]

@@ -55,7 +55,9 @@ class PlayedSamples:
         self.alone = alone
 
 
-def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[Module, Opened, Decoder, Signal, PlayedSamples]:
+def decoder(
+    window: int = 2, in_flight: int = 4, stores: bool = False
+) -> tuple[Module, Opened, Decoder, Signal, PlayedSamples]:
     """Return a module with the assertions, the opened decoder in it, the decoder, a signal with a bit for
     each executor that runs, and the `PlayedSamples`."""
     m = Module()
@@ -82,7 +84,9 @@ def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[
     played = PlayedSamples(m, dut, running[mine])
     # the contract of the deframer: an offered frame stays until it is taken
     held = past(m, dut.i.valid & ~dut.i.ready)
-    m.d.comb += Assume(~held | (dut.i.valid & (dut.i.payload.as_value() == past(m, dut.i.payload.as_value()))))
+    m.d.comb += Assume(
+        ~held | (dut.i.valid & (dut.i.payload.as_value() == past(m, dut.i.payload.as_value())))
+    )
 
     request, known, last = dut.i.payload, Signal(), Signal(8)
     execute, say, saying = opened.state("EXECUTE"), opened.state("SAY"), request.command == Command.HELLO
@@ -96,7 +100,11 @@ def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[
     executed, upcoming, taken = opened["executed"], opened["upcoming"], opened["taken"]
     flight, done = played.flight, opened["done"]
     m.d.comb += [Assert(executed <= window), Assert(sum(running) <= 1), Assert(known | (executed == 0))]
-    m.d.comb += [Assert((running == 0) | execute), Assert(~played.speaking | say), Assert(taken == flight + (say & done))]
+    m.d.comb += [
+        Assert((running == 0) | execute),
+        Assert(~played.speaking | say),
+        Assert(taken == flight + (say & done)),
+    ]
     m.d.comb += Assert(~say | Mux(played.speaking, ~done, done))
     m.d.comb += Assert(execute | (executed == 0) | (upcoming == (last + 1)[:8]))
     m.d.comb += Assert((flight == 0) | (executed >= taken))
@@ -106,7 +114,10 @@ def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[
     if stores:
         whole = Mux(dut.works, whole, whole - VALUE_BYTES)
     said = (running == 0) & (length <= whole) & ((length == 0) | current)
-    m.d.comb += [Assert(~execute | Mux(saying, said & ~done, ((running != 0) ^ done) & current)), Assert(~done | execute | say)]
+    m.d.comb += [
+        Assert(~execute | Mux(saying, said & ~done, ((running != 0) ^ done) & current)),
+        Assert(~done | execute | say),
+    ]
     m.d.comb += Assert(~execute | (taken < dut.most_taken))
     # if samples are in flight, the running request is a sample that was started beside them
     m.d.comb += Assert(~execute | (flight == 0) | (running[mine] & ~played.alone))
@@ -162,7 +173,8 @@ def answers_in_order(m: Module, opened: Opened, played: PlayedSamples) -> None:
 
 
 @pytest.mark.parametrize(
-    ("window", "in_flight", "stores"), [(1, 4, False), (2, 4, False), (8, 1, False), (8, 4, False), (2, 4, True)]
+    ("window", "in_flight", "stores"),
+    [(1, 4, False), (2, 4, False), (8, 1, False), (8, 4, False), (2, 4, True)],
 )
 def test_decoder(window, in_flight, stores):
     """Each request is started at most once, in the order of sequence numbers; answers stay until taken and

@@ -20,7 +20,9 @@ from .prover import Opened, past, prove
 LANE = Config(preset("tiny"), (1, 1, 1))
 
 
-def executor(m: Module, opened: Opened, rank: dict[str, object], waits: tuple[str, ...] = (), begin=None, end=None) -> Signal:
+def executor(
+    m: Module, opened: Opened, rank: dict[str, object], waits: tuple[str, ...] = (), begin=None, end=None
+) -> Signal:
     """Assert the executors' contract with the decoder: `done` and payload come only while running, and `done`
     comes.
 
@@ -37,8 +39,13 @@ def executor(m: Module, opened: Opened, rank: dict[str, object], waits: tuple[st
     # the decoder's contract: one request at a time, which holds until it is done
     m.d.comb += Assume(~(begin & running))
     held = past(m, running | execute.start)
-    m.d.comb += Assume(~(held & running) | (execute.request.as_value() == past(m, execute.request.as_value())))
-    m.d.comb += [Assert(~(end | execute.done | execute.o.valid) | running), Assert(opened.state("IDLE") == ~running)]
+    m.d.comb += Assume(
+        ~(held & running) | (execute.request.as_value() == past(m, execute.request.as_value()))
+    )
+    m.d.comb += [
+        Assert(~(end | execute.done | execute.o.valid) | running),
+        Assert(opened.state("IDLE") == ~running),
+    ]
     left = Signal(32)
     for name, value in rank.items():
         with m.If(opened.state(name)):
@@ -87,7 +94,9 @@ def test_weight_access(centred):
     rank |= {"FETCH": step + 3 * left + 3, "WAIT": step + 3 * left + 2, "TAKE": step + 3 * left + 1}
     if centred:
         first_round = Mux(opened["checked"], 0, 1 << 26)
-        rank |= {name: rank[name] + first_round for name in ("COUNT", "MEASURE", "CHECK", "FETCH", "WAIT", "TAKE")}
+        rank |= {
+            name: rank[name] + first_round for name in ("COUNT", "MEASURE", "CHECK", "FETCH", "WAIT", "TAKE")
+        }
         rank["AGAIN"] = 1 << 25
     executor(m, opened, rank)
     wrote = Signal()

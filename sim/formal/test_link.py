@@ -22,17 +22,27 @@ def deframer(window: int) -> tuple[Module, Opened, Deframer]:
     run, waited = opened["run"], Signal(16)
     m.d.sync += waited.eq(Mux(dut.i.ready, 0, waited + 1))
     taken, most = opened["taken"], MAX_BYTE_CYCLES - 1
-    m.d.comb += [Assert(run <= LONGEST_RUN), Assert(dut.i.ready | (waited + run <= most)), Assert(waited <= most)]
+    m.d.comb += [
+        Assert(run <= LONGEST_RUN),
+        Assert(dut.i.ready | (waited + run <= most)),
+        Assert(waited <= most),
+    ]
     m.d.comb += [Assert(~taken | (run == 0) & (waited == 0)), Assert(dut.i.ready == ~taken & (run == 0))]
     m.d.comb += Assert(opened["ends"] == (opened["taken_byte"] == 0))
     freed = opened["freed"]
-    m.d.comb += [Assert(full <= window), Assert(~(dut.o.valid | freed) | (full != 0)), Assert(~(dut.o.valid & freed))]
+    m.d.comb += [
+        Assert(full <= window),
+        Assert(~(dut.o.valid | freed) | (full != 0)),
+        Assert(~(dut.o.valid & freed)),
+    ]
     m.d.comb += Assert((opened["write_slot"] - opened["read_slot"] - full) % window == 0)
     # a frame that is being stored has a free buffer
     m.d.comb += Assert(~(opened["inside"] & ~opened["dropping"]) | (full < window))
     # synchronisation: after a zero byte the state equals that after power-up
     zero = past(m, taken & opened["ends"])
-    clean = ~opened["inside"] & ~opened["dropping"] & (opened["left"] == 0) & (opened["length"] == 0) & (run == 0)
+    clean = (
+        ~opened["inside"] & ~opened["dropping"] & (opened["left"] == 0) & (opened["length"] == 0) & (run == 0)
+    )
     m.d.comb += Assert(~zero | (clean & ~opened["pending_zero"]))
     # no frame is dropped while a buffer is free
     m.d.comb += Assert(~(dut.overrun & (full != window)))
@@ -80,7 +90,12 @@ def test_transmitter(divisor):
     opened = Opened(m, dut := Transmitter(divisor))
     left, timer, waited = opened["left"], opened["timer"], Signal(16)
     m.d.sync += waited.eq(Mux(dut.i.ready, 0, waited + 1))
-    m.d.comb += [Assert(left <= 10), Assert(timer < divisor), Assert((left != 0) | dut.tx), Assert(waited < 10 * divisor)]
+    m.d.comb += [
+        Assert(left <= 10),
+        Assert(timer < divisor),
+        Assert((left != 0) | dut.tx),
+        Assert(waited < 10 * divisor),
+    ]
     m.d.comb += Assert((left == 0) | (waited + (left - 1) * divisor + timer == 10 * divisor - 1))
     m.d.comb += Assert((left != 0) | ((waited == 0) & opened["shift"].all()))
     # above the remaining bits the shift register has the idle level

@@ -39,8 +39,12 @@ def what_goes_through(m: Module, cycles: Cycles, opened: Opened, chip: Opened, d
     view of it, which is a cycle behind."""
     command, pins = dut.pins.command, dut.pins
     hold, active, left, writing = (opened[name] for name in ("hold", "active", "left", "writing"))
-    power, refreshing, mode, idle, columns = (opened.state(n) for n in ("POWER", "REFRESHES", "MODE", "IDLE", "COLUMNS"))
-    chip_active, refreshed, was_set, closing = (chip[f"chip_{n}"] for n in ("active", "refreshed", "set", "closing"))
+    power, refreshing, mode, idle, columns = (
+        opened.state(n) for n in ("POWER", "REFRESHES", "MODE", "IDLE", "COLUMNS")
+    )
+    chip_active, refreshed, was_set, closing = (
+        chip[f"chip_{n}"] for n in ("active", "refreshed", "set", "closing")
+    )
     m.d.comb += Assert(sum(command == known for known in Command) == 1)
     m.d.comb += Assert(power + refreshing + mode + idle + columns == 1)
     m.d.comb += Assert(opened["rested"] == (hold == 0))
@@ -65,7 +69,9 @@ def what_goes_through(m: Module, cycles: Cycles, opened: Opened, chip: Opened, d
         Assert(~(early | refreshing | mode) | (chip_active == cycles.rc) & (active == cycles.rc)),
         Assert(~early | (chip["chip_written"] == cycles.wr)),
         Assert(~dut.ready | (pins.mask == 0) | (command == Command.MODE)),
-        Assert(~(refreshing | mode) | (command != Command.ACTIVATE) & (chip["chip_reading"] == 0) & ~pins.drive),
+        Assert(
+            ~(refreshing | mode) | (command != Command.ACTIVATE) & (chip["chip_reading"] == 0) & ~pins.drive
+        ),
     ]
     # rows
     column = (command == Command.READ) | (command == Command.WRITE)
@@ -83,7 +89,9 @@ def what_goes_through(m: Module, cycles: Cycles, opened: Opened, chip: Opened, d
     # times since commands
     m.d.comb += [
         Assert((active != 0) & (active <= cycles.rc) & (chip_active <= cycles.rc)),
-        Assert((was_set <= cycles.mrd) & (chip["chip_written"] <= cycles.wr) & (refreshed <= cycles.refresh + 1)),
+        Assert(
+            (was_set <= cycles.mrd) & (chip["chip_written"] <= cycles.wr) & (refreshed <= cycles.refresh + 1)
+        ),
         Assert((active == 1) == (command == Command.ACTIVATE)),
         Assert((active <= 1) | (active == cycles.rc) | (chip_active == active - 1)),
         Assert((active != cycles.rc) | (chip_active >= cycles.rc - 1)),
@@ -108,7 +116,11 @@ def comes_in_time(m: Module, cycles: Cycles, opened: Opened, chip: Opened, dut: 
     mode, idle, columns, refreshing = (opened.state(n) for n in ("MODE", "IDLE", "COLUMNS", "REFRESHES"))
     refreshed = chip["chip_refreshed"]
     done = chip["chip_refreshes"] + ((command == Command.REFRESH) & (chip["chip_refreshes"] != REFRESHES))
-    rest, last, back = Signal(range(2 * cycles.refresh)), Signal(range(cycles.refresh)), Signal(range(cycles.refresh))
+    rest, last, back = (
+        Signal(range(2 * cycles.refresh)),
+        Signal(range(cycles.refresh)),
+        Signal(range(cycles.refresh)),
+    )
     need = Mux(writing, max(cycles.ras - cycles.wr, 0), cycles.ras - 1)
     open_for = cycles.rc - active
     m.d.comb += last.eq(hold + left - 1)

@@ -147,7 +147,8 @@ def assume_of_line(m: Module, dut: LineSamples, issuer: Issued, running: Signal)
     """Assume the contracts of the decoder and of the register file."""
     execute, request, registers = dut.execute, dut.execute.request, issuer.dut
     sample = (request.command == Command.INFER) | (request.command == Command.TRAIN)
-    # a request that isn't alone fits, was offered in the two cycles before, and its answer is finished at `say`
+    # a request that isn't alone fits, was offered in the two cycles before, and its answer is finished at
+    # `say`
     offered = (request.as_value() == past(m, request.as_value())) & ~past(m, running)
     m.d.comb += [
         Assume(~execute.start | execute.idle | execute.fits),
@@ -216,13 +217,24 @@ def stored() -> tuple[Module, list[Value], StoredSamples]:
     names = ("IDLE", "MEASURE", "ORDER", "CHECK", "RUN", "COMMIT", "RESULT", "TAIL", "DONE")
     state, left, issuer = {name: opened.state(name) for name in names}, opened["left"], Issued(m, dut)
     execute, request, move, found = dut.execute, dut.execute.request, dut.move, dut.found
-    rank = {"MEASURE": 100, "ORDER": 99, "CHECK": 90, "RUN": 80, "COMMIT": 60, "RESULT": 50, "TAIL": left + 1, "DONE": 0}
+    rank = {
+        "MEASURE": 100,
+        "ORDER": 99,
+        "CHECK": 90,
+        "RUN": 80,
+        "COMMIT": 60,
+        "RESULT": 50,
+        "TAIL": left + 1,
+        "DONE": 0,
+    }
     running = executor(m, opened, rank, waits=("CHECK", "RUN", "COMMIT"))
     train = request.command == Command.TRAIN_STORED
     # the decoder's contract: a whole frame of one of its commands
     m.d.comb += Assume(~execute.start | train | (request.command == Command.INFER_STORED))
     shortest = REQUEST_HEADER + CRC_BYTES + ASKED_BYTES
-    m.d.comb += Assume(~(execute.start | running) | (request.length >= shortest) & (request.length <= REQUEST_BYTES))
+    m.d.comb += Assume(
+        ~(execute.start | running) | (request.length >= shortest) & (request.length <= REQUEST_BYTES)
+    )
     # registers and weights don't change while it runs
     batch, pending = issuer.dut.batch, issuer.dut.pending
     m.d.comb += [Assume(~running | ~issuer.dut.written), Assume(~running | (batch == past(m, batch)))]
@@ -260,15 +272,23 @@ def stored() -> tuple[Module, list[Value], StoredSamples]:
         Assert(state["RUN"] | (inside == 0) & (waiting == state["RESULT"]) & (pause == 0) & ~hold),
         Assert(pause <= PAUSE),
         Assert(run.bytes <= ASKED_BYTES),
-        Assert(~running | past(m, execute.start) | (run.samples == (request.length - (REQUEST_HEADER + CRC_BYTES)) >> 2)),
+        Assert(
+            ~running
+            | past(m, execute.start)
+            | (run.samples == (request.length - (REQUEST_HEADER + CRC_BYTES)) >> 2)
+        ),
         Assert(~running | (run.samples != 0)),
-        Assert(~before | (begun == 0) & (moved == 0) & (took == 0) & (commits == 0) & (said == 0) & ~run.ended),
+        Assert(
+            ~before | (begun == 0) & (moved == 0) & (took == 0) & (commits == 0) & (said == 0) & ~run.ended
+        ),
         Assert(~before | (run.fed == 0) & (run.taken == 0)),
         Assert(~before | (run.unchecked != 0) & (run.unchecked <= run.samples)),
         Assert(~(state["RUN"] & run.whole) | (run.more == (run.fed != run.samples))),
         Assert(~(state["CHECK"] | state["RUN"]) | ~issuer["stale"]),
         Assert(~((state["CHECK"] | state["RUN"]) & train) | (pending + run.samples - begun <= batch)),
-        Assert(~running | (run.fed == moved) & (run.taken == took) & (took <= moved) & (moved <= run.samples)),
+        Assert(
+            ~running | (run.fed == moved) & (run.taken == took) & (took <= moved) & (moved <= run.samples)
+        ),
         Assert(~(running & ~run.ended) | (begun == took + hold)),
         Assert(~(running & run.ended) | (begun + 1 <= took) & ~hold),
         Assert(~hold | found.valid),

@@ -81,7 +81,20 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
     """Return a module with the assertions, the opened `RecordAccess` in it, and the `RecordAccess`."""
     m = Module()
     opened, at = opened_with(m, dut := RecordAccess(), access, "Records")
-    names = ("SEEK", "HEADER", "MEASURE", "COMPARE", "JUDGE", "ADD", "ALL", "COPY", "RANGE", "DIGEST", "TAIL", "DONE")
+    names = (
+        "SEEK",
+        "HEADER",
+        "MEASURE",
+        "COMPARE",
+        "JUDGE",
+        "ADD",
+        "ALL",
+        "COPY",
+        "RANGE",
+        "DIGEST",
+        "TAIL",
+        "DONE",
+    )
     state = {name: opened.state(name) for name in ("IDLE", *names)}
     records, left, storing, index = at.records, at.left, at.storing, at.index
     execute, request, record = dut.execute, dut.execute.request, dut.record
@@ -90,7 +103,15 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
     passed = 1 << 20  # added to the rank of the first reading, since `place` starts anew in the second
     offsets = {"SEEK": 5, "HEADER": 4, "MEASURE": 3, "COMPARE": 2, "JUDGE": 1}
     rank = {name: behind + offset + Mux(storing, 0, passed) for name, offset in offsets.items()}
-    rank |= {"COPY": behind, "ADD": passed + 2, "ALL": passed + 1, "RANGE": 20, "DIGEST": 10, "TAIL": left + 1, "DONE": 0}
+    rank |= {
+        "COPY": behind,
+        "ADD": passed + 2,
+        "ALL": passed + 1,
+        "RANGE": 20,
+        "DIGEST": 10,
+        "TAIL": left + 1,
+        "DONE": 0,
+    }
     running = executor(m, opened, rank, waits=("HEADER", "COPY", "DIGEST"))
     m.d.comb += Assert(~state["JUDGE"] | (at.whole == whole(at)))
     m.d.comb += Assert(~(state["JUDGE"] | state["COPY"]) | (at.last == is_last(at)))
@@ -98,7 +119,9 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
     # the decoder's contract: a whole frame of one of its commands
     m.d.comb += Assume(~execute.start | stores | (request.command == Command.STORE_DIGEST))
     shortest = REQUEST_HEADER + CRC_BYTES + Mux(stores, SampleNumber.size(), SampleRange.size())
-    m.d.comb += Assume(~(execute.start | running) | (request.length >= shortest) & (request.length <= REQUEST_BYTES))
+    m.d.comb += Assume(
+        ~(execute.start | running) | (request.length >= shortest) & (request.length <= REQUEST_BYTES)
+    )
     # the frame doesn't change: the second reading finds the same records as the first
     taken = record.valid & record.ready
     stored = counted(m, taken, execute.start)
@@ -116,8 +139,12 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
     # claims: each record that is offered may be stored, and has all of its words
     m.d.comb += [
         Assert(~record.valid | (running & stores & storing)),
-        Assert(~record.valid | (record.payload.words > HEADER_WORDS) & (record.payload.words <= MAX_RECORD_WORDS)),
-        Assert(~record.valid | (index < MAX_SAMPLES) & (index <= dut.count) & (record.payload.index == index)),
+        Assert(
+            ~record.valid | (record.payload.words > HEADER_WORDS) & (record.payload.words <= MAX_RECORD_WORDS)
+        ),
+        Assert(
+            ~record.valid | (index < MAX_SAMPLES) & (index <= dut.count) & (record.payload.index == index)
+        ),
         Assert(~dut.data.valid | record.valid & (given < record.payload.words)),
         Assert(~taken | (given == record.payload.words)),
     ]
@@ -134,7 +161,10 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
         Assert(~(execute.done & ~finished) | ((stored == 0) & (ranged == 0) & (said == 0) & (given == 0))),
     ]
     # it continues as soon as the store does, and a byte and a word arrive within a bounded time
-    m.d.comb += [Assert(~past(m, taken) | ~state["COPY"]), Assert(~past(m, dut.range.valid & dut.range.ready) | state["TAIL"])]
+    m.d.comb += [
+        Assert(~past(m, taken) | ~state["COPY"]),
+        Assert(~past(m, dut.range.valid & dut.range.ready) | state["TAIL"]),
+    ]
     waited = waits_at_most(m, BYTE * 3, state["HEADER"])
     waits_at_most(m, BYTE * WORD_BYTES + 1, state["COPY"] & (left != 0) & ~dut.data.valid)
     invariants_of_records(m, dut, at, state, running, (stored, given, ranged, said), waited)
@@ -142,8 +172,9 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
 
 
 def invariants_of_records(m, dut, at, state, running, counts, waited) -> None:
-    """Assert the invariants for the induction step. counts: of records stored, words given, digests asked for,
-    and bytes said in this request."""
+    """Assert the invariants for the induction step. counts: of records stored, words given, digests asked
+    for, and bytes said in this request.
+    """
     (stored, given, ranged, said), execute = counts, dut.execute
     place, records, left, storing, index = at.place, at.records, at.left, at.storing, at.index
     (first, wanted), stores = range_of(execute.request), execute.request.command == Command.STORE
@@ -155,9 +186,14 @@ def invariants_of_records(m, dut, at, state, running, counts, waited) -> None:
         Assert(~(reading | state["ADD"] | state["ALL"] | state["COPY"]) | stores),
         Assert(~(early | state["TAIL"]) | ~stores),
         Assert(~running | past(m, execute.start) | (at.end == execute.request.length - CRC_BYTES)),
-        Assert(~(state["JUDGE"] | state["COPY"]) | (at.following == (place + (words * WORD_BYTES))[: len(at.following)])),
+        Assert(
+            ~(state["JUDGE"] | state["COPY"])
+            | (at.following == (place + (words * WORD_BYTES))[: len(at.following)])
+        ),
         Assert(~running | (stored == 0) | storing),
-        Assert(~(state["ALL"] | state["ADD"]) | (stored == 0) & (records != 0) & (records <= REQUEST_BYTES // 2)),
+        Assert(
+            ~(state["ALL"] | state["ADD"]) | (stored == 0) & (records != 0) & (records <= REQUEST_BYTES // 2)
+        ),
         Assert(~(state["COPY"] | reading & storing) | (stored < records) & (index == first + stored)),
         Assert(~(state["COPY"] | reading & storing) | (first <= dut.count) & (index <= dut.count)),
         Assert(~(state["COPY"] | reading & storing) | (first + records <= MAX_SAMPLES)),
@@ -175,7 +211,9 @@ def invariants_of_records(m, dut, at, state, running, counts, waited) -> None:
         Assert(~(state["ADD"]) | ~storing),
         Assert(~(running & stores & ~state["DONE"]) | (place <= REQUEST_BYTES)),
         Assert(~(reading & ~storing) | (place >= access.RECORDS_AT + 2 * records)),
-        Assert(~state["HEADER"] | (at.read < 3) & (waited >= BYTE * at.read) & (waited < BYTE * (at.read + 1))),
+        Assert(
+            ~state["HEADER"] | (at.read < 3) & (waited >= BYTE * at.read) & (waited < BYTE * (at.read + 1))
+        ),
     ]
 
 

@@ -103,7 +103,11 @@ class FakeCore(wiring.Component):
                     m.d.sync += self.read_data.eq(value)
 
         total, time = Signal(32), Signal(16)
-        committing, update, pause = Signal(), Signal(range(self.UPDATE_CYCLES + 1)), Signal(range(self.PAUSE + 1))
+        committing, update, pause = (
+            Signal(),
+            Signal(range(self.UPDATE_CYCLES + 1)),
+            Signal(range(self.PAUSE + 1)),
+        )
         m.submodules.lingering = lingering = SyncFIFO(width=Summed.as_shape().size, depth=self.in_flight)
         taking = self._take(m, lingering, time)
         oldest = Summed(lingering.r_data)
@@ -118,7 +122,11 @@ class FakeCore(wiring.Component):
             self.busy.eq(taking | lingering.r_rdy | committing | (update != 0)),
             self.ready.eq(~taking & ~committing & (pause == 0) & (lingering.level != self.in_flight)),
         ]
-        m.d.sync += [committing.eq(0), update.eq(Mux(update == 0, 0, update - 1)), pause.eq(Mux(pause == 0, 0, pause - 1))]
+        m.d.sync += [
+            committing.eq(0),
+            update.eq(Mux(update == 0, 0, update - 1)),
+            pause.eq(Mux(pause == 0, 0, pause - 1)),
+        ]
         with m.If(self.start):
             m.d.sync += pause.eq(self.PAUSE)
         with m.If(self.start & (self.operation == Operation.COMMIT) & ~self.busy):
@@ -194,9 +202,7 @@ SYSTEMS = {"bytes": (WINDOW, TINY), "narrow": (1, TINY), "wide": (8, TINY), "sin
 FAKE_BOARDS = Testbench(
     {name: system(*which) for name, which in SYSTEMS.items()}
     | {
-        f"serial_{divisor}": Top(
-            TINY, clock_hz=CLOCK_HZ, divisor=divisor, window=WINDOW, core=FakeCore(TINY)
-        )
+        f"serial_{divisor}": Top(TINY, clock_hz=CLOCK_HZ, divisor=divisor, window=WINDOW, core=FakeCore(TINY))
         for divisor in DIVISORS
     }
 )

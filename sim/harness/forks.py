@@ -45,7 +45,9 @@ class Forks:
             listener.bind(str(path))
             listener.listen()
             listener.settimeout(SECONDS)
-            self._thread = threading.Thread(target=self._simulate, args=(bench, listener, str(path)), daemon=True)
+            self._thread = threading.Thread(
+                target=self._simulate, args=(bench, listener, str(path)), daemon=True
+            )
             self._thread.start()
             try:
                 connection, _ = listener.accept()
@@ -120,7 +122,12 @@ async def serve(dut):
 
 def tests_of(module: ModuleType) -> list[Any]:
     """The cocotb tests of a module, one for each set of parameters."""
-    return [test for value in vars(module).values() if hasattr(value, "generate_tests") for test in value.generate_tests()]
+    return [
+        test
+        for value in vars(module).values()
+        if hasattr(value, "generate_tests")
+        for test in value.generate_tests()
+    ]
 
 
 def find(module: str, name: str) -> Any:

@@ -11,10 +11,11 @@ from nudge.hw.link.issuer import Issuer
 
 
 class Issued(wiring.Component):
-    """A source and the `Issuer`, connected as in `hw.system`. Its ports are theirs; those between them aren't.
+    """A source and the `Issuer`, connected as in `hw.system`. Its ports are theirs; those between them
+    aren't.
 
-    core: connected to the issuer, instead of the ports of a core; its ``spikes[0]`` and ``busy`` are the ports
-    ``total`` and ``core_busy``. A second source then is the port ``other``.
+    core: connected to the issuer, instead of the ports of a core; its ``spikes[0]`` and ``busy`` are the
+    ports ``total`` and ``core_busy``. A second source then is the port ``other``.
     """
 
     def __init__(self, source, core=None):
@@ -26,7 +27,12 @@ class Issued(wiring.Component):
             self.inside += [name for name in self.issuer.signature.members if name in core.signature.members]
             more = {"other": In(SampleSource(source.config)), "total": Out(32), "core_busy": Out(1)}
         parts = (source, ["issue"]), (self.issuer, self.inside)
-        own = [(name, member) for part, out in parts for name, member in part.signature.members.items() if name not in out]
+        own = [
+            (name, member)
+            for part, out in parts
+            for name, member in part.signature.members.items()
+            if name not in out
+        ]
         super().__init__(dict(own) | more)
 
     def elaborate(self, platform):
@@ -38,6 +44,8 @@ class Issued(wiring.Component):
         if self.core is not None:
             m.submodules.core = core = self.core
             connect(m, flipped(self.other), issuer.sources[1])
-            expose(m, core, issuer, *(name for name in issuer.signature.members if name not in self.inside[1:]))
+            expose(
+                m, core, issuer, *(name for name in issuer.signature.members if name not in self.inside[1:])
+            )
             m.d.comb += [self.total.eq(core.spikes[0]), self.core_busy.eq(core.busy)]
         return m

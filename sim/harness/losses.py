@@ -74,7 +74,10 @@ class Ranges:
                     low, high, at = low + (found[0] << at), high + (found[1] << at), at + len(part)
                 return low, high
             case _ast.SwitchValue():
-                cases = [self.of(each, (*chosen(self, value, patterns, known), *known)) for patterns, each in value.cases]
+                cases = [
+                    self.of(each, (*chosen(self, value, patterns, known), *known))
+                    for patterns, each in value.cases
+                ]
                 possible = [found for found in cases if found[0] <= found[1]]
                 if all(patterns is not None for patterns, _ in value.cases):
                     possible.append((0, 0))
@@ -88,7 +91,9 @@ class Ranges:
         shape, name = value.shape(), value.operator
         if len(found) == 1:
             low, high = found[0]
-            return {"-": (-high, -low)}.get(name) or (fitting((low, high), shape) if name in "us" else whole(shape))
+            return {"-": (-high, -low)}.get(name) or (
+                fitting((low, high), shape) if name in "us" else whole(shape)
+            )
         if len(found) != 2:
             return whole(shape)
         a, b = found
@@ -229,5 +234,9 @@ def losses(design: Any) -> Iterator[Loss]:
                 if lost is not None:
                     file = Path(path)
                     name = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else file.name
-                    step = not fits and not shape.signed and (not shape.width or is_step(statement.rhs, shape.width))
+                    step = (
+                        not fits
+                        and not shape.signed
+                        and (not shape.width or is_step(statement.rhs, shape.width))
+                    )
                     yield Loss(name, line, target_of(statement.lhs), shape, *lost, step)

@@ -39,7 +39,9 @@ def config_of(
     same, window = (1,) * (index + 1) if fine else (), 1 << window_log2
     points = fine if isinstance(fine, tuple) else same
     flags = {"centred": centred, "linear_output": linear_output, "vector_field": vector_field}
-    schedule = Schedule(window, window, window_log2, decay_shift, "odd-even", halvings, feedback_shift, points, **flags)
+    schedule = Schedule(
+        window, window, window_log2, decay_shift, "odd-even", halvings, feedback_shift, points, **flags
+    )
     second = Dense(channels[1]) if dense else Conv(channels[1])
     before = index - 2
     stages = (*[Conv(1)] * before, Conv(channels[0]), second, Dense(CLASSES))
@@ -48,7 +50,12 @@ def config_of(
 
 
 def hidden_layer(
-    shape: tuple[int, int, int], lanes: int, at_once: int | None = None, *, phi_bound: int = 0, **schedule: Any
+    shape: tuple[int, int, int],
+    lanes: int,
+    at_once: int | None = None,
+    *,
+    phi_bound: int = 0,
+    **schedule: Any,
 ) -> tuple[Config, Layer]:
     """A configuration and its layer 1, of any shape, unlike in a `Spec`. at_once: lanes of its array."""
     config = config_of((shape[0], 1), (lanes, 1), dense=False, **schedule)
@@ -56,7 +63,9 @@ def hidden_layer(
     return config, Layer(1, *shape, phi_bound=phi_bound)
 
 
-def output_layer(lanes: int, at_once: int | None = None, *, phi_bound: int = 0, **schedule: Any) -> tuple[Config, Layer]:
+def output_layer(
+    lanes: int, at_once: int | None = None, *, phi_bound: int = 0, **schedule: Any
+) -> tuple[Config, Layer]:
     """A configuration and its output layer. at_once: lanes of its array."""
     config = config_of((1, 1), (1, 1), dense=True, **schedule)
     spec, ones = config.spec, config.lanes[:-1]
@@ -91,9 +100,8 @@ def bundle_of(
 
     padding: of a convolution. events: use the event engine, with this number of `passes`; `kernel_blocks`:
     its kernels are in block RAM. scatters: use the scatter engine; folded: with folded kernels in its forward
-    direction. index: number of the bundle; a bundle on the image always has 1. shared: the update engine shares
-    multipliers between the phases. fine: fine spikes.
-    centred, vector_field, slots: as in `config_of`.
+    direction. index: number of the bundle; a bundle on the image always has 1. shared: the update engine
+    shares multipliers between the phases. fine: fine spikes. centred, vector_field, slots: as in `config_of`.
     """
     full = kind in ("dense", "pixels")
     height, width = (1, 1) if full else ((n + 2 * padding - kernel + 1) // 2 for n in pre[1:])
@@ -114,7 +122,9 @@ def bundle_of(
         config = replace(config, events=frozenset({index}), passes=passes, kernel_blocks=kernel_blocks)
     if shared:
         config = replace(config, shared=frozenset({index}))
-    bundle = Bundle(index, kind, kernel, Layer(index - 1, *pre), Layer(index, channels, height, width), padding)
+    bundle = Bundle(
+        index, kind, kernel, Layer(index - 1, *pre), Layer(index, channels, height, width), padding
+    )
     # phi is as wide as the worst case by the golden model: all weights lowest, all spikes 1
     lowest = torch.full(bundle.weight_shape, config.spec.formats.weight_low)
     on = [torch.ones((1, *layer.shape), dtype=torch.int64) for layer in (bundle.pre, bundle.post)]
@@ -123,7 +133,9 @@ def bundle_of(
         bounds = [0, extent(ops.static_drive(on[0], lowest, config.spec))]
     else:
         bounds = [extent(phi) for phi in reversed(drives(bundle, *on, lowest))]
-    return config, replace(bundle, pre=replace(bundle.pre, phi_bound=bounds[0]), post=replace(bundle.post, phi_bound=bounds[1]))
+    return config, replace(
+        bundle, pre=replace(bundle.pre, phi_bound=bounds[0]), post=replace(bundle.post, phi_bound=bounds[1])
+    )
 
 
 def extent(x: Tensor) -> int:

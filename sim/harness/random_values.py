@@ -14,7 +14,8 @@ def generator() -> np.random.Generator:
 
 
 def integers(low: int, high: int, shape: Iterable[int], kind: str | None = None) -> Tensor:
-    """int64 within low..high. kind: all "low" or "high", "uniform", "mixed" (half are extremes); None: any.
+    """int64 within low..high. kind: all "low" or "high", "uniform", "mixed" (half are extremes);
+    None: any.
     """
     rng, shape = generator(), tuple(shape)
     kind = kind or random.choice(("low", "high", "uniform", "mixed", "mixed"))
@@ -22,7 +23,9 @@ def integers(low: int, high: int, shape: Iterable[int], kind: str | None = None)
         return torch.full(shape, low if kind == "low" else high)
     values = rng.integers(low, high, shape, np.int64, endpoint=True)
     if kind == "mixed":
-        values = np.choose(rng.integers(0, 4, shape), (np.full(shape, low), np.full(shape, high), values, values))
+        values = np.choose(
+            rng.integers(0, 4, shape), (np.full(shape, low), np.full(shape, high), values, values)
+        )
     return torch.from_numpy(values)
 
 

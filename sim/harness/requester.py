@@ -19,7 +19,9 @@ class Requester(Port):
         if buffered:
             serve_memory(dut, f"{unit}__buffer__address", f"{unit}__buffer__data", self.buffer)
 
-    async def execute(self, command: Command, payload: bytes = b"", *, patience: int = PATIENCE) -> tuple[Status, bytes, int]:
+    async def execute(
+        self, command: Command, payload: bytes = b"", *, patience: int = PATIENCE
+    ) -> tuple[Status, bytes, int]:
         """Executes a command; returns status, payload of the answer, and cycles from `start` to `done`.
 
         Between commands the request has random values, since the decoder may show the next one.
@@ -27,7 +29,13 @@ class Requester(Port):
         sequence = random.randrange(256)
         frame = bytes((VERSION, sequence, command)) + payload + random.randbytes(CRC_BYTES)
         self.buffer[:] = frame + random.randbytes(REQUEST_BYTES - len(frame))
-        fields = {"status": Status.OK, "length": len(frame), "version": VERSION, "sequence": sequence, "command": command}
+        fields = {
+            "status": Status.OK,
+            "length": len(frame),
+            "version": VERSION,
+            "sequence": sequence,
+            "command": command,
+        }
         width = Request.as_shape()["arguments"].width
         fields["arguments"] = int.from_bytes(frame[REQUEST_HEADER:][: width // 8], "little")
         self.request.value, self.start.value = Request.const(fields).as_bits(), 1

@@ -62,7 +62,9 @@ async def start(dut, cycles: int = 2, *, before: int = 50) -> None:
 
 
 class Port:
-    """An interface of the design: `port.valid` is the handle of `<name>__valid`; `edge` is the next clock edge."""
+    """An interface of the design: `port.valid` is the handle of `<name>__valid`; `edge` is the next clock
+    edge.
+    """
 
     def __init__(self, dut, name: str):
         self.name = name
@@ -118,7 +120,9 @@ class Monitor(Port):
             await self.edge
             waited = waited + 1 if len(self.words) == known else 0
             known = len(self.words)
-            assert waited < patience, f"{self.name}: {known} of {count} words, then none for {patience} cycles"
+            assert waited < patience, (
+                f"{self.name}: {known} of {count} words, then none for {patience} cycles"
+            )
         return self.words[:count]
 
 
@@ -153,13 +157,17 @@ class StreamSink(Port):
             self.ready.value = ready
             await self.edge
             word = int(self.payload.value) if self.valid.value else None
-            assert offered is None or word == offered, f"{self.name}: {offered:#x} was offered, then {word} before it was taken"
+            assert offered is None or word == offered, (
+                f"{self.name}: {offered:#x} was offered, then {word} before it was taken"
+            )
             if word is not None and ready:
                 words.append(word)
                 offered, waited = None, 0
             else:
                 offered, waited = word, waited + 1
-            assert waited < patience, f"{self.name}: {len(words)} of {count} words, then none for {patience} cycles"
+            assert waited < patience, (
+                f"{self.name}: {len(words)} of {count} words, then none for {patience} cycles"
+            )
         self.ready.value = 0
         return words
 

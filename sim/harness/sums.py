@@ -1,4 +1,6 @@
-"""Sums of the averaging windows: reads them like an update engine; those of deviations, by the golden model."""
+"""Sums of the averaging windows: reads them like an update engine; those of deviations, by the
+golden model.
+"""
 
 import random
 
@@ -28,7 +30,9 @@ async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str],
     config, layer, words = unit.config, unit.layer, unit.words
     shapes = {side: sums_word(config, layer, side) for side in ("post", "pre")}
     for slot in range(config.slots):
-        rows = {phase: layer_words(config, layer, x[0]).tolist() for (at, phase), x in sums.items() if at == slot}
+        rows = {
+            phase: layer_words(config, layer, x[0]).tolist() for (at, phase), x in sums.items() if at == slot
+        }
         asked: list[tuple[int, int]] = []
         port.updated.value = slot
         for _ in range(2 * words + 2):
@@ -45,10 +49,20 @@ async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str],
                 for field in dict(word.shape()):
                     name = f"{kind} {field}" if f"{kind} {field}" in rows else field
                     if name in rows:
-                        expect(f"{where}, {kind} port, word {at}, {field}", list(word[field]), rows[name][at], ("lane",))
+                        expect(
+                            f"{where}, {kind} port, word {at}, {field}",
+                            list(word[field]),
+                            rows[name][at],
+                            ("lane",),
+                        )
             if unit.output and "free" in rows:
                 free = unit.free_sums.shape().from_bits(int(port.free_sums.value))
-                expect(f"{where}, word {asked[-2][0]}, free sum", list(free), rows["free"][asked[-2][0]], ("lane",))
+                expect(
+                    f"{where}, word {asked[-2][0]}, free sum",
+                    list(free),
+                    rows["free"][asked[-2][0]],
+                    ("lane",),
+                )
 
 
 def finished(config: Config, layer: Layer, free: Tensor, plus: Tensor, minus: Tensor) -> dict[str, Tensor]:

@@ -18,12 +18,16 @@ from nudge.hw.top import Top
 
 def components() -> set[type]:
     """The public component classes of `hw`."""
-    modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(hw.__path__, "nudge.hw.")]
+    modules = [
+        importlib.import_module(found.name) for found in pkgutil.walk_packages(hw.__path__, "nudge.hw.")
+    ]
     return {
         kind
         for module in modules
         for name, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, wiring.Component) and kind.__module__ == module.__name__ and not name.startswith("_")
+        if issubclass(kind, wiring.Component)
+        and kind.__module__ == module.__name__
+        and not name.startswith("_")
     }
 
 
@@ -44,7 +48,9 @@ def kinds(units: Iterable[wiring.Component]) -> set[type]:
     """
     out: set[type] = set()
     for unit in units:
-        out |= {type(unit)} | kinds(value for value in vars(unit).values() if isinstance(value, wiring.Component))
+        out |= {type(unit)} | kinds(
+            value for value in vars(unit).values() if isinstance(value, wiring.Component)
+        )
     return out
 
 

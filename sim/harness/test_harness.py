@@ -20,7 +20,18 @@ from nudge.plumbing.cache import cached
 from nudge.plumbing.errors import ToolError
 
 from . import testbench
-from .streams import FlowSource, Monitor, Port, StreamSink, StreamSource, pack, serve_memory, start, unpack, wait_for
+from .streams import (
+    FlowSource,
+    Monitor,
+    Port,
+    StreamSink,
+    StreamSource,
+    pack,
+    serve_memory,
+    start,
+    unpack,
+    wait_for,
+)
 from .waves import ports
 
 LANES, BITS = 3, 5
@@ -146,7 +157,14 @@ def test_wave_file_is_named_after_the_test(tmp_path, monkeypatch):
     # the viewer's setup shows each port of the bench, by its name in the wave file
     setup = waves.with_suffix(".gtkw").read_text()
     names = ports(waves)
-    assert set(names) == {"clk", "rst", "pool__i__valid", "pool__i__payload", "pool__o__valid", "pool__o__payload"}
+    assert set(names) == {
+        "clk",
+        "rst",
+        "pool__i__valid",
+        "pool__i__payload",
+        "pool__o__valid",
+        "pool__o__payload",
+    }
     traces = [line.split("} ")[-1] for line in setup.splitlines() if line.startswith(("units.", "+{"))]
     assert sorted(traces) == sorted(names.values())
     assert traces[:3] == ["units.clk", "units.rst", "units.pool__i__valid"]
@@ -187,7 +205,9 @@ def test_a_damaged_build_is_made_again(tmp_path, monkeypatch, capsys, damage):
     if damage in ("missing", "no manifest"):
         (result if damage == "missing" else manifest).unlink()
     else:
-        file, content = {"bit": (result, b"donf"), "cut": (result, b""), "manifest": (manifest, b"[1]")}[damage]
+        file, content = {"bit": (result, b"donf"), "cut": (result, b""), "manifest": (manifest, b"[1]")}[
+            damage
+        ]
         file.write_bytes(content)
     cache._whole.clear()
     capsys.readouterr()

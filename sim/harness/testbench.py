@@ -24,8 +24,8 @@ name are included once. Each test runs in a fresh simulator, in the state at pow
 where there is no initial value. Marks go below the decorator: `@cocotb.test()`, then `@pytest.mark.slow`; or,
 for a whole module, `pytestmark`.
 
-Environment: COCOTB_RANDOM_SEED (default 1), WAVES=1 (a VCD file for each test in build/waves/, and a GTKWave setup beside it),
-SIM=icarus (if installed).
+Environment: COCOTB_RANDOM_SEED (default 1), WAVES=1 (a VCD file for each test in build/waves/, and a GTKWave
+setup beside it), SIM=icarus (if installed).
 """
 
 import os
@@ -113,8 +113,8 @@ def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
     netlists = verilog_of(units)
     text = verilator.to_verilog(component, top) + netlists
     if simulator == "verilator":
-        # -O1: a third less to compile than the default -Os, and benches, which wait for Python, run as fast (-O0: half
-        # as fast); a netlist takes two minutes at -O1 and is simulated for seconds
+        # -O1: a third less to compile than the default -Os, and benches, which wait for Python, run as fast
+        # (-O0: half as fast); a netlist takes two minutes at -O1 and is simulated for seconds
         folder = build_verilator(text, top, "-O0" if netlists else "-O1")
     elif simulator == "icarus":
         folder = _build_icarus(text, top)
@@ -159,12 +159,16 @@ def _build_icarus(text: str, top: str) -> Path:
         source = folder / f"{top}.v"
         source.write_text(text)
         runner = get_runner("icarus")
-        runner.build(sources=[source], hdl_toplevel=top, build_dir=folder, timescale=("1ns", "1ns"), log_file=log)
+        runner.build(
+            sources=[source], hdl_toplevel=top, build_dir=folder, timescale=("1ns", "1ns"), log_file=log
+        )
 
     return cached(f"{top}-icarus", [text, top, str(waves())], make)
 
 
-def run_test(bench: CompiledBench, module: str, test: str, variables: Mapping[str, str] | None = None) -> None:
+def run_test(
+    bench: CompiledBench, module: str, test: str, variables: Mapping[str, str] | None = None
+) -> None:
     """Runs one cocotb test in a simulator of its own; `CocotbError` with its log if it doesn't pass.
 
     variables: added to the environment variables that every bench has.

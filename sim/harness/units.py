@@ -78,7 +78,10 @@ def sides(odd: bool, phase: str, t: int, fields: dict[str, int], *, fine: bool =
 def annealing(halvings: tuple[int, ...], phase: str, t: int, free: int) -> dict[str, int]:
     """Fields of `hw.core.interface.annealing` in a sweep. Nudged phases keep the free phase's last lambda."""
     last = t if phase == "free" else free - 1
-    return {"halved": sum(at <= last for at in halvings), "falls": int(phase == "free" and t + 1 < free and t + 1 in halvings)}
+    return {
+        "halved": sum(at <= last for at in halvings),
+        "falls": int(phase == "free" and t + 1 < free and t + 1 in halvings),
+    }
 
 
 def halves(
@@ -97,7 +100,9 @@ def halves(
             return Planned(-1, "idle", 0, {"slot": 0, "idle": 1, "first": 1, "silent": 1})
         sample, number = at[slot]
         if sample < 0:
-            noise = {name: random.getrandbits(1) for name in ("first", "nudge", "negative", "sum", "sum_last")}
+            noise = {
+                name: random.getrandbits(1) for name in ("first", "nudge", "negative", "sum", "sum_last")
+            }
             return Planned(-1, "idle", 0, {"slot": slot, "idle": 1, **noise})
         phase, t, fields = ways[sample][number]
         own = {"slot": slot, "idle": 0} | sides(odd, phase, t, fields, fine=fine)
@@ -119,7 +124,9 @@ class Recorder:
 
     def __init__(self, dut, *names: str):
         self.cycles: list[int] = []
-        cocotb.start_soon(self._watch(RisingEdge(getattr(dut, CLOCK)), [getattr(dut, name) for name in names]))
+        cocotb.start_soon(
+            self._watch(RisingEdge(getattr(dut, CLOCK)), [getattr(dut, name) for name in names])
+        )
 
     async def _watch(self, edge, signals) -> None:
         for cycle in itertools.count():
@@ -151,7 +158,13 @@ chosen: set[str] | None = None
 
 async def each(dut, units: dict, check, *arguments) -> None:
     """Runs `check(dut, name, unit, *arguments)` for all units in parallel; they share only the clock."""
-    await gather(*(check(dut, name, unit, *arguments) for name, unit in units.items() if chosen is None or name in chosen))
+    await gather(
+        *(
+            check(dut, name, unit, *arguments)
+            for name, unit in units.items()
+            if chosen is None or name in chosen
+        )
+    )
 
 
 def expect(where: str, got, expected, names: tuple[str, ...] = ("word", "lane")) -> None:

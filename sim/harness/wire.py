@@ -108,9 +108,7 @@ class Wire:
         self.sequence = (sequence + 1) % 256
         return body[ANSWER_HEADER:]
 
-    async def call(
-        self, command: Command, payload: bytes = b"", status: Status = Status.OK
-    ) -> bytes:
+    async def call(self, command: Command, payload: bytes = b"", status: Status = Status.OK) -> bytes:
         """Sends the next request; returns the payload of its answer, which must have that status."""
         body = await self.send(request(self.sequence, command, payload))
         expected = reply(self.sequence, command, status)
@@ -138,11 +136,7 @@ class Wire:
 
     async def counters(self) -> dict[str, int]:
         """The link's counters that aren't 0, except `frames`."""
-        names = [
-            name
-            for name, r in self.registers.items()
-            if ADDRESS_COUNTERS <= r.address < ADDRESS_SPIKES
-        ]
+        names = [name for name, r in self.registers.items() if ADDRESS_COUNTERS <= r.address < ADDRESS_SPIKES]
         payload = bytes((ADDRESS_COUNTERS, len(names)))
         data = await self.call(Command.READ_REGISTER, payload)
         values = (int.from_bytes(data[4 * n : 4 * n + 4], "little") for n in range(len(names)))

@@ -37,7 +37,9 @@ def master_image(
     Biases are 0 by default; means are only in networks with centred commits.
     """
     bias = torch.zeros(bundle.post.channels, dtype=torch.int64) if bias is None else bias
-    return weight_image.pack(config, bundle, weight.numpy(), bias.numpy(), None if means is None else means.numpy())
+    return weight_image.pack(
+        config, bundle, weight.numpy(), bias.numpy(), None if means is None else means.numpy()
+    )
 
 
 def tile_words(config: Config, bundle: Bundle, weight: Tensor) -> list[int]:

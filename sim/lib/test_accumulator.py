@@ -35,7 +35,9 @@ async def check(dut, name, unit):
     for number in range(8):
         # the first pass sets every word; later ones set some anew
         order = [*range(unit.words), *generator().integers(0, unit.words, 20).tolist()]
-        values = integers(-(1 << (value_bits - 1)), (1 << (value_bits - 1)) - 1, (len(order), unit.lanes)).tolist()
+        values = integers(
+            -(1 << (value_bits - 1)), (1 << (value_bits - 1)) - 1, (len(order), unit.lanes)
+        ).tolist()
         last = None
         for count, (address, value) in enumerate(zip(order, values, strict=True)):
             # the same address may return after two cycles at the earliest, and often does
@@ -55,7 +57,9 @@ async def check(dut, name, unit):
         for stall in random.choice(((0.0,), (0.0, 0.5), (0.6, 0.0, 0.3))):
             reader = cocotb.start_soon(sink.get(unit.words, stall=stall))
             await pulse(port.drain, port.edge)
-            assert await wait_for(dut, f"{name}__o__valid") == DRAIN, f"{name}: first word not {DRAIN} cycles after drain"
+            assert await wait_for(dut, f"{name}__o__valid") == DRAIN, (
+                f"{name}: first word not {DRAIN} cycles after drain"
+            )
             cycles = 0
             while not reader.done():
                 await port.edge

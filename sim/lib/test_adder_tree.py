@@ -24,7 +24,9 @@ class Tree(wiring.Component):
         self.terms, self.latency = terms, tree_latency(terms) + extra
         self.extra = extra
         self.bits = signed_bits(-terms << (BITS - 1), terms << (BITS - 1))
-        super().__init__({"i": In(Flow(data.ArrayLayout(signed(BITS), terms))), "o": Out(Flow(signed(self.bits)))})
+        super().__init__(
+            {"i": In(Flow(data.ArrayLayout(signed(BITS), terms))), "o": Out(Flow(signed(self.bits)))}
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -41,12 +43,17 @@ class Carried(wiring.Component):
     def __init__(self, terms: int):
         self.terms, self.latency = terms, tree_latency(terms) + 1
         self.bits = signed_bits(-terms << (BITS - 1), terms << (BITS - 1))
-        super().__init__({"i": In(Flow(data.ArrayLayout(signed(BITS), terms))), "o": Out(Flow(signed(self.bits)))})
+        super().__init__(
+            {"i": In(Flow(data.ArrayLayout(signed(BITS), terms))), "o": Out(Flow(signed(self.bits)))}
+        )
 
     def elaborate(self, platform):
         m = Module()
         # every second term is subtracted
-        terms = [(~self.i.payload[n], C(1, 1)) if n % 2 else (self.i.payload[n], C(0, 1)) for n in range(self.terms)]
+        terms = [
+            (~self.i.payload[n], C(1, 1)) if n % 2 else (self.i.payload[n], C(0, 1))
+            for n in range(self.terms)
+        ]
         total, carry = carry_tree(m, terms)
         m.d.sync += self.o.payload.eq(plus(total, C(0, signed(1)), carry))
         m.d.comb += self.o.valid.eq(delay(m, self.i.valid, self.latency))
@@ -54,7 +61,9 @@ class Carried(wiring.Component):
 
 
 CARRIED = {f"carried_{terms}": Carried(terms) for terms in (1, 2, 3, 5, 8, 13)}
-TREES = {f"tree_{terms}": Tree(terms) for terms in (1, 2, 3, 4, 5, 9, 16, 17, 36)} | {"tree_3_late": Tree(3, extra=2)}
+TREES = {f"tree_{terms}": Tree(terms) for terms in (1, 2, 3, 4, 5, 9, 16, 17, 36)} | {
+    "tree_3_late": Tree(3, extra=2)
+}
 UNITS = TREES | CARRIED
 
 
@@ -81,4 +90,6 @@ async def check(dut, name, unit):
             words = await monitor.wait(sums + len(terms))
             wanted = terms.sum(1) if name in TREES else terms[:, ::2].sum(1) - terms[:, 1::2].sum(1)
             expect(name, words[sums:], [int(total) % (1 << unit.bits) for total in wanted], ("sum",))
-    assert monitor.cycles == [cycle + unit.latency for cycle in entries.cycles], f"{name}: latency isn't {unit.latency}"
+    assert monitor.cycles == [cycle + unit.latency for cycle in entries.cycles], (
+        f"{name}: latency isn't {unit.latency}"
+    )

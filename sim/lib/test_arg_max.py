@@ -41,7 +41,9 @@ async def check(dut, name, unit):
         busy = await run_part(port)
         assert busy == unit.words * (unit.lanes + 1), f"{name}, case {number}: busy for {busy} cycles"
         got, expected = int(port.index.value), values.tolist().index(max(values))
-        assert got == expected, f"{name}, case {number}: index {got}, expected {expected} of {values.tolist()}"
+        assert got == expected, (
+            f"{name}, case {number}: index {got}, expected {expected} of {values.tolist()}"
+        )
         for _ in range(random.randrange(3)):
             await port.edge
         assert int(port.index.value) == expected, f"{name}, case {number}: the index changed while not busy"

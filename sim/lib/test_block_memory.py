@@ -1,5 +1,7 @@
 # amaranth: UnusedElaboratable=no
-"""Memories against a list: two read ports, partial writes, the word of a read that hits a write, ones at first."""
+"""Memories against a list: two read ports, partial writes, the word of a read that hits a write, ones at
+first.
+"""
 
 import random
 from collections.abc import Callable
@@ -68,7 +70,9 @@ async def check(dut, name, unit):
         await port.edge
         for number, expected in enumerate(shown):
             found = int(getattr(port, f"read_{number}__data").value)
-            assert expected is None or found == expected, f"{name}: port {number} shows {found:b}, expected {expected:b}"
+            assert expected is None or found == expected, (
+                f"{name}: port {number} shows {found:b}, expected {expected:b}"
+            )
         for number, (address, enabled) in enumerate(asked):
             if enabled:
                 shown[number] = words[address] ^ (inverted if enable and address == at else 0)

@@ -28,7 +28,9 @@ def test_the_collector_is_as_it_was():
 def memories() -> tuple[Module, list[Signal]]:
     """Return memories 1 to 152 bits wide, some with initial words (0 to the highest), and their outputs."""
     m, out = Module(), []
-    for number, (width, depth, words) in enumerate([(1, 5, [1, 0, 1]), (13, 9, []), (152, 33, [7, (1 << 152) - 1, 1 << 151])]):
+    for number, (width, depth, words) in enumerate(
+        [(1, 5, [1, 0, 1]), (13, 9, []), (152, 33, [7, (1 << 152) - 1, 1 << 151])]
+    ):
         m.submodules[f"memory_{number}"] = memory = Memory(shape=unsigned(width), depth=depth, init=words)
         m.submodules[f"block_{number}"] = block = BlockMemory(shape=unsigned(width), depth=depth)
         for kind in (memory, block):

@@ -41,8 +41,12 @@ async def check(dut, name, unit, gap):
     expect(f"{name} window", got, windows, ("window", "element"))
 
     inside = range(unit.kernel - 1, unit.height), range(unit.kernel - 1, unit.width)
-    newest = [(p * unit.height + y) * unit.width + x for p in range(PLANES) for y in inside[0] for x in inside[1]]
+    newest = [
+        (p * unit.height + y) * unit.width + x for p in range(PLANES) for y in inside[0] for x in inside[1]
+    ]
     expect(f"{name} cycle", monitor.cycles, [entries.cycles[n] + unit.latency for n in newest], ("window",))
     for _ in range(4):
         await monitor.edge
-    assert len(monitor.words) == len(windows), f"{name}: {len(monitor.words)} windows, expected {len(windows)}"
+    assert len(monitor.words) == len(windows), (
+        f"{name}: {len(monitor.words)} windows, expected {len(windows)}"
+    )

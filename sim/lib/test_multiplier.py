@@ -17,7 +17,9 @@ EXTREMES = [(a, b) for a in (-(1 << 15), -1, 0, 1, (1 << 15) - 1) for b in (0, 1
 async def products_are_exact(dut):
     await start(dut)
     port, expected = Port(dut, "multiplier"), None
-    factors = EXTREMES + [(random.randrange(-(1 << 15), 1 << 15), random.randrange(1 << 16)) for _ in range(1000)]
+    factors = EXTREMES + [
+        (random.randrange(-(1 << 15), 1 << 15), random.randrange(1 << 16)) for _ in range(1000)
+    ]
     for a, b in factors:
         port.a.value, port.b.value = a, b
         await port.edge

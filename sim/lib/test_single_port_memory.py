@@ -19,12 +19,22 @@ async def equals_a_list(dut):
     words, expected = {}, None
     for address in addresses:
         words[address] = random.getrandbits(16)
-        port.address.value, port.write.value, port.mask.value, port.write_data.value = address, 1, 0xF, words[address]
+        port.address.value, port.write.value, port.mask.value, port.write_data.value = (
+            address,
+            1,
+            0xF,
+            words[address],
+        )
         await port.edge
     for _ in range(2000):
         address, write = random.choice(addresses), random.random() < 0.5
         mask, value = random.getrandbits(NIBBLES), random.getrandbits(16)
-        port.address.value, port.write.value, port.mask.value, port.write_data.value = address, int(write), mask, value
+        port.address.value, port.write.value, port.mask.value, port.write_data.value = (
+            address,
+            int(write),
+            mask,
+            value,
+        )
         await port.edge
         if expected is not None:
             got = port.read_data.value.to_unsigned()

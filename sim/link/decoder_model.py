@@ -33,7 +33,12 @@ class PlayedFramer:
         cocotb.start_soon(self._play())
 
     async def _play(self):
-        port, memory, sending, wait = self.port, [bytearray(ANSWER_BYTES) for _ in range(self.window)], None, 0
+        port, memory, sending, wait = (
+            self.port,
+            [bytearray(ANSWER_BYTES) for _ in range(self.window)],
+            None,
+            0,
+        )
         while True:
             port.o__ready.value = int(wait == 0)
             await port.edge
@@ -56,7 +61,9 @@ class Model:
         self.window, self.upcoming, self.executed = window, 0, 0
         self.stored: dict[int, tuple[int, Status, bytes]] = {}
 
-    def judge(self, *, status: Status, length: int, version: int, sequence: int, command: int, arguments: int) -> Status | str:
+    def judge(
+        self, *, status: Status, length: int, version: int, sequence: int, command: int, arguments: int
+    ) -> Status | str:
         """Return the status of a refusal, "again" or "execute"."""
         if status is not Status.OK:
             return status

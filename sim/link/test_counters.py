@@ -40,7 +40,9 @@ async def check(dut, name, unit):
         for _ in range(unit.settling):
             if len(asked) > 1:
                 got = port.value.value.to_unsigned()
-                assert got == counts[asked[-2]], f"{name}, burst {burst}, counter {asked[-2]} beside others: {got}"
+                assert got == counts[asked[-2]], (
+                    f"{name}, burst {burst}, counter {asked[-2]} beside others: {got}"
+                )
             if quiet:
                 asked.append(random.choice(quiet))
                 port.address.value = asked[-1]
@@ -50,4 +52,6 @@ async def check(dut, name, unit):
             await port.edge
             await port.edge
             got = port.value.value.to_unsigned()
-            assert got == counts[address], f"{name}, burst {burst}, counter {address}: {got}, expected {counts[address]}"
+            assert got == counts[address], (
+                f"{name}, burst {burst}, counter {address}: {got}, expected {counts[address]}"
+            )

@@ -68,7 +68,11 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
             await port.edge
         fields = frame(model)
         verdict = model.judge(**fields)
-        known, refused, begun = {name: len(e.done) for name, e in executors.items()}, len(refusals.cycles), len(requests.cycles)
+        known, refused, begun = (
+            {name: len(e.done) for name, e in executors.items()},
+            len(refusals.cycles),
+            len(requests.cycles),
+        )
         await offer(port, fields, f"request {number}")
         counted = Status(int(port.status.value)) if port.refused.value else Status.OK
         if not port.o__valid.value:
@@ -80,7 +84,10 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
         else:
             raise AssertionError(f"request {number}, {fields}: no answer")
 
-        where, (sequence, command) = f"request {number}, {fields}, {verdict}", (fields["sequence"], fields["command"])
+        where, (sequence, command) = (
+            f"request {number}, {fields}, {verdict}",
+            (fields["sequence"], fields["command"]),
+        )
         done = {name: e.done[known[name] :] for name, e in executors.items() if e.done[known[name] :]}
         cycles = None
         if verdict != "execute":
@@ -97,24 +104,35 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
             name = served[Command(command)]
             assert list(done) == [name], f"{where}: {list(done)} executed"
             assert len(done[name]) == 1, f"{where}: executed {len(done[name])} times"
-            (request, status, payload, took), = done[name]
-            assert request == Request.const(fields).as_bits(), f"{where}: the executor saw {Request.from_bits(request)}"
+            ((request, status, payload, took),) = done[name]
+            assert request == Request.const(fields).as_bits(), (
+                f"{where}: the executor saw {Request.from_bits(request)}"
+            )
             payload = payload if status is Status.OK else b""
             cycles = 4 + took
         if verdict == "execute":
             model.execute(sequence, command, status, payload)
         answer, data = framer.taken[number]
-        got = {"sequence": answer.sequence, "command": answer.command, "status": Status(answer.status), "payload": data}
+        got = {
+            "sequence": answer.sequence,
+            "command": answer.command,
+            "status": Status(answer.status),
+            "payload": data,
+        }
         expected = {"sequence": sequence, "command": command, "status": status, "payload": payload}
         assert got == expected, f"{where}: got {got}, expected {expected}"
         assert counted == (Status.OK if verdict == "again" else status), f"{where}: counted as {counted.name}"
-        assert len(refusals.cycles) - refused == (counted is not Status.OK), f"{where}: counted more than once"
+        assert len(refusals.cycles) - refused == (counted is not Status.OK), (
+            f"{where}: counted more than once"
+        )
         asked = requests.cycles[begun]
         latency = next(cycle for cycle in offered.cycles if cycle > asked) - asked
         if cycles is not None:
             # an executor may have to wait until the framer has sent the older answer in its slot
             late = latency - cycles
-            assert late == 0 or (late > 0 and verdict == "execute"), f"{where}: {latency} cycles, expected {cycles}"
+            assert late == 0 or (late > 0 and verdict == "execute"), (
+                f"{where}: {latency} cycles, expected {cycles}"
+            )
         happened.add((verdict, status))
     missing = {Status.OK, *COUNTED} - {status for _, status in happened}
     assert not missing, f"{missing} never happened"
@@ -122,5 +140,7 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
 
 
 def test_an_identity_that_is_too_long_is_refused():
-    with pytest.raises(ValueError, match=rf"^identity must have at most {ANSWER_PAYLOAD} bytes, not {ANSWER_PAYLOAD + 1}$"):
+    with pytest.raises(
+        ValueError, match=rf"^identity must have at most {ANSWER_PAYLOAD} bytes, not {ANSWER_PAYLOAD + 1}$"
+    ):
         Decoder(bytes(ANSWER_PAYLOAD + 1))

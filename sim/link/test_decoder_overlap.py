@@ -14,7 +14,10 @@ from sim.harness.streams import Port, start
 from .decoder_model import IDENTITY, Model, PlayedFramer, frame, length_of, offer
 
 #: `decoder_<window>_<most samples in flight>`.
-UNITS = {f"decoder_{window}_{most}": Decoder(IDENTITY, window, most) for window, most in ((1, 4), (2, 4), (8, 1), (8, 4))}
+UNITS = {
+    f"decoder_{window}_{most}": Decoder(IDENTITY, window, most)
+    for window, most in ((1, 4), (2, 4), (8, 1), (8, 4))
+}
 
 
 def outcome(request: int) -> tuple[Status, bytes]:
@@ -117,7 +120,12 @@ class PlayedBoard:
 async def samples_overlap_and_answers_keep_the_order(dut, unit):
     await start(dut)
     window, most = UNITS[unit].window, UNITS[unit].most_taken
-    port, framer, model, board = Port(dut, unit), PlayedFramer(dut, unit, window), Model(window), PlayedBoard(dut, unit)
+    port, framer, model, board = (
+        Port(dut, unit),
+        PlayedFramer(dut, unit, window),
+        Model(window),
+        PlayedBoard(dut, unit),
+    )
     expected: list[tuple[int, int, Status, bytes]] = []
     begun: list[int] = []
     for number in range(300):

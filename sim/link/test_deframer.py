@@ -82,7 +82,9 @@ def pieces(count: int) -> Iterator[bytes]:
     most = REQUEST_BYTES - CRC_BYTES
     for _ in range(count):
         low = random.choice((0, 0, 1, 254))
-        length = random.choice((0, 1, 2, 3, 4, 8, 9, 10, 30, 218, 219, 220, 221, 222, 223, 224, 250, 442, 443))
+        length = random.choice(
+            (0, 1, 2, 3, 4, 8, 9, 10, 30, 218, 219, 220, 221, 222, 223, 224, 250, 442, 443)
+        )
         if random.random() < 0.15:
             length = random.choice((most - 1, most, most + 1, most + 300))
         body = bytes(random.choice((low, random.randint(low, 255))) for _ in range(length))
@@ -93,7 +95,9 @@ def pieces(count: int) -> Iterator[bytes]:
             case 1:
                 del piece[random.randrange(len(piece))]
             case 2:
-                piece = bytearray(random.choice((1, 2, 3, 5, FULL_BLOCK, 255)) for _ in range(random.randint(1, 12)))
+                piece = bytearray(
+                    random.choice((1, 2, 3, 5, FULL_BLOCK, 255)) for _ in range(random.randint(1, 12))
+                )
         yield bytes(piece)
 
 
@@ -107,7 +111,9 @@ async def every_cycle_equals_the_model(dut, hurry):
     events = [*(s.name for s in Status if s <= Status.BAD_LENGTH), "overrun", "cut and too long"]
     seen: dict[str, int] = dict.fromkeys(events, 0)
     damaged = DAMAGED if hurry == 1.0 else ()
-    stream = [byte for piece in (*damaged, *pieces(150)) for byte in (*piece, *[0] * random.choice((1, 1, 1, 3)))]
+    stream = [
+        byte for piece in (*damaged, *pieces(150)) for byte in (*piece, *[0] * random.choice((1, 1, 1, 3)))
+    ]
     at, piece, dropping = 0, bytearray(), False
     due = None  # byte taken in the cycle before, which is decoded in this one
     run = 0  # zeros left to be stored, one a cycle
@@ -129,13 +135,17 @@ async def every_cycle_equals_the_model(dut, hurry):
         free = run == 0 and due is None
         assert port.i__ready.value == free, f"{where}: ready is {port.i__ready.value}, {run} zeros to come"
         run = max(run - 1, 0)
-        assert port.o__valid.value == offered, f"{where}: valid is {port.o__valid.value} with {len(queue)} frames"
+        assert port.o__valid.value == offered, (
+            f"{where}: valid is {port.o__valid.value} with {len(queue)} frames"
+        )
         if offered:
             fields, content = queue[0]
             assert port.o__payload.value == Request.const(fields).as_bits(), f"{where}: {fields}"
             if asked is not None and asked < len(content):
                 got = int(port.buffer__data.value)
-                assert got == content[asked], f"{where}, address {asked}: got {got:#x}, expected {content[asked]:#x}"
+                assert got == content[asked], (
+                    f"{where}, address {asked}: got {got:#x}, expected {content[asked]:#x}"
+                )
             asked, cursor = cursor, cursor + 1
         released = offered and ready
         offered = not ready if offered else bool(queue) and not freed
@@ -154,7 +164,9 @@ async def every_cycle_equals_the_model(dut, hurry):
         if result is not None:
             queue.append(result)
             seen[Status(result[0]["status"]).name] += 1
-            seen["cut and too long"] += result[0]["status"] == Status.BAD_FRAME and result[0]["length"] > REQUEST_BYTES
+            seen["cut and too long"] += (
+                result[0]["status"] == Status.BAD_FRAME and result[0]["length"] > REQUEST_BYTES
+            )
         if overrun:
             seen["overrun"] += 1
         if due is not None:
@@ -164,4 +176,6 @@ async def every_cycle_equals_the_model(dut, hurry):
         due = byte if valid and free else None
         at += due is not None
     unseen = {name for name, count in seen.items() if not count}
-    assert unseen <= ({"overrun"} if hurry == 1.0 else {"cut and too long"}), f"these never happened: {unseen}"
+    assert unseen <= ({"overrun"} if hurry == 1.0 else {"cut and too long"}), (
+        f"these never happened: {unseen}"
+    )

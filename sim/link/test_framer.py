@@ -29,7 +29,14 @@ def answers() -> list[tuple[int, int, Status, bytes]]:
     for length in (0, 1, 2, 5, ANSWER_PAYLOAD, *(random.randint(0, ANSWER_PAYLOAD) for _ in range(30))):
         low = random.choice((0, 1, 254))
         payload = bytes(random.choice((low, random.randint(low, 255))) for _ in range(length))
-        out.append((random.choice((0, random.randint(1, 255))), random.randrange(ANSWER), random.choice(list(Status)), payload))
+        out.append(
+            (
+                random.choice((0, random.randint(1, 255))),
+                random.randrange(ANSWER),
+                random.choice(list(Status)),
+                payload,
+            )
+        )
     return [*out, (0, 0, Status.OK, bytes(ANSWER_PAYLOAD))]
 
 
@@ -55,7 +62,13 @@ async def frames_equal_the_reference(dut, stall):
     for sequence, command, status, payload in answers():
         body = bytes((VERSION, sequence, command | ANSWER, status)) + payload
         await store(port, slot, payload)
-        answer = {"sequence": sequence, "command": command, "status": status, "slot": slot, "length": len(payload)}
+        answer = {
+            "sequence": sequence,
+            "command": command,
+            "status": status,
+            "slot": slot,
+            "length": len(payload),
+        }
         port.i__payload.value, port.i__valid.value = Answer.const(answer).as_bits(), 1
         await port.edge
         assert port.i__ready.value, "not ready when it has nothing to send"
@@ -71,11 +84,15 @@ async def frames_equal_the_reference(dut, stall):
         begun = taken.cycles[-1]
         latency = next(cycle for cycle in first.cycles if cycle > begun) - begun
         n = len(body)
-        assert latency == n + 6 + wire[0], f"{n} bytes, first block {wire[0]}: first byte after {latency} cycles"
+        assert latency == n + 6 + wire[0], (
+            f"{n} bytes, first block {wire[0]}: first byte after {latency} cycles"
+        )
         if stall == 0.0:
             empty, at = 0, 0
             while at < len(wire) - 1:
                 empty, at = empty + (wire[at] == 1), at + wire[at]
             cycles = sent.cycles[-1] - begun
-            assert cycles == n + 4 + 4 * (len(wire) - 1) + empty, f"{n} bytes, {empty} empty blocks: {cycles} cycles"
+            assert cycles == n + 4 + 4 * (len(wire) - 1) + empty, (
+                f"{n} bytes, {empty} empty blocks: {cycles} cycles"
+            )
         await other

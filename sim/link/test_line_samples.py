@@ -37,7 +37,11 @@ UNITS = {
     "sample": Issued(LineSamples(replace(TINY, lanes=(1, 1, 1), compact=True))),
 }
 
-OPERATIONS = {Command.INFER: Operation.INFER, Command.TRAIN: Operation.TRAIN, Command.COMMIT: Operation.COMMIT}
+OPERATIONS = {
+    Command.INFER: Operation.INFER,
+    Command.TRAIN: Operation.TRAIN,
+    Command.COMMIT: Operation.COMMIT,
+}
 #: Cycles of some runs, by number: they set more bits of the answer's `cycles`.
 LONG = {10: 0x1555, 20: 0x2AAA}
 #: Cycles of the longest runs, one after the other: each of their bits is 0 in one and 1 in the other.
@@ -93,7 +97,12 @@ class PlayedCore:
             ready = not (held or committing or pause) and len(self.under_way) < self.most
             busy = bool(self.under_way or committing or update)
             address = random.choice((0, PIXELS - 1, random.randrange(PIXELS)))
-            port.done.value, port.holding.value, port.ready.value, port.busy.value = done, holding, ready, busy
+            port.done.value, port.holding.value, port.ready.value, port.busy.value = (
+                done,
+                holding,
+                ready,
+                busy,
+            )
             port.prediction.value = self.under_way[0].prediction if done else random.randrange(16)
             port.pixel_address.value = address
             await port.edge
@@ -146,7 +155,13 @@ class Decoder:
         """Offer a request, which stays until the next offer."""
         frame = bytes((VERSION, random.randrange(256), command)) + payload + random.randbytes(CRC_BYTES)
         self.buffer[:] = frame + random.randbytes(REQUEST_BYTES - len(frame))
-        fields = {"status": Status.OK, "length": len(frame), "version": VERSION, "sequence": frame[1], "command": command}
+        fields = {
+            "status": Status.OK,
+            "length": len(frame),
+            "version": VERSION,
+            "sequence": frame[1],
+            "command": command,
+        }
         width = Request.as_shape()["arguments"].width
         fields["arguments"] = int.from_bytes(frame[REQUEST_HEADER:][: width // 8], "little")
         self.port.request.value = Request.const(fields).as_bits()
@@ -181,7 +196,9 @@ async def say(decoder: Decoder, core: PlayedCore, pulses) -> None:
     before = [len(pulses[name]) for name in ("sampled", "mistaken")]
     status, answer, cycles = await decoder.run(decoder.port.say)
     run = core.finished.popleft()
-    assert (status, answer) == (Status.OK, Sampled(run.prediction, run.cycles).encode()), f"{run}: {status}, {answer.hex()}"
+    assert (status, answer) == (Status.OK, Sampled(run.prediction, run.cycles).encode()), (
+        f"{run}: {status}, {answer.hex()}"
+    )
     assert cycles == 1 + Sampled.size(), f"{cycles} cycles"
     counts = [len(pulses[name]) - n for name, n in zip(("sampled", "mistaken"), before, strict=True)]
     assert counts == [1, int(run.prediction != run.label)], f"{run}: {counts}"
@@ -231,13 +248,18 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
             status = Status.BAD_ORDER
         else:
             status = Status.BAD_RANGE if sample and label >= LABELS else Status.OK
-        fits, where = sample and status is Status.OK, f"{command.name}, label {label}, batch {batch}, stale {stale}"
+        fits, where = (
+            sample and status is Status.OK,
+            f"{command.name}, label {label}, batch {batch}, stale {stale}",
+        )
         talkative, steady = random.random() < 0.5, 0
         for _ in range(PATIENCE):
             in_flight = len(core.under_way) + len(core.finished)
             steady = steady + 1 if port.ready.value and in_flight < most else 0
             await port.edge
-            assert not (execute.idle.value and (core.under_way or core.finished or port.busy.value)), f"{where}: idle"
+            assert not (execute.idle.value and (core.under_way or core.finished or port.busy.value)), (
+                f"{where}: idle"
+            )
             if core.finished and execute.finished.value and (talkative or in_flight == most or not fits):
                 await say(decoder, core, pulses)
                 await port.edge
@@ -254,12 +276,18 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
         await port.edge
         counts = tuple(len(pulses[name]) - before[name] for name in ("trained", "committed"))
         if status is not Status.OK:
-            assert (got, answer, core.runs[known:], sum(counts)) == (status, b"", [], 0), f"{where}: {got}, something was done"
+            assert (got, answer, core.runs[known:], sum(counts)) == (status, b"", [], 0), (
+                f"{where}: {got}, something was done"
+            )
         else:
-            assert [run.operation for run in core.runs[known:]] == [OPERATIONS[command]], f"{where}: {core.runs[known:]}"
+            assert [run.operation for run in core.runs[known:]] == [OPERATIONS[command]], (
+                f"{where}: {core.runs[known:]}"
+            )
             run = core.runs[-1]
             if sample:
-                assert (got, answer, run.label) == (None, b"", label), f"{where}: {got}, {answer.hex()}, {run}"
+                assert (got, answer, run.label) == (None, b"", label), (
+                    f"{where}: {got}, {answer.hex()}, {run}"
+                )
                 assert counts == (int(command is Command.TRAIN), 0), f"{where}: {counts}"
                 together = max(together, len(core.under_way) + len(core.finished))
             else:
@@ -267,7 +295,9 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
                 assert answer == Committed(samples, run.cycles).encode(), f"{where}: {answer.hex()}, {run}"
                 assert cycles == 2 + run.cycles + 1 + len(answer), f"{where}: {cycles} cycles, {run}"
                 assert (got, counts) == (Status.OK, (0, 1)), f"{where}: {got}, {counts}"
-                assert samples == sum(r.operation == Operation.TRAIN for r in core.runs[:known]) - core.committed, where
+                assert (
+                    samples == sum(r.operation == Operation.TRAIN for r in core.runs[:known]) - core.committed
+                ), where
                 core.committed += samples
                 stale = False
         seen.add((command, status))

@@ -8,7 +8,15 @@ import cocotb
 from nudge.golden.contract.config import configuration
 from nudge.golden.contract.presets import preset
 from nudge.golden.contract.protocol import MAX_DIGESTED, Command, SampleNumber, SampleRange, Status
-from nudge.golden.contract.stored import CAPACITY, MAX_CODED, MAX_SAMPLES, WORD_BYTES, Header, record_words, sealed
+from nudge.golden.contract.stored import (
+    CAPACITY,
+    MAX_CODED,
+    MAX_SAMPLES,
+    WORD_BYTES,
+    Header,
+    record_words,
+    sealed,
+)
 from nudge.golden.contract.stored_messages import STORED_PAYLOAD_BYTES
 from nudge.golden.model.image_store import ImageStore
 from nudge.hw.link.record_access import RecordAccess
@@ -80,7 +88,10 @@ def records() -> bytes:
     made = b""
     while True:
         coded = random.randbytes(random.choice((1, 2, 3, 40, random.randint(1, 200)) * 4 + (MAX_CODED,)))
-        one = Header(len(coded), random.randrange(10), random.choice((0, 255)), random.getrandbits(32)).encode() + coded
+        one = (
+            Header(len(coded), random.randrange(10), random.choice((0, 255)), random.getrandbits(32)).encode()
+            + coded
+        )
         one += random.randbytes(len(coded) % WORD_BYTES)
         if made and (len(made) + len(one) > MOST or random.random() < 0.3):
             break
@@ -114,12 +125,16 @@ async def equals_the_model(dut, stall):
             device.store.end = store.model.end = CAPACITY // WORD_BYTES // 2
         store.show()
         count = device.store.count
-        index = random.choice((count, count, count, count + 1, random.randrange(count + 1), MAX_SAMPLES, (1 << 32) - 1))
+        index = random.choice(
+            (count, count, count, count + 1, random.randrange(count + 1), MAX_SAMPLES, (1 << 32) - 1)
+        )
         if random.random() < 0.7:
             command, payload = Command.STORE, SampleNumber(index).encode() + records()
         else:
             first = random.choice((index, random.randrange(count + 1), max(count - 2, 0)))
-            many = random.choice((0, 1, 1, 2, 2, max(count - first, 0) & 0xFF, MAX_DIGESTED, MAX_DIGESTED + 1, 0xFFFF))
+            many = random.choice(
+                (0, 1, 1, 2, 2, max(count - first, 0) & 0xFF, MAX_DIGESTED, MAX_DIGESTED + 1, 0xFFFF)
+            )
             command, payload = Command.STORE_DIGEST, SampleRange(first, many).encode()
         wanted, answer = device.execute(command, payload)
         status, found, _ = await requester.execute(command, payload)

@@ -32,8 +32,16 @@ class RegisterBus(wiring.Component):
         m = Module()
         m.submodules.file, m.submodules.access = file, access = self.file, self.access
         connect(m, flipped(self.execute), access.execute)
-        m.d.comb += [file.address.eq(access.address), file.write.eq(access.write), file.write_data.eq(access.write_data)]
-        m.d.comb += [access.read_data.eq(file.read_data), access.exists.eq(file.exists), access.writable.eq(file.writable)]
+        m.d.comb += [
+            file.address.eq(access.address),
+            file.write.eq(access.write),
+            file.write_data.eq(access.write_data),
+        ]
+        m.d.comb += [
+            access.read_data.eq(file.read_data),
+            access.exists.eq(file.exists),
+            access.writable.eq(file.writable),
+        ]
         return m
 
 
@@ -72,7 +80,12 @@ async def equals_the_register_map(dut):
             legal = r is not None and r.access is not Access.READ and low <= value <= high
             if legal and r.access is Access.READ_WRITE:
                 values[address] = value
-            command, payload, answer, cycles = Command.WRITE_REGISTER, bytes((address,)) + value.to_bytes(4, "little"), b"", 3
+            command, payload, answer, cycles = (
+                Command.WRITE_REGISTER,
+                bytes((address,)) + value.to_bytes(4, "little"),
+                b"",
+                3,
+            )
         else:
             count = random.choice((1, 2, 3, 6, 0, MAX_REGISTERS, MAX_REGISTERS + 1, 255))
             block = range(address, address + count)
@@ -98,5 +111,7 @@ async def count_is_bounded_by_the_answer(dut):
         legal = 0 < count <= MAX_REGISTERS
         assert status == (Status.OK if legal else Status.BAD_RANGE), f"{count} registers: {status.name}"
         if legal:
-            assert got == b"".join((address * FACTOR).to_bytes(4, "little") for address in range(9, 9 + count))
+            assert got == b"".join(
+                (address * FACTOR).to_bytes(4, "little") for address in range(9, 9 + count)
+            )
     assert 4 * MAX_REGISTERS <= ANSWER_PAYLOAD < 4 * (MAX_REGISTERS + 1)

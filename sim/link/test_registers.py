@@ -18,7 +18,9 @@ from sim.harness.streams import Port, start
 from sim.harness.units import each
 
 BUILDS = {"tiny": BuildFacts(), "small": BuildFacts(0xFEDCBA98, 7, 70 << 16, 11)}
-UNITS = {f"registers_{name}": RegisterFile(configuration(preset(name)), build) for name, build in BUILDS.items()}
+UNITS = {
+    f"registers_{name}": RegisterFile(configuration(preset(name)), build) for name, build in BUILDS.items()
+}
 
 
 class Model:
@@ -37,7 +39,10 @@ class Model:
     def settings(self) -> int:
         """Return the value of the port `settings`."""
         fields: dict[str, Any] = {name: self.values[name] for name in ("free_steps", "nudged_steps", "beta")}
-        fields |= {rate: [self.values[f"{rate}_{n}"] for n in range(1, self.n + 1)] for rate in ("weight_rate", "bias_rate")}
+        fields |= {
+            rate: [self.values[f"{rate}_{n}"] for n in range(1, self.n + 1)]
+            for rate in ("weight_rate", "bias_rate")
+        }
         return settings_layout(self.config).const(fields).as_bits()
 
     def tick(self, address, write, value, increment, commit):
@@ -50,7 +55,9 @@ class Model:
         for n, name in enumerate(counter_names(self.config)):
             if commit if name == "pending" else clear:
                 self.values[name] = 0
-            self.values[name] = (self.values[name] + (increment >> n & 1)) % (1 << (7 if name == "pending" else 32))
+            self.values[name] = (self.values[name] + (increment >> n & 1)) % (
+                1 << (7 if name == "pending" else 32)
+            )
 
 
 @cocotb.test()
@@ -108,7 +115,9 @@ async def check(dut, name, unit):
         if increment & ~(1 << names.index("pending")) or port.clear.value:
             settled = cycle + settling
         if read is not None and (read[0] not in names or read[0] == "pending" or cycle > settled):
-            assert port.read_data.value == read[1], f"{name}, cycle {cycle}: read {port.read_data.value}, expected {read}"
+            assert port.read_data.value == read[1], (
+                f"{name}, cycle {cycle}: read {port.read_data.value}, expected {read}"
+            )
 
         known = address in model.registers and not action
         read = (r.name, model.values[r.name]) if known else (None, 0)

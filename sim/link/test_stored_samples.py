@@ -199,7 +199,10 @@ async def equals_the_model(dut):
             assert found[:-VALUE_BYTES] == answer, f"{where}: {found.hex()}"
             assert len(answer) <= int.from_bytes(found[-VALUE_BYTES:], "little") <= cycles, where
         # samples are requested in order; some behind a damaged one may have been requested already
-        whole = [Asked.decode(payload[n : n + ASKED_BYTES]) for n in range(0, len(payload) & -ASKED_BYTES, ASKED_BYTES)]
+        whole = [
+            Asked.decode(payload[n : n + ASKED_BYTES])
+            for n in range(0, len(payload) & -ASKED_BYTES, ASKED_BYTES)
+        ]
         assert store.asked == whole[: len(store.asked)], where
         assert fetched <= len(store.asked) <= fetched + (AHEAD if fetched else 0), where
         while port.core_busy.value:

@@ -21,7 +21,9 @@ from sim.harness.units import each
 UNITS = {
     "access_dense": WeightAccess(config_of((2, 4), (2, 4), dense=True, window_log2=3, decay_shift=1)),
     "access_conv": WeightAccess(config_of((3, 8), (1, 8), dense=False, window_log2=3, decay_shift=1)),
-    "access_means": WeightAccess(config_of((3, 4), (1, 2), dense=True, window_log2=3, decay_shift=1, centred=True)),
+    "access_means": WeightAccess(
+        config_of((3, 4), (1, 2), dense=True, window_log2=3, decay_shift=1, centred=True)
+    ),
 }
 
 #: Largest number of weight bytes in a request.
@@ -78,23 +80,31 @@ async def check(dut, name, unit):
     config, port = unit.config, Port(dut, name)
     bundles = {bundle.index: bundle for bundle in config.spec.bundles}
     sizes = {index: word_bytes(config, bundle) for index, bundle in bundles.items()}
-    memories = [[random.randbytes(sizes[n]) for _ in range(layout.image_words(config, b))] for n, b in bundles.items()]
+    memories = [
+        [random.randbytes(sizes[n]) for _ in range(layout.image_words(config, b))] for n, b in bundles.items()
+    ]
     serve_masters(dut, name, memories)
     requester, writes = Requester(dut, name, buffered=True), watch(dut, f"{name}__write", f"{name}__written")
     seen, times, means = set(), defaultdict[tuple[Command, int], dict[int, int]](dict), [0, 0]
     for _ in range(400 if unit.checks else 200):
         pending = random.random() < 0.1
         port.pending.value = int(pending)
-        command = random.choice((Command.READ_WEIGHTS, Command.WRITE_WEIGHTS, Command.WRITE_WEIGHTS, Command.DIGEST))
+        command = random.choice(
+            (Command.READ_WEIGHTS, Command.WRITE_WEIGHTS, Command.WRITE_WEIGHTS, Command.DIGEST)
+        )
         index = random.choice([*bundles, *bundles, *bundles, *bundles, 0, len(bundles) + 1, 255])
         memory, size = (memories[index - 1], sizes[index]) if index in bundles else ([b""], 2)
         count = random.choice((1, 1, 2, 3, random.randint(1, 255)))
         if command is Command.READ_WEIGHTS and index in bundles:
-            count = random.choice((count, 0, max_words(config, bundles[index]), max_words(config, bundles[index]) + 1, 255))
+            count = random.choice(
+                (count, 0, max_words(config, bundles[index]), max_words(config, bundles[index]) + 1, 255)
+            )
         if command is Command.WRITE_WEIGHTS:
             count = min(count, MOST_BYTES // size)
         depth = len(memory)
-        word = random.choice((0, depth - count, depth - count + 1, depth - 1, random.randrange(depth), 1 << 16, (1 << 32) - 1))
+        word = random.choice(
+            (0, depth - count, depth - count + 1, depth - 1, random.randrange(depth), 1 << 16, (1 << 32) - 1)
+        )
         word = max(word, 0)
         legal = index in bundles and count > 0 and word + count <= depth
 
@@ -128,17 +138,23 @@ async def check(dut, name, unit):
         where, known = f"{name}, {command.name}, bundle {index}, {count} words at {word}", len(writes)
         got, data, cycles = await requester.execute(command, payload)
         assert got == status, f"{where}: {got.name}, expected {status.name}"
-        assert status is not Status.OK or data == answer, f"{where}: got {data.hex()}, expected {answer.hex()}"
+        assert status is not Status.OK or data == answer, (
+            f"{where}: got {data.hex()}, expected {answer.hex()}"
+        )
         await port.edge
         lanes = [(1, 0)] * (size // LANE_BYTES - 1) + [(1, 1)]
-        assert writes[known:] == lanes * wrote, f"{where}: {len(writes) - known} writes, expected {wrote} words"
+        assert writes[known:] == lanes * wrote, (
+            f"{where}: {len(writes) - known} writes, expected {wrote} words"
+        )
         assert memory == expected, f"{where}: the memory is another"
         seen.add((command, status))
         if status is Status.OK:
             times[command, index][count] = cycles
 
     assert len(seen) == 9, f"{name}: only {seen} happened"
-    assert min(means) > 3 or not unit.checks, f"{name}: of writes with running means {means} were wrong and right"
+    assert min(means) > 3 or not unit.checks, (
+        f"{name}: of writes with running means {means} were wrong and right"
+    )
     for (command, index), measured in times.items():
         size, fewest = sizes[index], min(measured)
         rounds = 2 if unit.checks else 1
@@ -147,5 +163,9 @@ async def check(dut, name, unit):
         # bytes and two states
         base = measured[fewest] - each_word * fewest
         for words, took in measured.items():
-            assert took == base + each_word * words, f"{name}, {command.name}, bundle {index}: {words} words in {took} cycles"
-        assert 0 < base < 13, f"{name}, {command.name}, bundle {index}: {fewest} words in {measured[fewest]} cycles"
+            assert took == base + each_word * words, (
+                f"{name}, {command.name}, bundle {index}: {words} words in {took} cycles"
+            )
+        assert 0 < base < 13, (
+            f"{name}, {command.name}, bundle {index}: {fewest} words in {measured[fewest]} cycles"
+        )

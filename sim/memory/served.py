@@ -51,7 +51,9 @@ class Served:
         fields = Access.from_bits(bits)
         write, address, length = (int(getattr(fields, name)) for name in ("write", "address", "length"))
         assert 1 <= length <= BURST, f"{length} words at once"
-        assert address // BURST == (address + length - 1) // BURST, f"{length} words from {address} cross a row's end"
+        assert address // BURST == (address + length - 1) // BURST, (
+            f"{length} words from {address} cross a row's end"
+        )
         if write and len(self._given) < length:
             return False
         self.accesses.append((write, address, length))
@@ -71,7 +73,9 @@ class Served:
             for port in filter(None, (access, write)):
                 valid, word = bool(port.valid.value), int(port.payload.value)
                 before = offered.pop(port.name, None)
-                assert before is None or (valid and word == before), f"{port.name}: {before:#x} is no longer offered"
+                assert before is None or (valid and word == before), (
+                    f"{port.name}: {before:#x} is no longer offered"
+                )
                 if valid and not port.ready.value:
                     offered[port.name] = word
             if write is not None:

@@ -27,7 +27,15 @@ def cut(address: int, words: int) -> list[tuple[int, int]]:
 @cocotb.parametrize(name=["bursts_read", "bursts_write"], stall=[0.0, 0.5])
 async def spans_are_cut_at_multiples_of_a_burst(dut, name, stall):
     await start(dut)
-    lengths = [1, BURST - 1, BURST, BURST + 1, 2 * BURST, MAX_RECORD_WORDS, *(random.randint(1, 70) for _ in range(60))]
+    lengths = [
+        1,
+        BURST - 1,
+        BURST,
+        BURST + 1,
+        2 * BURST,
+        MAX_RECORD_WORDS,
+        *(random.randint(1, 70) for _ in range(60)),
+    ]
     spans = [(random.getrandbits(ADDRESS_BITS), words) for words in lengths]
     spans += [(n, BURST) for n in range(BURST)] + [((1 << ADDRESS_BITS) - 3, 8)]
     words = [Span.const({"address": address, "words": count}).as_bits() for address, count in spans]

@@ -7,7 +7,16 @@ import random
 import cocotb
 
 from nudge.golden.contract.messages import PIXELS
-from nudge.golden.contract.stored import DAMAGED, MAX_CODED, MAX_MOVE, MAX_SAMPLES, Asked, Header, ImageStatus, image_crc
+from nudge.golden.contract.stored import (
+    DAMAGED,
+    MAX_CODED,
+    MAX_MOVE,
+    MAX_SAMPLES,
+    Asked,
+    Header,
+    ImageStatus,
+    image_crc,
+)
 from nudge.golden.contract.stuffing import stuff
 from nudge.golden.model.image_store import judged, moved
 from nudge.hw.memory.image_fetcher import BANKS, ImageFetcher
@@ -117,7 +126,9 @@ async def images_equal_the_models(dut, stall):
 @cocotb.test()
 async def two_are_kept_and_no_third_is_asked_for(dut):
     await start(dut)
-    lying = [one for one in records(18) if one[2] and judged(one[0].index, one[1], one[2])[0] is ImageStatus.OK][: BANKS + 1]
+    lying = [
+        one for one in records(18) if one[2] and judged(one[0].index, one[1], one[2])[0] is ImageStatus.OK
+    ][: BANKS + 1]
     port = Port(dut, NAME)
     moves = [Move.const({"index": a.index, "mirrored": 0, "dy": 0, "dx": 0}).as_bits() for a, _, _ in lying]
     giving = cocotb.start_soon(StreamSource(dut, f"{NAME}__move").put(moves))

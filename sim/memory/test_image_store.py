@@ -68,7 +68,11 @@ class StoreAndChip(wiring.Component):
         for name in ("record", "data", "move", "range"):
             connect(m, flipped(getattr(self, name)), getattr(store, name))
         connect(m, store.found, flipped(self.found))
-        m.d.comb += [store.forget.eq(self.forget), store.address.eq(self.address), self.works.eq(memory.works)]
+        m.d.comb += [
+            store.forget.eq(self.forget),
+            store.address.eq(self.address),
+            self.works.eq(memory.works),
+        ]
         for name in ("count", "end", "pixel", "digest"):
             m.d.comb += getattr(self, name).eq(getattr(store, name))
         for name in ("broken", "cycle", "bank"):
@@ -117,7 +121,9 @@ class Store:
         for at in range(word, word + count):
             value = int.from_bytes(self.model.words[WORD_BYTES * at : WORD_BYTES * (at + 1)], "little")
             await self.sources["raw__write"].put([value])
-            await self.sources["raw__access"].put([Access.const({"write": 1, "address": at, "length": 1}).as_bits()])
+            await self.sources["raw__access"].put(
+                [Access.const({"write": 1, "address": at, "length": 1}).as_bits()]
+            )
         self.port.past.value = 0
         await self.port.edge
 

@@ -39,7 +39,9 @@ def memory_of_records(indices: list[int]) -> ImageStore:
     model.count = MAX_SAMPLES
     for number, index in enumerate(indices):
         model.end = random.randrange(LOG_AT, CAPACITY // WORD_BYTES - MAX_RECORD_WORDS)
-        coded = stuff(DIGITS[number]) if number % 3 else random.randbytes(random.choice((1, 2, 3, 31, 32, 33)))
+        coded = (
+            stuff(DIGITS[number]) if number % 3 else random.randbytes(random.choice((1, 2, 3, 31, 32, 33)))
+        )
         begin = model.end
         assert model.store(index, number % 10, random.getrandbits(32), coded) is ImageStatus.OK
         wanted = {5: 0, 6: MAX_CODED, 7: MAX_CODED + 1, 8: 0xFFFF, 9: 1}.get(number, len(coded))
@@ -58,7 +60,12 @@ def memory_of_records(indices: list[int]) -> ImageStore:
 async def records_are_read_as_they_lie(dut, stall):
     await start(dut)
     # each bit of an index is high in one of them, and low in another
-    indices = [0x5555, 0xAAAA, *random.sample(range(0x10000, MAX_SAMPLES), 2), *random.sample(range(0x5555), 10)]
+    indices = [
+        0x5555,
+        0xAAAA,
+        *random.sample(range(0x10000, MAX_SAMPLES), 2),
+        *random.sample(range(0x5555), 10),
+    ]
     model = memory_of_records(indices)
     memory = Served(dut, f"{NAME}__access", read=f"{NAME}__read", words=model.words, stall=stall)
     port, seen = Port(dut, NAME), Monitor(dut, f"{NAME}__seen")
@@ -68,7 +75,9 @@ async def records_are_read_as_they_lie(dut, stall):
         lying = [memory.read(at + n) for n in range(HEADER_WORDS)]
         header = Header.decode(b"".join(word.to_bytes(WORD_BYTES, "little") for word in lying))
         follow = 0 < header.coded <= MAX_CODED
-        image = [memory.read(at + n) for n in range(HEADER_WORDS, record_words(header.coded))] if follow else []
+        image = (
+            [memory.read(at + n) for n in range(HEADER_WORDS, record_words(header.coded))] if follow else []
+        )
         seen.words.clear()
         asking = cocotb.start_soon(index.put([number]))
         while not port.known.value:

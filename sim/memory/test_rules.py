@@ -36,7 +36,9 @@ def spoiled(cycles: Cycles, name: str) -> Cycles:
     return replace(cycles, **{name: getattr(cycles, name) + (1 if name == "refresh" else -1)})
 
 
-UNITS = {f"without_{name}": Exerciser(spoiled(cycles, name), cycles) for name, (_, _, cycles) in CAUGHT.items()}
+UNITS = {
+    f"without_{name}": Exerciser(spoiled(cycles, name), cycles) for name, (_, _, cycles) in CAUGHT.items()
+}
 WRONG = tuple(UNITS)
 #: Clocks, from slow to the fastest, for controllers as built for a board.
 CLOCKS = (12_000_000, 48_000_000, 66_000_000, 100_000_000)

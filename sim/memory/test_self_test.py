@@ -30,7 +30,13 @@ class Broken(Served):
         self.delay, self.right, self.data, self.address = Port(dut, NAME).delay, right, data, address
         self.last = 0
         names = {"write": f"{NAME}__port__write", "read": f"{NAME}__port__read"}
-        super().__init__(dut, f"{NAME}__port__access", words=bytearray(WORD_BYTES << ADDRESS_BITS), seen=self.shown, **names)
+        super().__init__(
+            dut,
+            f"{NAME}__port__access",
+            words=bytearray(WORD_BYTES << ADDRESS_BITS),
+            seen=self.shown,
+            **names,
+        )
 
     def shown(self, words: list[int]) -> list[int]:
         """Return the captured words: the preceding ones if the delay is too small, else the following."""

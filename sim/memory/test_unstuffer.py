@@ -23,14 +23,18 @@ def code() -> bytes:
     if kind < 3:
         return stuff(random.choice(DIGITS))
     if kind == 3:
-        return stuff(bytes(random.choice((0, 0, 1, 255)) for _ in range(PIXELS + random.randint(-3, 3))))[:MAX_CODED]
+        return stuff(bytes(random.choice((0, 0, 1, 255)) for _ in range(PIXELS + random.randint(-3, 3))))[
+            :MAX_CODED
+        ]
     if kind == 4:
         return stuff(random.randbytes(PIXELS))[:MAX_CODED]
     if kind == 5:
         return stuff(random.choice(DIGITS))[: -random.randint(1, 20)]
     if kind == 6:
         return random.randbytes(random.randint(1, 300))
-    return random.choice((b"\xff" * MAX_CODED, b"\0" * MAX_CODED, b"\1" * PIXELS, b"\1", stuff(bytes(PIXELS))))
+    return random.choice(
+        (b"\xff" * MAX_CODED, b"\0" * MAX_CODED, b"\1" * PIXELS, b"\1", stuff(bytes(PIXELS)))
+    )
 
 
 def expected(coded: bytes) -> tuple[ImageStatus, bytes]:
@@ -51,7 +55,11 @@ def as_words(coded: bytes) -> list[int]:
 @cocotb.parametrize(stall=[0.0, 0.6])
 async def images_and_damage(dut, stall):
     await start(dut)
-    port, source, pixels = Port(dut, "unstuffer"), StreamSource(dut, "unstuffer__coded"), Monitor(dut, "unstuffer__pixel")
+    port, source, pixels = (
+        Port(dut, "unstuffer"),
+        StreamSource(dut, "unstuffer__coded"),
+        Monitor(dut, "unstuffer__pixel"),
+    )
     for _ in range(60):
         coded = code()
         pixels.words.clear()

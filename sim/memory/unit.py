@@ -23,7 +23,15 @@ class MemoryAndChip(wiring.Component):
 
     def __init__(self, **options):
         self.memory, self.chip = Memory(CYCLES), Sdram(CYCLES, **options)
-        outputs = {"ready": 1, "works": 1, "refreshes": 1, "delay": range(DELAYS), "broken": 4, "cycle": 32, "bank": 2}
+        outputs = {
+            "ready": 1,
+            "works": 1,
+            "refreshes": 1,
+            "delay": range(DELAYS),
+            "broken": 4,
+            "cycle": 32,
+            "bank": 2,
+        }
         super().__init__({"port": In(Port())} | {name: Out(shape) for name, shape in outputs.items()})
 
     def elaborate(self, platform):

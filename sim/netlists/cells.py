@@ -19,7 +19,10 @@ from nudge.plumbing.cache import cached
 from nudge.plumbing.errors import ToolError
 
 #: Models of the cells that Yosys has no model of; the simulator reads these files directly.
-BLOCKS = {family: Path(__file__).with_name(f"{family.name.lower()}_blocks.v") for family in (Family.ECP5, Family.GOWIN)}
+BLOCKS = {
+    family: Path(__file__).with_name(f"{family.name.lower()}_blocks.v")
+    for family in (Family.ECP5, Family.GOWIN)
+}
 
 #: Models of lookup tables that simulate faster than Yosys' own.
 LUTS = Path(__file__).with_name("luts.v")
@@ -39,8 +42,15 @@ POWER_LOST = r"\n\talways @\(negedge POWEROFF\) begin\n.*?\n\tend\n|, posedge of
 FASTER = f"read_verilog -icells -overwrite {LUTS.name}"
 MODELS = {
     Family.ICE40: ("read_verilog -nowb -overwrite models.v", FASTER),
-    Family.ECP5: ("read_verilog -lib +/ecp5/cells_bb.v", "read_verilog -nowb -overwrite +/ecp5/cells_sim.v", FASTER),
-    Family.GOWIN: ("read_verilog -lib +/gowin/cells_xtra_gw2a.v", "read_verilog -nowb -overwrite +/gowin/cells_sim.v"),
+    Family.ECP5: (
+        "read_verilog -lib +/ecp5/cells_bb.v",
+        "read_verilog -nowb -overwrite +/ecp5/cells_sim.v",
+        FASTER,
+    ),
+    Family.GOWIN: (
+        "read_verilog -lib +/gowin/cells_xtra_gw2a.v",
+        "read_verilog -nowb -overwrite +/gowin/cells_sim.v",
+    ),
 }
 
 
@@ -113,11 +123,15 @@ def blocks(fpga: Fpga) -> dict[str, str]:
 
 def netlist(component: wiring.Component, name: str, fpga: Fpga) -> str:
     """Return Verilog of a component as cells of a board's part; see `modelled`."""
-    return modelled(name, fpga, source(component, name, fpga), [f"read_rtlil {DESIGN}", synthesis(fpga, name)])
+    return modelled(
+        name, fpga, source(component, name, fpga), [f"read_rtlil {DESIGN}", synthesis(fpga, name)]
+    )
 
 
 def cells(component: wiring.Component, name: str, fpga: Fpga) -> dict[str, Any]:
     """Return Yosys' JSON of a component as cells of a board's part, without their models."""
     script = [f"read_rtlil {DESIGN}", synthesis(fpga, name), "delete t:$scopeinfo", f"write_json {CELLS}"]
-    found: dict[str, Any] = json.loads(yosys(f"cells-{name}", {DESIGN: source(component, name, fpga)}, script, CELLS))
+    found: dict[str, Any] = json.loads(
+        yosys(f"cells-{name}", {DESIGN: source(component, name, fpga)}, script, CELLS)
+    )
     return {"modules": {name: found["modules"][name]}}

@@ -32,7 +32,9 @@ async def check(dut, config: Config, seed: int):
     core.configure(settings)
     await core.load(parameters)
     dut.counting.value = 1
-    samples = [Sample(Operation.TRAIN, image, int(label)) for image, label in zip(images, labels, strict=True)]
+    samples = [
+        Sample(Operation.TRAIN, image, int(label)) for image, label in zip(images, labels, strict=True)
+    ]
     predictions = await core.run(samples)
     await core.commit()
     dut.counting.value = 0

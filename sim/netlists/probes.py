@@ -36,7 +36,10 @@ class Drawn(NamedTuple):
 def draw(module: dict[str, Any], seed: int) -> dict[str, Drawn]:
     """Draw a sample of the used wires of each kind in Yosys' JSON of a module."""
     chosen, found = random.Random(seed), nets(module)
-    return {kind: Drawn(len(used), sorted(chosen.sample(sorted(used), min(SAMPLE, len(used))))) for kind, used in found.items()}
+    return {
+        kind: Drawn(len(used), sorted(chosen.sample(sorted(used), min(SAMPLE, len(used)))))
+        for kind, used in found.items()
+    }
 
 
 class Probed(wiring.Component):
@@ -71,7 +74,10 @@ class Probed(wiring.Component):
     def netlist(self) -> str:
         """Verilog of the netlist, with an output ``probe_KIND`` for the drawn wires of each kind."""
         module = self.design["modules"][self.module]
-        probes = {f"probe_{kind}": {"direction": "output", "bits": drawn.wires} for kind, drawn in self.drawn.items()}
+        probes = {
+            f"probe_{kind}": {"direction": "output", "bits": drawn.wires}
+            for kind, drawn in self.drawn.items()
+        }
         text = json.dumps({"modules": {self.module: module | {"ports": module["ports"] | probes}}})
         return modelled(self.module, self.fpga, text, [f"read_json {DESIGN}"])
 

@@ -20,7 +20,10 @@ def main(name: str) -> None:
     found = json.loads(counts_file(name).read_text())
     cycles = found["cycles"]
     rates = {kind: found["counts"][kind] / (len(drawn.wires) * cycles) for kind, drawn in top.drawn.items()}
-    source = f"core of {name} as cells of {top.fpga.name}, {found['samples']} digits of training and a commit, {cycles} cycles"
+    source = (
+        f"core of {name} as cells of {top.fpga.name}, {found['samples']} digits of training and a "
+        f"commit, {cycles} cycles"
+    )
     sample = {kind: f"{len(drawn.wires)} of {drawn.total} wires" for kind, drawn in top.drawn.items()}
     files.write(RATES, json.dumps({"source": source, "sample": sample, "rates": rates}, indent=1) + "\n")
 

@@ -36,9 +36,14 @@ class Products(wiring.Component):
     SIGNS = tuple(itertools.product((False, True), repeat=2))
 
     def __init__(self):
-        shape = [tuple(Shape(FACTOR - (signs[0] != signs[1]) * (not side), side) for side in signs) for signs in self.SIGNS]
+        shape = [
+            tuple(Shape(FACTOR - (signs[0] != signs[1]) * (not side), side) for side in signs)
+            for signs in self.SIGNS
+        ]
         self.shapes = dict(zip(self.SIGNS, shape, strict=True))
-        super().__init__({"a": In(FACTOR), "b": In(FACTOR)} | {self.name(signs): Out(2 * FACTOR) for signs in self.SIGNS})
+        super().__init__(
+            {"a": In(FACTOR), "b": In(FACTOR)} | {self.name(signs): Out(2 * FACTOR) for signs in self.SIGNS}
+        )
 
     @staticmethod
     def name(signs):
@@ -97,7 +102,12 @@ async def check_words(dut, name, unit):
     granularity = unit.granularity or width
     parts, ones = width // granularity, (1 << width) - 1
     words: dict[int, int] = {}
-    few = [0, depth - 1, *(random.randrange(depth) for _ in range(4)), *(1 << bit for bit in range((depth - 1).bit_length()))]
+    few = [
+        0,
+        depth - 1,
+        *(random.randrange(depth) for _ in range(4)),
+        *(1 << bit for bit in range((depth - 1).bit_length())),
+    ]
     expected = None
     for _ in range(3000):
         at, value, enable = random.choice(few), random.getrandbits(width), random.getrandbits(parts)
@@ -109,7 +119,9 @@ async def check_words(dut, name, unit):
         assert expected is None or found == expected, f"{name}: {found:x}, expected {expected:x}"
         if enabled:
             expected = words.get(address, 0) ^ (ones if enable and address == at else 0)
-        mask = sum((1 << granularity) - 1 << granularity * part for part in range(parts) if enable >> part & 1)
+        mask = sum(
+            (1 << granularity) - 1 << granularity * part for part in range(parts) if enable >> part & 1
+        )
         words[at] = words.get(at, 0) & ~mask | value & mask
 
 
@@ -159,7 +171,9 @@ async def an_ice40_multiplies_alike(dut):
             port.a.value, port.b.value = a, b
         await ports[0].edge
         for port in ports:
-            assert product is None or port.product.value.to_signed() == product, f"{port.name}: {a} and {b} follow"
+            assert product is None or port.product.value.to_signed() == product, (
+                f"{port.name}: {a} and {b} follow"
+            )
         product = a * b
 
 
@@ -189,8 +203,21 @@ def test_products_are_multipliers():
 )
 def test_a_mode_without_a_model_is_refused_by_name(tmp_path, cell, wrong):
     def check(name):
-        (tmp_path / "top.v").write_text(f"module top; {name} cell_0(); endmodule\n{BLOCKS[Family.ECP5].read_text()}")
-        verilator.run(["verilator", "--lint-only", "-Wno-lint", "-Wno-fatal", "--top-module", "top", f"{tmp_path}/top.v"], log)
+        (tmp_path / "top.v").write_text(
+            f"module top; {name} cell_0(); endmodule\n{BLOCKS[Family.ECP5].read_text()}"
+        )
+        verilator.run(
+            [
+                "verilator",
+                "--lint-only",
+                "-Wno-lint",
+                "-Wno-fatal",
+                "--top-module",
+                "top",
+                f"{tmp_path}/top.v",
+            ],
+            log,
+        )
 
     log = tmp_path / "log"
     check(cell.partition(" ")[0])

@@ -25,7 +25,10 @@ def test_netlist_trains_bit_for_bit(part):
     program = netlist_program(config, part)
     images = data.load("embedded")
     plan = Plan.of(SPEC, "embedded", 3, seed=5, batch=2, free_steps=window, nudged_steps=window)
-    with VirtualBoard(config, board=VIRTUAL, program=program) as virtual, SerialBoard(virtual.url, SPEC, timeout=300) as board:
+    with (
+        VirtualBoard(config, board=VIRTUAL, program=program) as virtual,
+        SerialBoard(virtual.url, SPEC, timeout=300) as board,
+    ):
         result = compare(board, plan, images, None)
     assert result.weights == SPEC.parameters
     assert result.predictions == 3

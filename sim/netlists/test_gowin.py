@@ -1,5 +1,7 @@
 # amaranth: UnusedElaboratable=no
-"""Block RAMs, multipliers, an event engine and an update engine as cells of a GW2A pass the checks of their benches."""
+"""Block RAMs, multipliers, an event engine and an update engine as cells of a GW2A pass the checks of their
+benches.
+"""
 
 import re
 
@@ -26,7 +28,9 @@ def named(units):
 
 MEMORIES, FACTORS = named(blocks.MEMORIES), named(blocks.FACTORS)
 ENGINES, UPDATES = named(rtl.ENGINES), named(rtl.UPDATES)
-UNITS = {name: Cells(unit, name, TANG_NANO_20K) for name, unit in (MEMORIES | FACTORS | ENGINES | UPDATES).items()}
+UNITS = {
+    name: Cells(unit, name, TANG_NANO_20K) for name, unit in (MEMORIES | FACTORS | ENGINES | UPDATES).items()
+}
 
 
 @cocotb.test()
@@ -74,7 +78,17 @@ def test_products_are_multipliers():
     ],
 )
 def test_a_mode_without_a_model_is_refused_by_name(tmp_path, cell, wrong):
-    (tmp_path / "top.v").write_text(f"module top; {cell} cell_0(); endmodule\n{BLOCKS[Family.GOWIN].read_text()}")
-    words = ["verilator", "--lint-only", "-Wno-lint", "-Wno-fatal", "--top-module", "top", f"{tmp_path}/top.v"]
+    (tmp_path / "top.v").write_text(
+        f"module top; {cell} cell_0(); endmodule\n{BLOCKS[Family.GOWIN].read_text()}"
+    )
+    words = [
+        "verilator",
+        "--lint-only",
+        "-Wno-lint",
+        "-Wno-fatal",
+        "--top-module",
+        "top",
+        f"{tmp_path}/top.v",
+    ]
     with pytest.raises(ToolError, match=wrong):
         verilator.run(words, tmp_path / "log")

@@ -38,7 +38,9 @@ async def transitions_are_counted_while_asked(dut):
         for _ in range(10):
             await port.edge
     assert int(port.counted.value) == 512
-    counts = {kind: int(getattr(port, f"count_{kind}").value) for kind in ("TRELLIS_FF", "LUT4", "CCU2C", "DP16KD")}
+    counts = {
+        kind: int(getattr(port, f"count_{kind}").value) for kind in ("TRELLIS_FF", "LUT4", "CCU2C", "DP16KD")
+    }
     assert counts["TRELLIS_FF"] == 2 * 510
     assert counts["LUT4"] + counts["CCU2C"] == 2 * 510, counts
     assert counts["DP16KD"] == 0
@@ -46,7 +48,10 @@ async def transitions_are_counted_while_asked(dut):
 
 def test_a_sample_is_drawn_by_its_seed():
     wires = list(range(2, 2 * SAMPLE))
-    cells = {str(bit): {"type": "LUT4", "connections": {"Z": [bit]}, "port_directions": {"Z": "output"}} for bit in wires}
+    cells = {
+        str(bit): {"type": "LUT4", "connections": {"Z": [bit]}, "port_directions": {"Z": "output"}}
+        for bit in wires
+    }
     module = {"ports": {"out": {"direction": "output", "bits": wires[1:]}}, "cells": cells}
     drawn = draw(module, 1)["LUT4"]
     assert (drawn.total, len(drawn.wires)) == (len(wires) - 1, SAMPLE)

@@ -22,7 +22,10 @@ DEVIATIONS = {name: deviations.UNITS[name] for name in ("deviation_weak",)}
 MEMORIES = {name: centred.UNITS[name] for name in ("centred_slices",)}
 UPDATES = {name: update.UNITS[name] for name in ("conv_update_6x7",)}
 
-UNITS = {name: Cells(unit, name, ULX3S) for name, unit in (ENGINES | ARRAYS | DEVIATIONS | MEMORIES | UPDATES).items()}
+UNITS = {
+    name: Cells(unit, name, ULX3S)
+    for name, unit in (ENGINES | ARRAYS | DEVIATIONS | MEMORIES | UPDATES).items()
+}
 
 
 @cocotb.test()

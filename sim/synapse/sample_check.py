@@ -1,4 +1,6 @@
-"""Compare engines of conv and dense bundles with the golden model: two samples in antiphase or one, spike banks."""
+"""Compare engines of conv and dense bundles with the golden model: two samples in antiphase or one, spike
+banks.
+"""
 
 import random
 
@@ -52,24 +54,35 @@ async def check(dut, name, unit, least: int, most: int):
         if port.preparing.value:
             await wait_for(dut, f"{name}__preparing", 0)
         samples = [(random.randint(1, 3), random.randint(1, 2)) for _ in range((2, 1, 3, 2)[run])]
-        for number, half in enumerate(halves(window=1, samples=samples, first=run, fine=fine, slots=config.slots)):
+        for number, half in enumerate(
+            halves(window=1, samples=samples, first=run, fine=fine, slots=config.slots)
+        ):
             does = {side: half[layer.index % 2] for side, layer in layers.items()}
             port.pre_step.value, port.post_step.value = does["pre"].bits, does["post"].bits
             new = {}
             for side, layer in layers.items():
-                new[side] = silence[side] if does[side].idle else spikes(layer.shape, all_on=run == 0, fine=fine)[None]
+                new[side] = (
+                    silence[side]
+                    if does[side].idle
+                    else spikes(layer.shape, all_on=run == 0, fine=fine)[None]
+                )
             stall = random.choice((0.0, 0.3))
             reads = [
-                cocotb.start_soon(sink.get(config.words(layer), stall=stall)) for sink, layer in sinks.values()
+                cocotb.start_soon(sink.get(config.words(layer), stall=stall))
+                for sink, layer in sinks.values()
             ]
             await pulse(port.start, port.edge)
             writes = [
-                cocotb.start_soon(_answer(sources[side], sinks[direction][0], spike_words(config, layers[side], new[side])))
+                cocotb.start_soon(
+                    _answer(sources[side], sinks[direction][0], spike_words(config, layers[side], new[side]))
+                )
                 for side, direction in (("post", "forward"), ("pre", "backward"))
             ]
             where = f"{name}, run {run}, half {number}"
             cycles = await wait_for(dut, f"{name}__forward__valid")
-            assert least <= cycles <= most, f"{where}: first word after {cycles} cycles, expected {least}..{most}"
+            assert least <= cycles <= most, (
+                f"{where}: first word after {cycles} cycles, expected {least}..{most}"
+            )
             await gather(*reads, *writes)
             await port.edge  # the cycle in which the last spikes show in `busy`
             if port.busy.value:

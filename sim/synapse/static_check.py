@@ -30,9 +30,13 @@ async def check(dut, name, unit, least: int, most: int):
     serve_memory(dut, f"{name}__pixel_address", f"{name}__pixel", pixels)
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
     top = (1 << f.pixel_bits) - 1
-    cases = [(torch.full(bundle.weight_shape, w), torch.full((1, *pre.shape), top)) for w in (f.weight_low, f.weight_high)]
+    cases = [
+        (torch.full(bundle.weight_shape, w), torch.full((1, *pre.shape), top))
+        for w in (f.weight_low, f.weight_high)
+    ]
     cases += [
-        (integers(f.weight_low, f.weight_high, bundle.weight_shape), integers(0, top, (1, *pre.shape))) for _ in range(IMAGES)
+        (integers(f.weight_low, f.weight_high, bundle.weight_shape), integers(0, top, (1, *pre.shape)))
+        for _ in range(IMAGES)
     ]
     kept: dict[int, np.ndarray] = {}
     banks = static_banks(config)
@@ -46,7 +50,9 @@ async def check(dut, name, unit, least: int, most: int):
         replay = cocotb.start_soon(replays(dut, name, unit, sink, kept, bank))
         tiles[:], pixels[:] = tile_words(config, bundle, w), image.flatten().tolist()
         busy = await run_part(port)
-        assert least <= busy <= most, f"{name}, image {number}: busy for {busy} cycles, expected {least}..{most}"
+        assert least <= busy <= most, (
+            f"{name}, image {number}: busy for {busy} cycles, expected {least}..{most}"
+        )
         await replay
         kept[bank] = layer_words(config, post, ops.static_drive(image, w, config.spec)[0])
 

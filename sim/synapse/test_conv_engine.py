@@ -20,9 +20,13 @@ UNITS = {
     "conv_engine_kernel_7": ConvEngine(*bundle_of("conv", (1, 8, 9), 2, kernel=7, lanes=(1, 2))),
     "conv_engine_fine": ConvEngine(*bundle_of("conv", (4, 6, 7), 2, kernel=3, lanes=(2, 1), fine=True)),
     "conv_engine_padding_1": ConvEngine(*bundle_of("conv", (4, 6, 7), 2, kernel=3, padding=1, lanes=(2, 1))),
-    "conv_engine_padding_2": ConvEngine(*bundle_of("conv", (2, 5, 4), 2, kernel=6, padding=2, lanes=(1, 2), fine=True)),
+    "conv_engine_padding_2": ConvEngine(
+        *bundle_of("conv", (2, 5, 4), 2, kernel=6, padding=2, lanes=(1, 2), fine=True)
+    ),
     "conv_engine_alone": ConvEngine(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), slots=1)),
-    "conv_engine_alone_third": ConvEngine(*bundle_of("conv", (2, 5, 6), 2, kernel=3, index=3, fine=True, slots=1)),
+    "conv_engine_alone_third": ConvEngine(
+        *bundle_of("conv", (2, 5, 6), 2, kernel=3, index=3, fine=True, slots=1)
+    ),
     # one tile: all channels in parallel, a map that pools to one position
     "conv_engine_6x5": ConvEngine(*bundle_of("conv", (2, 6, 5), 2, kernel=4, lanes=(2, 2))),
 }

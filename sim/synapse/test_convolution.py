@@ -46,10 +46,19 @@ async def check(dut, name, unit):
         weights_port.value = pack(w.flatten(), weight_bits)
         # one word per tap of a window; its lanes are the channels
         taps = samples.flatten(2).transpose(1, 2)
-        windows = packed((packed(window, unit.sample_bits) for window in taps), unit.inputs * unit.sample_bits)
+        windows = packed(
+            (packed(window, unit.sample_bits) for window in taps), unit.inputs * unit.sample_bits
+        )
         done = len(monitor.words)
         await source.send(windows, gap=0.3 * (number % 2))
         words = await monitor.wait(done + WINDOWS)
         got = unpacked(words[done:], unit.output_bits, unit.outputs)
-        expect(f"{name} sum, kernels {number}", got, ops.convolution(samples, w)[:, :, 0, 0], ("window", "output"))
-    assert monitor.cycles == [cycle + unit.latency for cycle in entries.cycles], f"{name}: latency isn't {unit.latency}"
+        expect(
+            f"{name} sum, kernels {number}",
+            got,
+            ops.convolution(samples, w)[:, :, 0, 0],
+            ("window", "output"),
+        )
+    assert monitor.cycles == [cycle + unit.latency for cycle in entries.cycles], (
+        f"{name}: latency isn't {unit.latency}"
+    )

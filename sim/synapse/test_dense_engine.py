@@ -20,7 +20,9 @@ UNITS = {
     "dense_engine_groups": DenseEngine(*bundle_of("dense", (4, 3, 1), 6, lanes=(2, 2))),
     "dense_engine_fine": DenseEngine(*bundle_of("dense", (4, 2, 1), 6, lanes=(2, 3), fine=True)),
     "dense_engine_alone": DenseEngine(*bundle_of("dense", (4, 2, 1), 6, lanes=(2, 3), slots=1)),
-    "dense_engine_alone_third": DenseEngine(*bundle_of("dense", (4, 1, 2), 6, lanes=(2, 3), index=3, fine=True, slots=1)),
+    "dense_engine_alone_third": DenseEngine(
+        *bundle_of("dense", (4, 1, 2), 6, lanes=(2, 3), index=3, fine=True, slots=1)
+    ),
     "dense_engine_narrow": DenseEngine(*bundle_of("dense", (5, 1, 1), 4, lanes=(5, 1))),
 }
 

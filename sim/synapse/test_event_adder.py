@@ -19,7 +19,9 @@ UNITS = {
     "adder_wide": EventAdder(units=8, lanes=3, chunks=3, weight_bits=10, bits=17, interval=4),
     "adder_passes": EventAdder(units=3, lanes=8, chunks=4, weight_bits=5, bits=11, interval=2, passes=2),
     "adder_fine": EventAdder(units=3, lanes=4, chunks=2, weight_bits=5, bits=11, interval=2, spike_bits=2),
-    "adder_blocks": EventAdder(units=3, lanes=8, chunks=4, weight_bits=5, bits=11, interval=2, passes=2, blocks=True),
+    "adder_blocks": EventAdder(
+        units=3, lanes=8, chunks=4, weight_bits=5, bits=11, interval=2, passes=2, blocks=True
+    ),
     "adder_fine_blocks": EventAdder(
         units=2, lanes=4, chunks=2, weight_bits=6, bits=12, interval=1, passes=1, spike_bits=2, blocks=True
     ),
@@ -52,7 +54,9 @@ async def check(dut, name, unit):
         places = [(u, i, c) for u in range(unit.units) for i in range(CANDIDATES) for c in range(unit.chunks)]
         random.shuffle(places)
         await kernels.send(
-            shape.const({"unit": u, "index": i, "chunk": c, "weights": w[u, i, c * lanes : (c + 1) * lanes].tolist()}).as_bits()
+            shape.const(
+                {"unit": u, "index": i, "chunk": c, "weights": w[u, i, c * lanes : (c + 1) * lanes].tolist()}
+            ).as_bits()
             for u, i, c in places
         )
         density = 1.0 if number == 0 else random.choice((0.05, 0.2, 0.5))
@@ -63,19 +67,29 @@ async def check(dut, name, unit):
         negative = masks * integers(0, unit.spike_bits - 1, masks.shape)
         parts = (masks, negative)[: unit.spike_bits]
         words = [
-            sum(mask << CANDIDATES * (u * len(parts) + n) for n, row in enumerate(rows) for u, mask in enumerate(row))
+            sum(
+                mask << CANDIDATES * (u * len(parts) + n)
+                for n, row in enumerate(rows)
+                for u, mask in enumerate(row)
+            )
             for rows in zip(*map(packed_masks, parts), strict=True)
         ]
         await source.put(words, stall=random.choice((0.0, 0.5)) if number > 1 else 0.0)
         await monitor.wait(done + len(words) * unit.passes)
         share = unit.lanes // unit.passes
         got = unpacked(monitor.words[done:], unit.bits, share)
-        expect(f"{name}, round {number}", got, torch.einsum("nui,uil->nl", masks - 2 * negative, w).reshape(-1, share))
+        expect(
+            f"{name}, round {number}",
+            got,
+            torch.einsum("nui,uil->nl", masks - 2 * negative, w).reshape(-1, share),
+        )
         if number <= 1:
             took = [b - a for a, b in zip(monitor.cycles[done:], monitor.cycles[done + 1 :], strict=False)]
             passes = masks.sum(2).amax(1).clamp(min=unit.interval)
             busiest = passes.repeat_interleave(unit.passes).tolist()
-            assert took == busiest[1:], f"{name}, round {number}: passes took {took} cycles, expected {busiest[1:]}"
+            assert took == busiest[1:], (
+                f"{name}, round {number}: passes took {took} cycles, expected {busiest[1:]}"
+            )
         for _ in range(3):
             await port.edge
         assert not port.busy.value, f"{name}: still busy after the last sum"

@@ -14,20 +14,42 @@ from sim.synapse import sample_check
 from sim.synapse.sample_check import attached, spike_words
 
 UNITS = {
-    "event_conv_third": EventConvEngine(*bundle_of("conv", (4, 10, 16), 8, kernel=3, lanes=(4, 8), events=True, index=3)),
+    "event_conv_third": EventConvEngine(
+        *bundle_of("conv", (4, 10, 16), 8, kernel=3, lanes=(4, 8), events=True, index=3)
+    ),
     "event_conv_4x4": EventConvEngine(*bundle_of("conv", (1, 4, 4), 1, kernel=3, events=True)),
     "event_conv_6x7": EventConvEngine(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), events=True)),
     "event_conv_9x6": EventConvEngine(*bundle_of("conv", (6, 9, 6), 4, kernel=3, lanes=(3, 2), events=True)),
-    "event_conv_5x9": EventConvEngine(*bundle_of("conv", (3, 5, 9), 20, kernel=3, lanes=(3, 10), events=True)),
-    "event_conv_fine": EventConvEngine(*bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, fine=True)),
-    "event_conv_halves": EventConvEngine(*bundle_of("conv", (3, 7, 6), 8, kernel=3, lanes=(3, 2), events=True, passes=(2, 1))),
-    "event_conv_fourths": EventConvEngine(*bundle_of("conv", (8, 6, 6), 8, kernel=3, lanes=(4, 2), events=True, passes=(4, 2))),
-    "event_conv_alone": EventConvEngine(*bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, slots=1)),
+    "event_conv_5x9": EventConvEngine(
+        *bundle_of("conv", (3, 5, 9), 20, kernel=3, lanes=(3, 10), events=True)
+    ),
+    "event_conv_fine": EventConvEngine(
+        *bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, fine=True)
+    ),
+    "event_conv_halves": EventConvEngine(
+        *bundle_of("conv", (3, 7, 6), 8, kernel=3, lanes=(3, 2), events=True, passes=(2, 1))
+    ),
+    "event_conv_fourths": EventConvEngine(
+        *bundle_of("conv", (8, 6, 6), 8, kernel=3, lanes=(4, 2), events=True, passes=(4, 2))
+    ),
+    "event_conv_alone": EventConvEngine(
+        *bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, slots=1)
+    ),
     "event_conv_alone_third": EventConvEngine(
         *bundle_of("conv", (4, 10, 16), 8, kernel=3, lanes=(4, 8), events=True, index=3, fine=True, slots=1)
     ),
     "event_conv_blocks": EventConvEngine(
-        *bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, passes=(2, 2), kernel_blocks=True, fine=True)
+        *bundle_of(
+            "conv",
+            (4, 6, 7),
+            6,
+            kernel=3,
+            lanes=(2, 3),
+            events=True,
+            passes=(2, 2),
+            kernel_blocks=True,
+            fine=True,
+        )
     ),
 }
 
@@ -53,7 +75,8 @@ async def drives_equal_golden(dut):
 async def check(dut, name, unit):
     """Compare all drives; a start may have to wait for all windows of the half before."""
     longest = [
-        side.rows * side.columns * side.adder.passes * max(side.adder.interval, CANDIDATES) for side in unit.sides.values()
+        side.rows * side.columns * side.adder.passes * max(side.adder.interval, CANDIDATES)
+        for side in unit.sides.values()
     ]
     await sample_check.check(dut, name, unit, FIRST_WORD, FIRST_WORD + max(longest) + OVERHEAD)
 
@@ -78,7 +101,9 @@ async def check_time(dut, name, unit):
         reads = [cocotb.start_soon(sink.get(config.words(layer))) for sink, layer in sinks.values()]
         await pulse(port.start, port.edge)
         begin = came + 1 + await wait_for(dut, f"{name}__forward__valid") - FIRST_WORD
-        assert max(finish, came) < begin <= max(finish, came) + OVERHEAD, f"{where}: {begin}, expected {finish}, or {came}"
+        assert max(finish, came) < begin <= max(finish, came) + OVERHEAD, (
+            f"{where}: {begin}, expected {finish}, or {came}"
+        )
         late += begin > came + 1
         words = {side: spike_words(config, layer, fired[side][None]) for side, layer in layers.items()}
         writes = [cocotb.start_soon(source.send(words[side])) for side, source in sources.items()]
@@ -100,7 +125,11 @@ def forward_end(unit, pre: torch.Tensor) -> int:
     for py in range(bundle.post.height):
         for px in range(bundle.post.width):
             time = max(time, before + (2 * py + 3) * bundle.pre.width + 2 * px + 4)
-            window = pre[:, 2 * py : 2 * py + 4, 2 * px : 2 * px + 4].reshape(-1, 2, 2, 2, 2).permute(1, 3, 2, 4, 0)
+            window = (
+                pre[:, 2 * py : 2 * py + 4, 2 * px : 2 * px + 4]
+                .reshape(-1, 2, 2, 2, 2)
+                .permute(1, 3, 2, 4, 0)
+            )
             counts = [0] * unit.sides["forward"].adder.units
             for block, spot, channel in window.reshape(4, SPOTS, -1).nonzero().tolist():
                 counts[forward_place(bundle.pre.channels, block, spot, channel)[0]] += 1

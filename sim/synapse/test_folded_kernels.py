@@ -62,7 +62,8 @@ async def check(dut, name, unit):
             for block, spot, c in product(range(4), range(SPOTS), range(pre.channels))
         }
         at_backward = {
-            backward_place(post.channels, block, o): (block, o) for block, o in product(range(4), range(post.channels))
+            backward_place(post.channels, block, o): (block, o)
+            for block, o in product(range(4), range(post.channels))
         }
         seen = {direction: torch.zeros(taps.shape, dtype=torch.int64) for direction in words}
         got = {direction: torch.full_like(taps, 1 << 20) for direction in words}
@@ -86,7 +87,9 @@ async def check(dut, name, unit):
 
 @pytest.mark.parametrize(("kind", "kernel"), [("conv", 2), ("conv", 4), ("image", 3)])
 def test_another_bundle_is_refused(kind, kernel):
-    with pytest.raises(ValueError, match=rf"^FoldedKernels takes a conv bundle of kernel 3, not {kind} of {kernel}$"):
+    with pytest.raises(
+        ValueError, match=rf"^FoldedKernels takes a conv bundle of kernel 3, not {kind} of {kernel}$"
+    ):
         FoldedKernels(*bundle_of(kind, (1, 6, 6), 1, kernel=kernel))
 
 

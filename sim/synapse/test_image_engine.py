@@ -20,14 +20,18 @@ UNITS = {
     "image_engine_colour": ImageEngine(*bundle_of("image", (3, 7, 6), 4, kernel=3, lanes=(1, 2))),
     "image_engine_colour_once": ImageEngine(*bundle_of("image", (3, 4, 5), 3, kernel=3)),
     "image_engine_alone": ImageEngine(*bundle_of("image", (3, 7, 6), 4, kernel=3, lanes=(1, 2), slots=1)),
-    "image_engine_padding_1": ImageEngine(*bundle_of("image", (3, 7, 6), 4, kernel=3, padding=1, lanes=(1, 2))),
+    "image_engine_padding_1": ImageEngine(
+        *bundle_of("image", (3, 7, 6), 4, kernel=3, padding=1, lanes=(1, 2))
+    ),
     "image_engine_padding_2": ImageEngine(*bundle_of("image", (1, 5, 6), 2, kernel=5, padding=2)),
     "image_engine_colour_1": ImageEngine(*bundle_of("image", (3, 6, 6), 2, kernel=1)),
 }
 # the same with fewer multipliers: 5, 2, 9 and 3 cycles per pooled position
 for taps, name in ((2, "6x7"), (5, "6x7"), (1, "6x7"), (4, "colour"), (2, "padding_1")):
     unit = UNITS[f"image_engine_{name}"]
-    UNITS[f"image_engine_{name}_taps_{taps}"] = ImageEngine(replace(unit.config, image_taps=taps), unit.bundle)
+    UNITS[f"image_engine_{name}_taps_{taps}"] = ImageEngine(
+        replace(unit.config, image_taps=taps), unit.bundle
+    )
 #: Largest number of cycles of a group beyond its taps and pixels.
 OVERHEAD = 13
 

@@ -37,7 +37,9 @@ async def check(dut, name, unit):
     for _ in range(DRAWS):
         w = integers(f.weight_low, f.weight_high, bundle.weight_shape)
         memory[:] = tile_words(config, bundle, w)
-        tiles = master_image(config, bundle, w)[: layout.weight_words(config, bundle)].reshape(-1, unit.count, lanes)
+        tiles = master_image(config, bundle, w)[: layout.weight_words(config, bundle)].reshape(
+            -1, unit.count, lanes
+        )
         for tile in random.sample(range(len(tiles)), len(tiles)):
             port.base.value = tile * unit.count
             busy = await run_part(port)

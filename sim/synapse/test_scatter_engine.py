@@ -1,5 +1,7 @@
 # amaranth: UnusedElaboratable=no
-"""The scatter engine against the golden model: both directions, borders, padding, groups, lanes, kept drives."""
+"""The scatter engine against the golden model: both directions, borders, padding, groups, lanes,
+kept drives.
+"""
 
 import cocotb
 import numpy as np
@@ -18,36 +20,71 @@ from sim.synapse import sample_check
 from sim.synapse.sample_check import attached, spike_words
 
 UNITS = {
-    "scatter_third": ScatterEngine(*bundle_of("conv", (4, 6, 7), 8, kernel=3, lanes=(2, 2), scatters=True, index=3)),
+    "scatter_third": ScatterEngine(
+        *bundle_of("conv", (4, 6, 7), 8, kernel=3, lanes=(2, 2), scatters=True, index=3)
+    ),
     "scatter_4x4": ScatterEngine(*bundle_of("conv", (1, 4, 4), 1, kernel=3, scatters=True)),
     "scatter_6x7": ScatterEngine(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), scatters=True)),
-    "scatter_5x9": ScatterEngine(*bundle_of("conv", (3, 5, 9), 8, kernel=3, lanes=(3, 2), scatters=True, fine=True)),
-    "scatter_fine": ScatterEngine(*bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), scatters=True, fine=True)),
+    "scatter_5x9": ScatterEngine(
+        *bundle_of("conv", (3, 5, 9), 8, kernel=3, lanes=(3, 2), scatters=True, fine=True)
+    ),
+    "scatter_fine": ScatterEngine(
+        *bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), scatters=True, fine=True)
+    ),
     "scatter_padding": ScatterEngine(
         *bundle_of("conv", (4, 8, 8), 8, kernel=3, padding=1, lanes=(2, 4), scatters=True, fine=True)
     ),
-    "scatter_padded": ScatterEngine(*bundle_of("conv", (2, 5, 6), 4, kernel=3, padding=1, scatters=True, index=3)),
-    "scatter_kernel_1": ScatterEngine(*bundle_of("conv", (2, 5, 4), 4, kernel=1, lanes=(2, 2), scatters=True)),
-    "scatter_kernel_2": ScatterEngine(*bundle_of("conv", (2, 6, 5), 4, kernel=2, lanes=(2, 1), scatters=True, fine=True)),
-    "scatter_kernel_5": ScatterEngine(*bundle_of("conv", (2, 7, 8), 2, kernel=5, padding=2, lanes=(1, 2), scatters=True)),
-    "scatter_alone": ScatterEngine(*bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), scatters=True, slots=1)),
+    "scatter_padded": ScatterEngine(
+        *bundle_of("conv", (2, 5, 6), 4, kernel=3, padding=1, scatters=True, index=3)
+    ),
+    "scatter_kernel_1": ScatterEngine(
+        *bundle_of("conv", (2, 5, 4), 4, kernel=1, lanes=(2, 2), scatters=True)
+    ),
+    "scatter_kernel_2": ScatterEngine(
+        *bundle_of("conv", (2, 6, 5), 4, kernel=2, lanes=(2, 1), scatters=True, fine=True)
+    ),
+    "scatter_kernel_5": ScatterEngine(
+        *bundle_of("conv", (2, 7, 8), 2, kernel=5, padding=2, lanes=(1, 2), scatters=True)
+    ),
+    "scatter_alone": ScatterEngine(
+        *bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), scatters=True, slots=1)
+    ),
     "scatter_alone_third": ScatterEngine(
-        *bundle_of("conv", (4, 6, 6), 8, kernel=3, padding=1, lanes=(2, 4), scatters=True, index=3, fine=True, slots=1)
+        *bundle_of(
+            "conv",
+            (4, 6, 6),
+            8,
+            kernel=3,
+            padding=1,
+            lanes=(2, 4),
+            scatters=True,
+            index=3,
+            fine=True,
+            slots=1,
+        )
     ),
     "scatter_folded": ScatterEngine(
-        *bundle_of("conv", (4, 7, 6), 8, kernel=3, lanes=(2, 4), scatters=True, folded=True, fine=True, slots=1)
+        *bundle_of(
+            "conv", (4, 7, 6), 8, kernel=3, lanes=(2, 4), scatters=True, folded=True, fine=True, slots=1
+        )
     ),
     "scatter_folded_padding": ScatterEngine(
-        *bundle_of("conv", (6, 5, 6), 4, kernel=3, padding=1, lanes=(3, 4), scatters=True, folded=True, index=3)
+        *bundle_of(
+            "conv", (6, 5, 6), 4, kernel=3, padding=1, lanes=(3, 4), scatters=True, folded=True, index=3
+        )
     ),
-    "scatter_folded_1": ScatterEngine(*bundle_of("conv", (2, 5, 4), 4, lanes=(2, 4), scatters=True, folded=True)),
+    "scatter_folded_1": ScatterEngine(
+        *bundle_of("conv", (2, 5, 4), 4, lanes=(2, 4), scatters=True, folded=True)
+    ),
     "scatter_folded_2": ScatterEngine(
         *bundle_of("conv", (2, 6, 5), 4, kernel=2, lanes=(2, 1), scatters=True, folded=True, fine=True)
     ),
     "scatter_folded_5": ScatterEngine(
         *bundle_of("conv", (3, 7, 8), 2, kernel=5, padding=2, lanes=(1, 2), scatters=True, folded=True)
     ),
-    "scatter_kernel_6": ScatterEngine(*bundle_of("conv", (2, 5, 4), 2, kernel=6, padding=2, lanes=(2, 2), scatters=True)),
+    "scatter_kernel_6": ScatterEngine(
+        *bundle_of("conv", (2, 5, 4), 2, kernel=6, padding=2, lanes=(2, 2), scatters=True)
+    ),
 }
 
 #: Cycles from the beginning of a half to the first word of drives.
@@ -66,7 +103,11 @@ async def drives_equal_golden(dut):
 async def check(dut, name, unit):
     """Compare all drives; a start may have to wait for all spikes of the half before."""
     bundle, layers = unit.bundle, (unit.bundle.pre, unit.bundle.post)
-    longest = max(layer.neurons for layer in layers) * (bundle.kernel + 2) ** 2 * max(unit.config.groups(x) + 3 for x in layers)
+    longest = (
+        max(layer.neurons for layer in layers)
+        * (bundle.kernel + 2) ** 2
+        * max(unit.config.groups(x) + 3 for x in layers)
+    )
     await sample_check.check(dut, name, unit, FIRST_WORD, longest)
 
 
@@ -77,7 +118,9 @@ async def a_half_takes_as_long_as_its_spikes(dut):
 
 
 async def check_time(dut, name, unit):
-    """Send all spikes of a half at once, and start the next half: its drives must follow the last addition."""
+    """Send all spikes of a half at once, and start the next half: its drives must follow the last
+    addition.
+    """
     config, bundle = unit.config, unit.bundle
     port, layers, sources, sinks = attached(dut, name, unit)
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", [])
@@ -99,12 +142,21 @@ async def check_time(dut, name, unit):
         await gather(*(sources[way].send(words[way]) for way in layers))
         for way, layer in layers.items():
             step = half[layer.index % 2].fields
-            if layer.index % 2 == 0 and config.spec.spike_bits == 1 and step.get("nudge") and step["sum_last"]:
+            if (
+                layer.index % 2 == 0
+                and config.spec.spike_bits == 1
+                and step.get("nudge")
+                and step["sum_last"]
+            ):
                 fired[way] *= 0  # the last spikes of a nudged phase drive nothing
         behind = int(fired["post"].abs().sum()) * (bundle.kernel + 1) ** 2 * config.groups(bundle.pre)
-        fewest, works = max(additions(unit, fired["pre"]), behind), max(forward_cycles(unit, fired["pre"]), behind)
+        fewest, works = (
+            max(additions(unit, fired["pre"]), behind),
+            max(forward_cycles(unit, fired["pre"]), behind),
+        )
         sent = max(map(len, words.values()))
-        # words take a cycle each at most, and so do taps outside of the map and additions that must lie apart between spikes
+        # words take a cycle each at most, and so do taps outside of the map and additions that must lie apart
+        # between spikes
         others = max(int(s.abs().sum()) * APART + len(words[way]) for way, s in fired.items())
         most = works + (others if any(s.any() for s in fired.values()) else 0) + OVERHEAD
         least = max(fewest - sent - 4, FIRST_WORD)

@@ -36,7 +36,9 @@ from .sample_check import spike_words
 
 FINE = bundle_of("conv", (4, 6, 7), 6, kernel=3, padding=1, lanes=(2, 3), scatters=True, fine=True)
 EVEN = bundle_of("conv", (2, 5, 6), 2, kernel=2, lanes=(2, 2), scatters=True)
-FOLDED = bundle_of("conv", (4, 6, 7), 6, kernel=3, padding=1, lanes=(2, 3), scatters=True, folded=True, fine=True)
+FOLDED = bundle_of(
+    "conv", (4, 6, 7), 6, kernel=3, padding=1, lanes=(2, 3), scatters=True, folded=True, fine=True
+)
 FOLDED_EVEN = bundle_of("conv", (2, 5, 6), 2, kernel=2, lanes=(2, 2), scatters=True, folded=True)
 QUEUES = {
     "queue_fine": SpikeQueue(FINE[0], FINE[1].pre, (6, 7)),
@@ -61,7 +63,9 @@ UNITS = QUEUES | SUMS | WEIGHTS | FOLDS | SCATTERS
 
 
 def singles(config, layer, s):
-    """Return the spikes s (channels, height, width) of a layer as values of `spike_of`, in the queue's order."""
+    """Return the spikes s (channels, height, width) of a layer as values of `spike_of`, in the
+    queue's order.
+    """
     lanes = config.lanes[layer.index]
     grouped = s.reshape(-1, lanes, *s.shape[1:]).permute(0, 2, 3, 1)
     return [
@@ -88,7 +92,9 @@ async def check_queue(dut, name, unit):
         within[:, unit.reach[0] :], within[:, :, unit.reach[1] :] = 0, 0
         sent = [] if muted else [shape.const(spike).as_bits() for spike in singles(config, layer, within)]
         words, stall = spike_words(config, layer, fired[None]), random.choice((0.0, 0.8))
-        got, _ = await gather(sink.get(len(sent), stall=stall), source.send(words, gap=random.choice((0.0, 0.5))))
+        got, _ = await gather(
+            sink.get(len(sent), stall=stall), source.send(words, gap=random.choice((0.0, 0.5)))
+        )
         assert got == sent, f"{name}, half {half}"
         for _ in range(3):
             await port.edge
@@ -114,7 +120,12 @@ async def check_sums(dut, name, unit):
             model = [[[0] * unit.lanes for _ in range(unit.words)] for _ in range(unit.banks)]
         added, sent = half % unit.banks, (half - 1) % unit.banks
         silent, keep = half % 5 == 3, half % 5 == 4
-        port.write_bank.value, port.read_bank.value, port.silent.value, port.keep.value = added, sent, silent, keep
+        port.write_bank.value, port.read_bank.value, port.silent.value, port.keep.value = (
+            added,
+            sent,
+            silent,
+            keep,
+        )
         reading = cocotb.start_soon(sink.get(unit.words, stall=random.choice((0.0, 0.5))))
         await pulse(port.start, port.edge)
         await additions(port, unit, model[added], 40)
@@ -161,7 +172,9 @@ async def check_weights(dut, name, unit):
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
     tiles[:] = tile_words(config, bundle, w)
     await pulse(port.prepare, port.edge)
-    assert await wait_for(dut, f"{name}__busy", 0) in range(copy_cycles(config, bundle), copy_cycles(config, bundle) + 3)
+    assert await wait_for(dut, f"{name}__busy", 0) in range(
+        copy_cycles(config, bundle), copy_cycles(config, bundle) + 3
+    )
     port.read.value = 1
     for address, word in enumerate(transposed(unit, w)):
         port.address.value = address
@@ -232,7 +245,9 @@ async def check_scatter(dut, name, unit):
         cocotb.start_soon(serve_when_read(port, transposed(unit, w)))
     for half in range(4):
         fired = spikes(layer.shape, all_on=half == 0, fine=config.spec.spike_bits > 1)
-        putting = cocotb.start_soon(source.put([shape.const(spike).as_bits() for spike in singles(config, layer, fired)]))
+        putting = cocotb.start_soon(
+            source.put([shape.const(spike).as_bits() for spike in singles(config, layer, fired)])
+        )
         sums: dict[int, list[int]] = defaultdict(lambda: [0] * lanes)
         coming: list[int | None] = [None, None]
         quiet = 0
@@ -245,7 +260,9 @@ async def check_scatter(dut, name, unit):
                 assert not any(terms), f"{name}: a term without an address"
                 assert not port.carry.value, f"{name}: a carry without an address"
             else:
-                sums[place] = [old + term + int(port.carry.value) for old, term in zip(sums[place], terms, strict=True)]
+                sums[place] = [
+                    old + term + int(port.carry.value) for old, term in zip(sums[place], terms, strict=True)
+                ]
             taken = int(port.address.value) if port.add.value and port.ready.value else None
             coming.append(taken)
             quiet = quiet + 1 if putting.done() and not port.busy.value else 0

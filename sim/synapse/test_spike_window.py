@@ -14,7 +14,9 @@ from sim.harness.units import each, expect, pulse
 from sim.synapse.sample_check import spike_words
 
 
-def window(shape: tuple[int, int, int], lanes: int, block: int, border: int, *, fine: bool = False) -> SpikeWindow:
+def window(
+    shape: tuple[int, int, int], lanes: int, block: int, border: int, *, fine: bool = False
+) -> SpikeWindow:
     """Return the spike window of a layer of that shape."""
     config, bundle = bundle_of("conv", shape, 1, kernel=3, lanes=(lanes, 1), fine=fine)
     return SpikeWindow(config, bundle.pre, block=block, border=border)
@@ -48,7 +50,9 @@ async def check(dut, name, unit):
         s = spikes(layer.shape, all_on=number == 0, fine=spike > 1)
         await source.send(spike_words(unit.config, layer, s[None]), gap=random.choice((0.0, 0.5)))
         await port.edge
-        assert int(port.count.value) == unit.config.words(layer), f"{name}: {int(port.count.value)} words counted"
+        assert int(port.count.value) == unit.config.words(layer), (
+            f"{name}: {int(port.count.value)} words counted"
+        )
         await pulse(port.start, port.edge)
         await port.edge
         assert int(port.count.value) == 0, f"{name}: words are counted after start"
@@ -62,4 +66,9 @@ async def check(dut, name, unit):
                 got = [bits >> spike * n & (1 << spike) - 1 for n in range(4 * spots * channels)]
                 place = framed[:, block * row : block * (row + 2), block * column : block * (column + 2)]
                 blocks = place.reshape(channels, 2, block, 2, block).permute(1, 3, 2, 4, 0) & (1 << spike) - 1
-                expect(f"{name}, map {number}, block ({row}, {column})", got, blocks.flatten().tolist(), ("spike",))
+                expect(
+                    f"{name}, map {number}, block ({row}, {column})",
+                    got,
+                    blocks.flatten().tolist(),
+                    ("spike",),
+                )

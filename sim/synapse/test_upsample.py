@@ -46,7 +46,9 @@ async def check(dut, name, unit):
     planes[0] = torch.arange(1, post.positions + 1).reshape(post.height, post.width) % (1 << BITS)
     serve_memory(dut, f"{name}__address", f"{name}__data", planes.flatten().tolist())
     padded = ops.framed(ops.upsample(planes, bundle), bundle.kernel - 1 - bundle.padding)
-    assert padded.shape[2:] == (unit.rows, unit.columns), f"{name}: {unit.rows}x{unit.columns} words, golden has {padded.shape}"
+    assert padded.shape[2:] == (unit.rows, unit.columns), (
+        f"{name}: {unit.rows}x{unit.columns} words, golden has {padded.shape}"
+    )
     for number in (0, 1, *random.sample(range(PLANES), PLANES), 0):
         done = len(monitor.words)
         assert done % size == 0, f"{name}: {done} words before plane {number}"
@@ -60,7 +62,12 @@ async def check(dut, name, unit):
         words = (await monitor.wait(done + size))[done:]
         expect(f"{name} plane {number}", words, padded[number].flatten(), ("word",))
         begin = starts.cycles[-2]
-        expect(f"{name} plane {number} cycle", monitor.cycles[done:], range(begin + 2, begin + 2 + size), ("word",))
+        expect(
+            f"{name} plane {number} cycle",
+            monitor.cycles[done:],
+            range(begin + 2, begin + 2 + size),
+            ("word",),
+        )
         for _ in range(random.choice((0, 0, 3))):
             await port.edge
     await port.edge

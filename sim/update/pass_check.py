@@ -44,7 +44,11 @@ async def check(dut, name, unit, least: int, most: int):
             pixel_top = (1 << f.pixel_bits) - 1
             pre = [integers(pixel_top if number < 2 else 0, pixel_top, bundle.pre.shape)] * 2
             # the image has no difference between the phases
-            factors = (pre[0], post[1], pre[0], torch.zeros_like(post[1])) if fine else (pre[0], post[0], pre[1], post[1])
+            factors = (
+                (pre[0], post[1], pre[0], torch.zeros_like(post[1]))
+                if fine
+                else (pre[0], post[0], pre[1], post[1])
+            )
         else:
             changed = torch.zeros_like(pre[1]) if spec.schedule.vector_field else pre[1]
             factors = (pre[0], post[1], changed, -post[0]) if fine else (pre[0], post[0], pre[1], post[1])
@@ -60,11 +64,17 @@ async def check(dut, name, unit, least: int, most: int):
         port.weight_rate.value, port.bias_rate.value = rates
         post_memory[:] = sums_words(config, bundle.post, post, post_word(config, bundle))
         word_below = pre_word(config, bundle)
-        pre_memory[:] = pixel_words(word_below, pre[0]) if bundle.on_image else sums_words(config, bundle.pre, pre, word_below)
+        pre_memory[:] = (
+            pixel_words(word_below, pre[0])
+            if bundle.on_image
+            else sums_words(config, bundle.pre, pre, word_below)
+        )
 
         done = len(monitor.words)
         busy = await run_part(port)
-        assert least <= busy <= most, f"{name}, pass {number}: busy for {busy} cycles, expected {least}..{most}"
+        assert least <= busy <= most, (
+            f"{name}, pass {number}: busy for {busy} cycles, expected {least}..{most}"
+        )
         got = monitor.words[done:]
         for _ in range(random.choice((0, 0, 9))):
             await port.edge
@@ -101,7 +111,9 @@ def sums_words(config, layer, sums, shape) -> list[int]:
     """Return the window sums of both phases, or means and differences, as words of the layer's array."""
     names = ("mean", "difference") if config.spec.schedule.fine else ("plus", "minus")
     rows = {name: layer_words(config, layer, each).tolist() for name, each in zip(names, sums, strict=True)}
-    return [shape.const({name: rows[name][n] for name, _ in shape}).as_bits() for n in range(config.words(layer))]
+    return [
+        shape.const({name: rows[name][n] for name, _ in shape}).as_bits() for n in range(config.words(layer))
+    ]
 
 
 def pixel_words(shape, image) -> list[int]:

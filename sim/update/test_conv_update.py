@@ -23,17 +23,27 @@ UNITS = {
     "conv_update_kernel_7": ConvUpdate(*bundle_of("conv", (2, 8, 9), 2, kernel=7, lanes=(2, 1))),
     "conv_update_kernel_1": ConvUpdate(*bundle_of("conv", (2, 4, 5), 2, kernel=1, lanes=(1, 2))),
     "conv_update_fine": ConvUpdate(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), fine=True)),
-    "conv_update_fine_shared": ConvUpdate(*bundle_of("conv", (2, 6, 7), 8, kernel=3, lanes=(2, 4), shared=True, fine=True)),
-    "conv_update_vector": ConvUpdate(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), fine=True, vector_field=True)),
+    "conv_update_fine_shared": ConvUpdate(
+        *bundle_of("conv", (2, 6, 7), 8, kernel=3, lanes=(2, 4), shared=True, fine=True)
+    ),
+    "conv_update_vector": ConvUpdate(
+        *bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), fine=True, vector_field=True)
+    ),
     "image_update_fine": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), fine=True)),
-    "image_update_fine_shared": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), shared=True, fine=True)),
-    "conv_update_padding_1": ConvUpdate(*bundle_of("conv", (4, 6, 7), 3, kernel=3, padding=1, lanes=(2, 1), fine=True)),
+    "image_update_fine_shared": ConvUpdate(
+        *bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), shared=True, fine=True)
+    ),
+    "conv_update_padding_1": ConvUpdate(
+        *bundle_of("conv", (4, 6, 7), 3, kernel=3, padding=1, lanes=(2, 1), fine=True)
+    ),
     "conv_update_padding_2": ConvUpdate(*bundle_of("conv", (2, 5, 6), 4, kernel=5, padding=2, lanes=(1, 2))),
-    "image_update_padding_1": ConvUpdate(*bundle_of("image", (3, 6, 5), 4, kernel=3, padding=1, lanes=(1, 2))),
+    "image_update_padding_1": ConvUpdate(
+        *bundle_of("image", (3, 6, 5), 4, kernel=3, padding=1, lanes=(1, 2))
+    ),
     "image_update_6x8": ConvUpdate(*bundle_of("image", (1, 6, 8), 2, kernel=2)),
 }
-#: Largest number of cycles of each pre group beyond its framed positions and products, and of cycles at the end
-#: beyond those of the biases and the correlator's latency.
+#: Largest number of cycles of each pre group beyond its framed positions and products, and of cycles at the
+#: end beyond those of the biases and the correlator's latency.
 GROUP_OVERHEAD, END_OVERHEAD = 6, 6
 
 

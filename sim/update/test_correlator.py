@@ -26,8 +26,12 @@ UNITS = {
     "correlator_dense_shared": Correlator(*bundle_of("dense", (2, 3, 1), 8, lanes=(1, 4), shared=True)),
     "correlator_image": Correlator(*bundle_of("image", (1, 8, 6), 2, kernel=3, lanes=(1, 1))),
     "correlator_fine": Correlator(*bundle_of("conv", (2, 6, 7), 3, kernel=3, lanes=(1, 3), fine=True)),
-    "correlator_fine_dense_shared": Correlator(*bundle_of("dense", (2, 3, 1), 8, lanes=(1, 4), shared=True, fine=True)),
-    "correlator_vector": Correlator(*bundle_of("conv", (2, 6, 7), 3, kernel=3, lanes=(1, 3), fine=True, vector_field=True)),
+    "correlator_fine_dense_shared": Correlator(
+        *bundle_of("dense", (2, 3, 1), 8, lanes=(1, 4), shared=True, fine=True)
+    ),
+    "correlator_vector": Correlator(
+        *bundle_of("conv", (2, 6, 7), 3, kernel=3, lanes=(1, 3), fine=True, vector_field=True)
+    ),
     "correlator_vector_dense_shared": Correlator(
         *bundle_of("dense", (2, 3, 1), 8, lanes=(1, 4), shared=True, fine=True, vector_field=True)
     ),
@@ -44,7 +48,12 @@ async def updates_equal_golden(dut):
 
 async def check(dut, name, unit):
     config, bundle, spec = unit.config, unit.bundle, unit.config.spec
-    f, lanes, shape, word = spec.formats, config.lanes[bundle.index], item(config, bundle), update_word(config, bundle)
+    f, lanes, shape, word = (
+        spec.formats,
+        config.lanes[bundle.index],
+        item(config, bundle),
+        update_word(config, bundle),
+    )
     source = FlowSource(dut, f"{name}__i")
     entries, monitor = Monitor(dut, f"{name}__i"), Monitor(dut, f"{name}__o")
     rates = [getattr(dut, f"{name}__{kind}_rate") for kind in ("weight", "bias")]
@@ -73,11 +82,16 @@ async def check(dut, name, unit):
             items.append((bias, count, pre, post, g))
         if rate is None:
             sums = [
-                torch.cat([torch.zeros(0, dtype=torch.int64), *(g for of, *_, g in items if of == bias)]) for bias in (0, 1)
+                torch.cat([torch.zeros(0, dtype=torch.int64), *(g for of, *_, g in items if of == bias)])
+                for bias in (0, 1)
             ]
             chosen = [finest_rate(f, *each) for each in zip(sums, shifts, strict=True)]
         else:
-            chosen = [rate, rate] if rate == top_rate else random.sample((rate, random.getrandbits(f.rate_bits)), 2)
+            chosen = (
+                [rate, rate]
+                if rate == top_rate
+                else random.sample((rate, random.getrandbits(f.rate_bits)), 2)
+            )
         for port, value in zip(rates, chosen, strict=True):
             port.value = value
         words: list[int] = []
@@ -108,9 +122,18 @@ async def check(dut, name, unit):
         got = [word.from_bits(bits) for bits in (await monitor.wait(done + len(expected)))[done:]]
         where = f"{name}, rates {chosen}"
         expect(f"{where}, address", [w.address for w in got], [address for address, _ in expected], ("g",))
-        expect(f"{where}, update", [list(w.update) for w in got], [update.tolist() for _, update in expected], ("g", "lane"))
-    assert monitor.cycles == [entries.cycles[n] + unit.latency for n in ends], f"{name}: latency isn't {unit.latency}"
-    assert extremes == {"g": spec.correlation_bound(bundle), "update": f.update_bound}, f"{name}: only reached {extremes}"
+        expect(
+            f"{where}, update",
+            [list(w.update) for w in got],
+            [update.tolist() for _, update in expected],
+            ("g", "lane"),
+        )
+    assert monitor.cycles == [entries.cycles[n] + unit.latency for n in ends], (
+        f"{name}: latency isn't {unit.latency}"
+    )
+    assert extremes == {"g": spec.correlation_bound(bundle), "update": f.update_bound}, (
+        f"{name}: only reached {extremes}"
+    )
 
 
 class Bounds(NamedTuple):

@@ -47,7 +47,9 @@ def cells(pictures: bool = False) -> Iterator[None]:
 
 @app.command()
 def faults(
-    only: Annotated[str, typer.Option(help="Scenarios, separated by commas.")] = "train,resume,build,report,repro",
+    only: Annotated[
+        str, typer.Option(help="Scenarios, separated by commas.")
+    ] = "train,resume,build,report,repro",
     modes: Annotated[str, typer.Option(help="Ways to fail, separated by commas.")] = ",".join(MODES),
     every: Annotated[int, typer.Option(help="Fail each N-th call only.")] = 1,
     first: Annotated[int, typer.Option(help="Begin with this call.")] = 1,
@@ -65,7 +67,10 @@ def faults(
             kinds = ", ".join(f"{number} {kind}" for kind, number in tally.calls.most_common())
             codes = ", ".join(f"{number} x {code}" for code, number in sorted(tally.codes.items()))
             seconds = time.monotonic() - start
-            line = f"{name}, {mode}: {count} faults ({kinds}); exit codes {codes}; {len(tally.wrong)} wrong; {seconds:.0f} s"
+            line = (
+                f"{name}, {mode}: {count} faults ({kinds}); exit codes {codes}; {len(tally.wrong)} wrong; "
+                f"{seconds:.0f} s"
+            )
             print(line, flush=True)
     return finish(f"{total} faults", wrong)
 
@@ -77,7 +82,10 @@ def cuts(every: Annotated[int, typer.Option(help="Try each N-th state only.")] =
     with cells():
         endings, wrong = cut(every)
     states, recorded = endings.pop("states"), endings.pop("calls")
-    print(f"{recorded} calls of a training of 3 commits, {states} states of a disk; {time.monotonic() - start:.0f} s")
+    print(
+        f"{recorded} calls of a training of 3 commits, {states} states of a disk; "
+        f"{time.monotonic() - start:.0f} s"
+    )
     for ending, count in endings.most_common():
         print(f"  {count} x {ending}")
     return finish(f"{sum(endings.values())} power cuts", wrong)
@@ -94,7 +102,9 @@ def every_attack(
     start = time.monotonic()
     with cells():
         known = attacks(seed)
-        chosen = part([one for one in known if family in (None, one.family) and only in one.name], its, "--part")
+        chosen = part(
+            [one for one in known if family in (None, one.family) and only in one.name], its, "--part"
+        )
         print(f"{len(chosen)} of {len(known)} attacks", flush=True)
         counts, wrong, slowest = attack(chosen)
     for name, count in counts.items():

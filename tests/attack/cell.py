@@ -129,7 +129,12 @@ def cell(
                 assert library is not None
                 trace = -1 if fault.trace is None else os.open(fault.trace, os.O_WRONLY | os.O_CREAT)
                 library.attack_arm(
-                    ctypes.c_long(fault.number), fault.kinds, fault.half, fault.stays, os.fsencode(fault.root), trace
+                    ctypes.c_long(fault.number),
+                    fault.kinds,
+                    fault.half,
+                    fault.stays,
+                    os.fsencode(fault.root),
+                    trace,
                 )
             code = cli.main(arguments)
             for interrupt in ENDING:
@@ -215,7 +220,17 @@ def compiled_shim() -> Path:
     source = Path(__file__).with_name("shim.cpp")
 
     def make(folder: Path, log: Path) -> None:
-        words = [str(compiler()), "-std=c++17", "-O1", "-shared", "-fPIC", "-o", str(folder / "shim.so"), str(source), "-ldl"]
+        words = [
+            str(compiler()),
+            "-std=c++17",
+            "-O1",
+            "-shared",
+            "-fPIC",
+            "-o",
+            str(folder / "shim.so"),
+            str(source),
+            "-ldl",
+        ]
         assert run(words, 300).returncode == 0
 
     return cached("attack", [source.read_text()], make) / "shim.so"

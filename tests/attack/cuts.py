@@ -102,7 +102,9 @@ class Disk:
                 opened.written = (
                     text[: call.number]
                     if call.what == "T"
-                    else text[: call.number].ljust(call.number, b"\0") + call.data + text[call.number + len(call.data) :]
+                    else text[: call.number].ljust(call.number, b"\0")
+                    + call.data
+                    + text[call.number + len(call.data) :]
                 )
             case "S":
                 opened = self.opened.get(call.descriptor)
@@ -131,7 +133,10 @@ class Disk:
                     if file is not None:
                         names[name] = file
             for content in CONTENTS.values():
-                yield {name: content(f.synced, f.written) if f.synced != f.written else f.written for name, f in names.items()}
+                yield {
+                    name: content(f.synced, f.written) if f.synced != f.written else f.written
+                    for name, f in names.items()
+                }
 
 
 def cut(every: int) -> tuple[Counter[str], list[str]]:
@@ -182,9 +187,8 @@ def resumed(state: dict[str, bytes], folder: Path, durable: int) -> tuple[str, s
     (folder / "run").mkdir(parents=True)
     for name, content in state.items():
         (folder / name).write_bytes(content)
-    before = position({name: File(content, content) for name, content in state.items()}, folder / "before") if readable(
-        folder / "run"
-    ) else -1  # fmt: skip
+    files = {name: File(content, content) for name, content in state.items()}
+    before = position(files, folder / "before") if readable(folder / "run") else -1
     if before < durable:
         return "lost", f"{durable} samples were saved, {before} are found"
     ended = cell(RESUME, folder)

@@ -13,7 +13,16 @@ from nudge.plumbing.errors import ExitCode
 from .attack import Attack, same_output
 from .cell import Ended
 from .damaged_files import EVAL, damages, text_of, whole_run
-from .scenarios import BUILD, ENVIRONMENT, REPORT, baselines_here, build_left, build_mend, no_elaboration, tools
+from .scenarios import (
+    BUILD,
+    ENVIRONMENT,
+    REPORT,
+    baselines_here,
+    build_left,
+    build_mend,
+    no_elaboration,
+    tools,
+)
 
 FLASH = ["flash", "icebreaker", "--preset", "tiny", "--tools", "native", "--board", "/none", "--json"]
 SHOWN = [*(word for word in REPORT if word != "--save"), "--json"]
@@ -42,7 +51,11 @@ def plugged_in() -> None:
 
 def files_of(folder: Path) -> list[str]:
     """Return the paths of all files of the build, relative to the folder."""
-    return sorted(str(path.relative_to(folder)) for path in folder.glob("build/icebreaker-tiny-*/**/*") if path.is_file())
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.glob("build/icebreaker-tiny-*/**/*")
+        if path.is_file()
+    )
 
 
 def right_bitstream(folder: Path, ended: Ended) -> list[str]:
@@ -117,8 +130,13 @@ def damaged_engines(seed: int) -> Iterator[Attack]:
     expected = text_of(EVAL, prepare, engine_here, given)
     for name in sorted(str(path.relative_to(example)) for path in example.glob("build/native-*/*")):
         for what, damage in damages(random.Random(f"{seed} {Path(name).name}")):
-            spoil, check = functools.partial(_damaged, prepare, name, damage), functools.partial(same_output, expected)
-            yield Attack("engines", f"eval: {Path(name).name}: {what}", EVAL, spoil, check, given, engine_here)
+            spoil, check = (
+                functools.partial(_damaged, prepare, name, damage),
+                functools.partial(same_output, expected),
+            )
+            yield Attack(
+                "engines", f"eval: {Path(name).name}: {what}", EVAL, spoil, check, given, engine_here
+            )
 
 
 def _compiled_in(example: Path, given: dict[str, str]) -> Path:

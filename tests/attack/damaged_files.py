@@ -86,7 +86,10 @@ def _overwritten(share: float, noise: bytes, data: bytes) -> bytes:
     return data[:at] + noise + data[at + len(noise) :]
 
 
-NETWORK = 'name = "mine"\nstage = [{conv = 4, kernel = 3}, {dense = 10}]\n[schedule]\nfree = 8\nnudged = 4\nwindow = 4\n'
+NETWORK = (
+    'name = "mine"\nstage = [{conv = 4, kernel = 3}, {dense = 10}]\n[schedule]\nfree = 8\nnudged = '
+    "4\nwindow = 4\n"
+)
 BOARD = """from dataclasses import replace
 from nudge.boards.icebreaker import ICEBREAKER
 MINE = replace(ICEBREAKER, name='mine')
@@ -133,7 +136,9 @@ def known_mnist() -> None:
 def whole_run(folder: Path) -> None:
     """Copy a finished run, and add a `board.json`."""
     shutil.copytree(Path(os.environ["NUDGE_BUILD"]) / "whole", folder / "run")
-    (folder / "run" / "board.json").write_text('{"board": "x", "registers": {"a": 1}, "link": {"b": 2}, "samples": 24}')
+    (folder / "run" / "board.json").write_text(
+        '{"board": "x", "registers": {"a": 1}, "link": {"b": 2}, "samples": 24}'
+    )
 
 
 def committed(folder: Path) -> None:
@@ -187,12 +192,24 @@ def damaged_files(seed: int) -> Iterator[Attack]:
         (weights, RESUME, half_done, quiet, False),
         ("run/metrics.csv", RESUME, half_done, quiet, False),
         ("run/epochs.csv", RESUME, half_done, quiet, False),
-        *((f"run/{name}", again, whole_run, quiet, False) for name in ("weights.safetensors", "metrics.csv", "epochs.csv")),
-        *((f"run/{name}", view, whole_run, quiet, False) for name in ("metrics.csv", "epochs.csv", "board.json")),
+        *(
+            (f"run/{name}", again, whole_run, quiet, False)
+            for name in ("weights.safetensors", "metrics.csv", "epochs.csv")
+        ),
+        *(
+            (f"run/{name}", view, whole_run, quiet, False)
+            for name in ("metrics.csv", "epochs.csv", "board.json")
+        ),
         ("mine.npz", [*EVALUATE, "--data", "mine.npz"], own_archive, quiet, True),
         ("mine/3/1.png", [*EVALUATE, "--data", "./mine"], own_pictures, quiet, True),
         *(
-            (f"MNIST/raw/{name}", [*EVALUATE, "--data", "mnist", "--data-dir", "."], small_mnist, known_mnist, True)
+            (
+                f"MNIST/raw/{name}",
+                [*EVALUATE, "--data", "mnist", "--data-dir", "."],
+                small_mnist,
+                known_mnist,
+                True,
+            )
             for name in ("train-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
         ),
         ("run/epoch-2.safetensors", RESUME, whole_run, quiet, False),
@@ -213,4 +230,6 @@ def damaged_files(seed: int) -> Iterator[Attack]:
                 prepare(folder)
                 damage(folder / name)
 
-            yield Attack("files", f"{' '.join(arguments[:2])}: {name}: {what}", arguments, make, check, before=before)
+            yield Attack(
+                "files", f"{' '.join(arguments[:2])}: {name}: {what}", arguments, make, check, before=before
+            )

@@ -57,13 +57,18 @@ def disturb(name: str, mode: str, every: int, first: int = 1) -> Tally:
             wrong = ended.judge(memory=mode == "memory")
             if ended.code is not None and ended.code >= 0 and not ended.failed and ended.calls < number:
                 if ended.code != ExitCode.OK:
-                    tally.wrong.append(f"{name} {mode}: without a fault it ended with {ended.code}: {ended.err.strip()}")
+                    tally.wrong.append(
+                        f"{name} {mode}: without a fault it ended with {ended.code}: {ended.err.strip()}"
+                    )
                 break
             wrong += scenario.check(folder, ended)
             wrong += scenario.mend(folder)
             tally.calls[names.get(ended.failed, "?")] += 1
             tally.codes[ended.code if ended.code is not None else 999] += 1
-            tally.wrong += [f"{name} {mode} {number} ({names.get(ended.failed)}): {why}: {ended.err[-300:]!r}" for why in wrong]
+            tally.wrong += [
+                f"{name} {mode} {number} ({names.get(ended.failed)}): {why}: {ended.err[-300:]!r}"
+                for why in wrong
+            ]
             shutil.rmtree(folder)
             number += every
             if time.monotonic() - told > TOLD_SECONDS:

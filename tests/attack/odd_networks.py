@@ -63,8 +63,26 @@ VALUES = [
         str(1 << 31),
         str((1 << 63) - 1),
     ],
-    *["1" + "0" * 40, "9" * 5000, "true", '""', '"x"', '"\\u001b[2J"', '"' + "x" * 10_000 + '"', "[]", "[[]]", "{}"],
-    *["[" * 2000 + "]" * 2000, "1979-05-27", "[0.3]", "[nan, nan]", "[1e308, 1e308]", "[" + "0.1, " * 3000 + "]"],
+    *[
+        "1" + "0" * 40,
+        "9" * 5000,
+        "true",
+        '""',
+        '"x"',
+        '"\\u001b[2J"',
+        '"' + "x" * 10_000 + '"',
+        "[]",
+        "[[]]",
+        "{}",
+    ],
+    *[
+        "[" * 2000 + "]" * 2000,
+        "1979-05-27",
+        "[0.3]",
+        "[nan, nan]",
+        "[1e308, 1e308]",
+        "[" + "0.1, " * 3000 + "]",
+    ],
 ]
 
 
@@ -72,7 +90,9 @@ def keys(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Yield the path of every entry."""
     if path:
         yield path
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    entries = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
     for key, inner in entries:
         yield from keys(inner, (*path, key))
 
@@ -82,7 +102,9 @@ def text(value: Any, at: tuple[Any, ...], instead: str) -> str:
     if at == ():
         return instead
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {text(x, _below(at, key), instead)}" for key, x in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{key} = {text(x, _below(at, key), instead)}" for key, x in value.items()) + "}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(text(x, _below(at, n), instead) for n, x in enumerate(value)) + "]"
     return json.dumps(value)

@@ -55,7 +55,18 @@ INTEGERS = [
 ]
 FLOATS = ["nan", "inf", "-inf", "1e308", "-1", "0", "-0.0", "1e-320", "1e999", "x", "", "\u0663"]
 PATHS = [
-    *["", ".", "/", "..", "/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem", "/proc/self/fd/0", "/proc/nowhere/x"],
+    *[
+        "",
+        ".",
+        "/",
+        "..",
+        "/dev/null",
+        "/dev/zero",
+        "/dev/full",
+        "/proc/self/mem",
+        "/proc/self/fd/0",
+        "/proc/nowhere/x",
+    ],
     *["a" * 300, "\udcff", "x\x1b[31m", "a\nb", "pipe", "loop", "folder", "text"],
 ]
 TEXTS = [

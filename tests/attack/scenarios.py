@@ -56,7 +56,10 @@ ENVIRONMENT = {"NUDGE_BUILD": "build", "PATH": "{folder}/bin:/usr/bin:/bin"}
 @functools.cache
 def reference() -> tuple[bytes, bytes]:
     """Return the weights at the end of an undisturbed run, and those after its first commit."""
-    whole, cut = (_run(Path(os.environ["NUDGE_BUILD"]) / name, stop) for name, stop in (("whole", Stop()), ("cut", After(1))))
+    whole, cut = (
+        _run(Path(os.environ["NUDGE_BUILD"]) / name, stop)
+        for name, stop in (("whole", Stop()), ("cut", After(1)))
+    )
     return whole, cut
 
 
@@ -247,7 +250,11 @@ TABLE = "0:0.5 1:1.5 2:2.5\n"
 def repro_left(folder: Path, ended: Ended) -> list[str]:
     """Return an error if the command succeeded without the whole table."""
     file = folder / "results" / "count-quick.md"
-    return ["it succeeded without its table"] if ended.code == 0 and (not file.exists() or file.read_text() != TABLE) else []
+    return (
+        ["it succeeded without its table"]
+        if ended.code == 0 and (not file.exists() or file.read_text() != TABLE)
+        else []
+    )
 
 
 def repro_mend(folder: Path) -> list[str]:

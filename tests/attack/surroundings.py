@@ -15,16 +15,41 @@ from .attack import Attack
 from .cell import Ended
 from .scenarios import RESUME, TRAIN, bits, half_done, reference, same_bits, small_study, train_mend
 
-VARIABLES = ["NUDGE_BUILD", "NUDGE_DATA", "CXX", "TMPDIR", "HOME", "PATH", "RANK", "COLUMNS", "TERM", "MPLBACKEND", "NO_COLOR"]
+VARIABLES = [
+    "NUDGE_BUILD",
+    "NUDGE_DATA",
+    "CXX",
+    "TMPDIR",
+    "HOME",
+    "PATH",
+    "RANK",
+    "COLUMNS",
+    "TERM",
+    "MPLBACKEND",
+    "NO_COLOR",
+]
 
 
 def environments() -> Iterator[Attack]:
     """Yield attacks: environment variables with odd values."""
     ranks = {"WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     for variable in VARIABLES:
-        for value in ["", "x", "/proc/nowhere", "/dev/null", "a\nb", "-1", "9" * 40, "\x1b[2J", "\udcff", "a" * 5000]:
+        for value in [
+            "",
+            "x",
+            "/proc/nowhere",
+            "/dev/null",
+            "a\nb",
+            "-1",
+            "9" * 40,
+            "\x1b[2J",
+            "\udcff",
+            "a" * 5000,
+        ]:
             given = {variable: value, **(ranks if variable == "RANK" else {})}
-            yield Attack("environment", f"train {variable}={value[:9]!r}", TRAIN, check=same_bits, environment=given)
+            yield Attack(
+                "environment", f"train {variable}={value[:9]!r}", TRAIN, check=same_bits, environment=given
+            )
             arguments = ["eval", "tiny-mnist", "--samples", "2", "--json"]
             yield Attack("environment", f"eval {variable}={value[:9]!r}", arguments, environment=given)
 
@@ -60,7 +85,11 @@ def _locked(lock: str, folder: Path) -> None:
 def _refused(folder: Path, ended: Ended) -> list[str]:
     (folder / "done").touch()
     os.wait()
-    wrong = [] if ended.code == ExitCode.USAGE and "is in use by process" in ended.err else ["another owner wasn't seen"]
+    wrong = (
+        []
+        if ended.code == ExitCode.USAGE and "is in use by process" in ended.err
+        else ["another owner wasn't seen"]
+    )
     return wrong + ([] if bits(folder / "run") == reference()[1] else ["the other's weights were changed"])
 
 
@@ -77,7 +106,12 @@ def signals(seed: int, count: int) -> Iterator[Attack]:
         check = functools.partial(_interrupted, what == signal.SIGKILL)
         before = functools.partial(_signalled, what, times)
         yield Attack(
-            "signals", f"{what.name} after {times[0]:.3f} s of {arguments[3]}", arguments, prepare, check, before=before
+            "signals",
+            f"{what.name} after {times[0]:.3f} s of {arguments[3]}",
+            arguments,
+            prepare,
+            check,
+            before=before,
         )
 
 
@@ -88,7 +122,9 @@ def ignored(seed: int, count: int) -> Iterator[Attack]:
         what = chooser.choice([signal.SIGINT, signal.SIGHUP])
         times = (chooser.uniform(0, 0.25), chooser.uniform(0, 0.05))
         before = functools.partial(_ignoring, what, times)
-        yield Attack("ignored", f"{what.name} after {times[0]:.3f} s", TRAIN, check=_undisturbed, before=before)
+        yield Attack(
+            "ignored", f"{what.name} after {times[0]:.3f} s", TRAIN, check=_undisturbed, before=before
+        )
 
 
 def _ignoring(number: signal.Signals, times: tuple[float, float]) -> None:

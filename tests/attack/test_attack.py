@@ -28,7 +28,10 @@ def test_the_list_of_attacks():
 
 
 def test_calls_that_fail():
-    assert tried("faults", "--only", "train,repro", "--modes", "once,full", "--every", "20", "--first", "3") >= 20
+    assert (
+        tried("faults", "--only", "train,repro", "--modes", "once,full", "--every", "20", "--first", "3")
+        >= 20
+    )
 
 
 def test_power_cuts():
@@ -40,7 +43,8 @@ def test_the_harness_can_fail():
     code = (
         "import sys; from nudge.plumbing import files; sync = files.sync\n"
         "files.sync = lambda path: sync(path) if path.is_dir() else None\n"
-        "import runpy; sys.argv = ['attack', 'cuts', '--every', '10']; runpy.run_module('tests.attack', run_name='__main__')"
+        "import runpy; sys.argv = ['attack', 'cuts', '--every', '10']; runpy.run_module('tests.attack', "
+        "run_name='__main__')"
     )
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, capture_output=True, text=True, timeout=900, cwd=Path(__file__).parents[2])

@@ -21,7 +21,11 @@ from .scenarios import RESUME, TRAIN, half_done, same_bits, without
 EVAL = ["eval", "tiny-mnist", "--samples", "2", "--json"]
 
 #: For each command its arguments, preparation and check.
-COMMANDS = {"train": (TRAIN, nothing, same_bits), "resume": (RESUME, half_done, same_bits), "eval": (EVAL, nothing, anything)}
+COMMANDS = {
+    "train": (TRAIN, nothing, same_bits),
+    "resume": (RESUME, half_done, same_bits),
+    "eval": (EVAL, nothing, anything),
+}
 
 #: A name that is no Unicode: a byte of a path that isn't UTF-8, which JSON can express too.
 ODD = "r\udcff"
@@ -40,7 +44,9 @@ def worlds() -> Iterator[Attack]:
         for kind, limits in (("NOFILE", range(4, 24)), ("FSIZE", (1000, 4000, 8000, 16000, 40000))):
             for most in limits:
                 limited = functools.partial(_limit, getattr(resource, f"RLIMIT_{kind}"), most)
-                yield Attack("worlds", f"{name} with {kind} {most}", arguments, prepare, check, before=limited)
+                yield Attack(
+                    "worlds", f"{name} with {kind} {most}", arguments, prepare, check, before=limited
+                )
     yield from _names()
     for words in ("network show", "estimate ulx3s --network", "verilog ulx3s --out x.v --network"):
         command = [*words.split(), "large.toml"]
@@ -59,7 +65,9 @@ def _names() -> Iterator[Attack]:
     for file in ("board.json", "metrics.csv", "epochs.csv"):
         for text in ('{"board": "\\ud800", "registers": {"\\ud800": 1}, "link": {}}', "epoch\n\udcff\n"):
             write = functools.partial(_write, f"run/{file}", text)
-            yield Attack("worlds", f"view {file} of {text[:12]!r}", ["view", "run", "--save", "x.html"], write)
+            yield Attack(
+                "worlds", f"view {file} of {text[:12]!r}", ["view", "run", "--save", "x.html"], write
+            )
 
 
 def _done(check: Callable[[Path, Ended], list[str]], folder: Path, ended: Ended) -> list[str]:
@@ -68,7 +76,11 @@ def _done(check: Callable[[Path, Ended], list[str]], folder: Path, ended: Ended)
 
 
 def _refused(folder: Path, ended: Ended) -> list[str]:
-    return [] if ended.code == ExitCode.USAGE and "weights and biases" in ended.err else ["it isn't refused by its size"]
+    return (
+        []
+        if ended.code == ExitCode.USAGE and "weights and biases" in ended.err
+        else ["it isn't refused by its size"]
+    )
 
 
 def _fork() -> None:

@@ -73,7 +73,11 @@ def test_a_board_of_a_file(file, tmp_path):
     ("text", "name", "message"),
     [
         (None, "bare", r"--target-file .*bare_board.py: no Python file"),
-        (FILE.replace("from .", "from nudge.boards."), "mine", r"--target-file .* has no target 'mine': it has bare"),
+        (
+            FILE.replace("from .", "from nudge.boards."),
+            "mine",
+            r"--target-file .* has no target 'mine': it has bare",
+        ),
         ("x = 1", "bare", r"--target-file .* has no target 'bare': it has none"),
         ("x = ", "bare", r"--target-file .*: SyntaxError: "),
         ("x = y", "bare", r"--target-file .*: NameError: name 'y' is not defined"),

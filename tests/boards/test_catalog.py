@@ -16,7 +16,9 @@ from nudge.plumbing.programs import LOADERS
 
 DESIGNS = [(name, preset) for name, fpga in BOARDS.items() for preset in fpga.designs]
 #: `medium` is slow: it takes half a minute and differs from `small` in numbers only.
-QUICK = [pytest.param(*design, marks=[pytest.mark.slow] if design[1] == "medium" else []) for design in DESIGNS]
+QUICK = [
+    pytest.param(*design, marks=[pytest.mark.slow] if design[1] == "medium" else []) for design in DESIGNS
+]
 
 
 @pytest.mark.parametrize(("name", "preset"), QUICK)
@@ -30,7 +32,11 @@ def test_elaborates(name, preset):
     assert synthesis(fpga, "top") in [line.removesuffix(" -json top.json") for line in lines]
     assert tools[1].startswith("nextpnr-")
     (constraints,) = (text for name, text in made.files.items() if name in CONSTRAINTS)
-    for pin in ("uart_0__rx", "uart_0__tx", *("_".join(map(str, each)) for each in (fpga.button, *fpga.high) if each)):
+    for pin in (
+        "uart_0__rx",
+        "uart_0__tx",
+        *("_".join(map(str, each)) for each in (fpga.button, *fpga.high) if each),
+    ):
         assert pin in constraints
     assert ('"sdram_0__dq__io[15]"' in constraints) == fpga.facts(preset).sdram
 
@@ -71,9 +77,13 @@ def test_build_id_is_of_netlist_and_tools():
 
 
 def test_unknown_board_and_preset():
-    with pytest.raises(DesignError, match=re.escape("unknown target 'ulx4s': choose one of butterstick, colorlight-5a-75b")):
+    with pytest.raises(
+        DesignError, match=re.escape("unknown target 'ulx4s': choose one of butterstick, colorlight-5a-75b")
+    ):
         board("ulx4s")
-    with pytest.raises(DesignError, match="icebreaker has no design for preset 'small': icebreaker has those for tiny"):
+    with pytest.raises(
+        DesignError, match="icebreaker has no design for preset 'small': icebreaker has those for tiny"
+    ):
         board("icebreaker").design("small")
     with pytest.raises(DesignError, match="unknown preset 'huge'"):
         board("icebreaker").design("huge")

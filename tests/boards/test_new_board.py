@@ -47,7 +47,11 @@ def test_one_file_is_enough_for_a_netlist(monkeypatch, tmp_path):
         ('uart=("uart", 3)', 'uart=("uart", 0)', "bare: Resource uart#0 does not exist"),
         ('uart=("uart", 3)', 'button=("button", 0)', "bare: Resource uart#0 does not exist"),
         ("window=1", 'button=("button", 0)', "bare: Resource button#0 does not exist"),
-        ('name="bare"', 'name="Bare Board"', "a board's name must be lower case, digits and hyphens, not 'Bare Board'"),
+        (
+            'name="bare"',
+            'name="Bare Board"',
+            "a board's name must be lower case, digits and hyphens, not 'Bare Board'",
+        ),
         ("window=1", 'usb="0403:6F15"', "bare: usb must be like 0403:6015, in lower case, not '0403:6F15'"),
         ("24_000_000", "25_600_000", "bare: 25.6 MHz can't make 1000000 baud within 0.5%"),
         ("24_000_000", "24_001_000", "24.001 MHz can't be made from 25 MHz: choose 24000000 Hz, the nearest"),
@@ -70,13 +74,21 @@ VENDORS = f"bitstreams are made for these families: {FAMILIES}"
 @pytest.mark.parametrize(
     ("platform", "facts", "tools"),
     [
-        ("GowinPlatform", 'part, family = "GW1NR-LV9QN88PC6/I5", "GW1NR-9C"', "yosys, nextpnr-gowin, gowin_pack"),
+        (
+            "GowinPlatform",
+            'part, family = "GW1NR-LV9QN88PC6/I5", "GW1NR-9C"',
+            "yosys, nextpnr-gowin, gowin_pack",
+        ),
         ("XilinxPlatform", 'device, package, speed = "xc7a35ti", "csg324", "1L"', "vivado"),
         ("LatticePlatform", 'device, package, speed = "LCMXO2-1200HC", "TG100", "4"', "pnmainc, ddtcmd"),
     ],
 )
-def test_a_part_of_another_vendor_is_told_which_there_are(monkeypatch, tmp_path, capsys, platform, facts, tools):
-    file = FILE.replace("LatticeECP5Platform", platform).replace('device, package, speed, default_clk = "LFE5U-85F"', "X = 0")
+def test_a_part_of_another_vendor_is_told_which_there_are(
+    monkeypatch, tmp_path, capsys, platform, facts, tools
+):
+    file = FILE.replace("LatticeECP5Platform", platform).replace(
+        'device, package, speed, default_clk = "LFE5U-85F"', "X = 0"
+    )
     file = re.sub(r"    X = 0.*", f'    {facts}\n    default_clk = "clk"', file)
     add_board(tmp_path, monkeypatch, file)
     assert "bare" in BOARDS
@@ -110,6 +122,9 @@ def test_a_board_without_a_loader(monkeypatch, tmp_path, capsys):
 
 def test_names_need_no_amaranth():
     """Listing the boards' names doesn't import Amaranth, so the command line completes them without delay."""
-    code = "import sys; from nudge.boards.catalog import BOARDS; print(list(BOARDS)); assert 'amaranth' not in sys.modules"
+    code = (
+        "import sys; from nudge.boards.catalog import BOARDS; print(list(BOARDS)); assert 'amaranth' not "
+        "in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(list(BOARDS)) == str(targets(""))

@@ -78,7 +78,9 @@ def test_every_pin_reaches_the_top_level(top):
 
 def test_every_pin_has_a_register_of_its_own(top):
     """Each pin has double data rate registers; a data pin's direction has as many stages as its data."""
-    by_output = {cell["connections"]["Q"][0]: cell for cell in top["cells"].values() if "Q" in cell["connections"]}
+    by_output = {
+        cell["connections"]["Q"][0]: cell for cell in top["cells"].values() if "Q" in cell["connections"]
+    }
     pad = {bit: name for name, port in top["ports"].items() for bit in port["bits"]}
     captured = {cell["connections"]["D"][0] for cell in top["cells"].values() if cell["type"] == "IDDRX1F"}
     kinds: Counter[str] = Counter()
@@ -133,7 +135,11 @@ def test_others_have_no_pin_for_it(name):
 
 
 def test_images_that_can_t_be_stored_leave_it_alone():
-    file = {"input": {"height": 16, "width": 16}, "stage": [{"dense": 10}], "lanes": {"event": {"lanes": [1, 1]}}}
+    file = {
+        "input": {"height": 16, "width": 16},
+        "stage": [{"dense": 10}],
+        "lanes": {"event": {"lanes": [1, 1]}},
+    }
     spec = network({"name": "little"} | file, "little")
     fpga = board("ulx3s").with_network(spec)
     assert not fpga.facts("little").sdram

@@ -41,13 +41,18 @@ def test_padding_goes_there_and_back():
 @pytest.mark.parametrize(
     ("stages", "shown"),
     [
-        ((nudge.Conv(2, 5, 2), nudge.Conv(3, 3), nudge.Dense(5)), {"channels": 3, "height": 16, "width": 20, "classes": 5}),
+        (
+            (nudge.Conv(2, 5, 2), nudge.Conv(3, 3), nudge.Dense(5)),
+            {"channels": 3, "height": 16, "width": 20, "classes": 5},
+        ),
         ((nudge.Conv(4, 2), nudge.Dense(64)), {"height": 9, "width": 8, "classes": 64}),
         ((nudge.Dense(12), nudge.Dense(26)), {"channels": 3, "height": 8, "width": 9, "classes": 26}),
     ],
 )
 def test_any_images_and_classes_go_there_and_back(tmp_path, stages, shown):
-    """Also without metadata: the graph's input has the images' shape, and its last layer a unit for each class."""
+    """Also without metadata: the graph's input has the images' shape, and its last layer a unit for each
+    class.
+    """
     net = nudge.Network(stages, input=shown, seed=1)
     nir.write(tmp_path / "net.nir", net.to_nir())
     graph = nir.read(tmp_path / "net.nir")
@@ -86,7 +91,9 @@ def test_the_graph_is_the_forward_path(net):
 
 
 def test_strict_names_what_nir_cannot_say(net):
-    with pytest.raises(ExchangeError, match=r"^NIR has no node for the drives backward .*; the clip of xi .*metadata$"):
+    with pytest.raises(
+        ExchangeError, match=r"^NIR has no node for the drives backward .*; the clip of xi .*metadata$"
+    ):
         net.to_nir(strict=True)
 
 
@@ -138,8 +145,14 @@ WEIGHT = np.zeros((4, 1, 3, 3))
             lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 2, 0, 1, 1, np.zeros(4))),
             r"node 'conv': stride must be \(1, 1\), not \(2, 2\)",
         ),
-        (lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 0, 2, 1, np.zeros(4))), "node 'conv': dilation"),
-        (lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 0, 1, 2, np.zeros(4))), r"node 'conv': groups must be \(1,\)"),
+        (
+            lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 0, 2, 1, np.zeros(4))),
+            "node 'conv': dilation",
+        ),
+        (
+            lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 0, 1, 2, np.zeros(4))),
+            r"node 'conv': groups must be \(1,\)",
+        ),
         (
             lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT[..., :2], 1, 0, 1, 1, np.zeros(4))),
             "node 'conv': width of the kernel must be 3, not 2",
@@ -172,10 +185,19 @@ WEIGHT = np.zeros((4, 1, 3, 3))
             lambda: foreign(fc=nir.Linear(np.zeros((10, 600)))),
             r"layer 2: weight is \(10, 600\), this network needs \(10, 676\)",
         ),
-        (lambda: foreign(fc=nir.Linear(np.zeros((65, 676)))), r"NIR graph nir: input.classes must be .* 2\.\.64, not 65"),
-        (lambda: with_edge(foreign(), "fc", "conv"), "node 'fc' leads to conv, output: nudge's layers are a chain"),
+        (
+            lambda: foreign(fc=nir.Linear(np.zeros((65, 676)))),
+            r"NIR graph nir: input.classes must be .* 2\.\.64, not 65",
+        ),
+        (
+            lambda: with_edge(foreign(), "fc", "conv"),
+            "node 'fc' leads to conv, output: nudge's layers are a chain",
+        ),
         (lambda: with_edge(foreign(), "output", "conv"), "node 'conv' is reached twice"),
-        (lambda: nir.NIRGraph(foreign().nodes, foreign().edges[:-1], type_check=False), "node 'output' isn't on the way"),
+        (
+            lambda: nir.NIRGraph(foreign().nodes, foreign().edges[:-1], type_check=False),
+            "node 'output' isn't on the way",
+        ),
     ],
 )
 def test_what_nudge_cannot_have_is_named(graph, says):
@@ -282,7 +304,9 @@ def test_nothing_is_cut_to_what_nudge_has(node, attribute, value, says):
 
 
 def test_a_convolution_without_its_pool_is_named():
-    with pytest.raises(ExchangeError, match=r"^node 'conv' leads to IF: AvgPool2d follows each Conv2d, and no other$"):
+    with pytest.raises(
+        ExchangeError, match=r"^node 'conv' leads to IF: AvgPool2d follows each Conv2d, and no other$"
+    ):
         nudge.Network.from_nir(foreign(pool=nir.IF(np.ones(1), np.ones(1) / 2)))
 
 

@@ -93,7 +93,9 @@ def test_the_state_is_that_of_the_weight_file(net):
     file = load_file(checkpoint.find(Path("small-mnist")))
     state = module.state_dict()
     assert state.keys() == file.keys()
-    assert all(torch.equal(state[name], file[name]) and state[name].dtype == file[name].dtype for name in file)
+    assert all(
+        torch.equal(state[name], file[name]) and state[name].dtype == file[name].dtype for name in file
+    )
     # other weights give other answers; loading the file's weights gives the same ones
     other = nudge.Network.preset("small", seed=1).to_module()
     wanted = module(IMAGES[:20])
@@ -105,7 +107,11 @@ def test_the_state_is_that_of_the_weight_file(net):
 def test_what_torch_does_with_modules_changes_no_bit(net):
     module = net.to_module()
     wanted = module(IMAGES[:20])
-    for changed in (copy.deepcopy(module), copy.deepcopy(module).half(), copy.deepcopy(module).eval().double()):
+    for changed in (
+        copy.deepcopy(module),
+        copy.deepcopy(module).half(),
+        copy.deepcopy(module).eval().double(),
+    ):
         assert torch.equal(changed(IMAGES[:20]), wanted)
     with torch.inference_mode():
         assert torch.equal(module(IMAGES[:20]), wanted)

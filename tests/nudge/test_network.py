@@ -23,7 +23,9 @@ def mine(**options):
 
 def test_a_network_from_code_is_that_of_the_file(tmp_path):
     file = tmp_path / "mine.toml"
-    file.write_text('name = "mine"\n[[stage]]\nconv = 2\nkernel = 5\n[[stage]]\ndense = 12\n[[stage]]\ndense = 10\n')
+    file.write_text(
+        'name = "mine"\n[[stage]]\nconv = 2\nkernel = 5\n[[stage]]\ndense = 12\n[[stage]]\ndense = 10\n'
+    )
     assert mine().spec == nudge.Network.load(file).spec
     assert mine(schedule={"free": 20}, learning={"gain": 0.7}).spec.schedule.free == 20
 
@@ -37,14 +39,34 @@ def test_a_network_from_code_is_that_of_the_file(tmp_path):
         (lambda: nudge.Network([nudge.Conv(4)]), SpecError, "network mine: the last stage must"),
         (lambda: nudge.Network([10]), UsageError, "a stage must be nudge.Conv or nudge.Dense, not 10"),  # type: ignore[list-item]
         (lambda: mine(schedule={"free": 1}), SpecError, "free"),
-        (lambda: mine().fit(nonsense=1), UsageError, "fit has no option 'nonsense': choose from data_dir, samples"),
+        (
+            lambda: mine().fit(nonsense=1),
+            UsageError,
+            "fit has no option 'nonsense': choose from data_dir, samples",
+        ),
         (lambda: mine().fit("letters"), PlanError, "unknown data set 'letters'"),
         (lambda: mine().fit(held_out=1000), PlanError, "--held-out must be 0..999, not 1000"),
         (lambda: mine().fit(samples=901, held_out=100), PlanError, "--samples must be 1..900"),
-        (lambda: mine().predict(np.zeros((1, 5, 5), np.uint8)), ModelError, r"images must be uint8 \(n, 28, 28\)"),
-        (lambda: mine().predict(DATA.test_images, arithmetic="half"), UsageError, "arithmetic must be fixed or float"),
-        (lambda: nudge.paper.system("snn-ep", "best"), UsageError, "no system 'snn-ep', 'best': choose one of"),
-        (lambda: nudge.paper.system("snn-ep", data="letters"), UsageError, "data must be mnist or fashion-mnist"),
+        (
+            lambda: mine().predict(np.zeros((1, 5, 5), np.uint8)),
+            ModelError,
+            r"images must be uint8 \(n, 28, 28\)",
+        ),
+        (
+            lambda: mine().predict(DATA.test_images, arithmetic="half"),
+            UsageError,
+            "arithmetic must be fixed or float",
+        ),
+        (
+            lambda: nudge.paper.system("snn-ep", "best"),
+            UsageError,
+            "no system 'snn-ep', 'best': choose one of",
+        ),
+        (
+            lambda: nudge.paper.system("snn-ep", data="letters"),
+            UsageError,
+            "data must be mnist or fashion-mnist",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(make, error, says):
@@ -99,7 +121,12 @@ def test_the_history_has_every_commit_and_held_out_images(tmp_path):
     net = nudge.Network.load(tmp_path)
     wrong = net.predict(DATA.train_images[-30:]) != DATA.train_labels[-30:].numpy()
     assert history.epochs[-1].held_out_error_percent == pytest.approx(100 * wrong.mean())
-    assert (tmp_path / "epochs.csv").read_text().splitlines()[0].startswith("epoch,samples,training_error_percent,held_out")
+    assert (
+        (tmp_path / "epochs.csv")
+        .read_text()
+        .splitlines()[0]
+        .startswith("epoch,samples,training_error_percent,held_out")
+    )
     axes = result.plot().axes[0]
     assert [line.get_label().split(":")[0] for line in axes.lines] == [
         "training, last 100 samples",

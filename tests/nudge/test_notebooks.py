@@ -32,7 +32,9 @@ def test_a_notebook_is_kept_without_outputs_and_claims_something(path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
     assert drawings(notebook) >= 4
-    claims = [line for cell in code for line in cell.source.splitlines() if line.strip().startswith("assert ")]
+    claims = [
+        line for cell in code for line in cell.source.splitlines() if line.strip().startswith("assert ")
+    ]
     assert len(claims) >= 5
 
 
@@ -44,9 +46,13 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     pictures = [output for output in shown if "image/png" in output.get("data", {})]
     assert len(pictures) == drawings(notebook)
-    complaints = [output.text for output in shown if output.output_type == "stream" and "Warning" in output.text]
+    complaints = [
+        output.text for output in shown if output.output_type == "stream" and "Warning" in output.text
+    ]
     assert not complaints

@@ -49,4 +49,6 @@ def test_the_picture_of_a_run(tmp_path, capsys, net):
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert pictures.main([str(tmp_path)]) == 2
     assert pictures.main([str(tmp_path), "x.png"]) == 2
-    assert capsys.readouterr().err.endswith("pictures: no run at " + f"{tmp_path}: it has no weights.safetensors (yet)\n")
+    assert capsys.readouterr().err.endswith(
+        "pictures: no run at " + f"{tmp_path}: it has no weights.safetensors (yet)\n"
+    )

@@ -18,7 +18,9 @@ PHASES = ("free", "plus", "minus")
 def net(request):
     if request.param == "all at once":
         stages = (nudge.Conv(2, kernel=4), nudge.Conv(3), nudge.Dense(10))
-        return nudge.Network(stages, schedule={"order": "all", "decay_shift": 3}, learning={"gain": 3.0}, seed=4)
+        return nudge.Network(
+            stages, schedule={"order": "all", "decay_shift": 3}, learning={"gain": 3.0}, seed=4
+        )
     data = "fashion-mnist" if request.param == "garments" else "mnist"
     return nudge.Network.load(f"{request.param}-{data}")
 
@@ -36,13 +38,17 @@ def test_it_ends_where_the_engines_do(net, traced, engine):
     layers = range(1, len(net.spec.layers))
     fired = [sum(np.count_nonzero(getattr(traced, phase)[n].spikes) for phase in PHASES) for n in layers]
     assert fired == result.spikes
-    for update, weight, bias in zip(traced.updates, result.updates.weights, result.updates.biases, strict=True):
+    for update, weight, bias in zip(
+        traced.updates, result.updates.weights, result.updates.biases, strict=True
+    ):
         assert np.array_equal(update.weight, weight.numpy())
         assert np.array_equal(update.bias, bias.numpy())
 
 
 def test_every_sweep_is_the_plain_model_s(net, traced):
-    steps = trace(net.spec, net.settings, net.parameters, DATA.test_images[3], int(DATA.test_labels[3]), engine="plain")
+    steps = trace(
+        net.spec, net.settings, net.parameters, DATA.test_images[3], int(DATA.test_labels[3]), engine="plain"
+    )
     count = 0
     for phase, t, states, drives in steps:
         for n, (state, drive) in enumerate(zip(states, drives, strict=True), start=1):
@@ -86,7 +92,9 @@ def test_integers_become_numbers(net, traced):
 
 
 def test_levels_are_xi_in_every_phase(net, traced):
-    """Deviations of fine spikes are added to where the free phase ended; the nudge moves the label's output up, or down."""
+    """Deviations of fine spikes are added to where the free phase ended; the nudge moves the label's output
+    up, or down.
+    """
     assert (traced.plus[1].spikes.min() < 0) == bool(net.spec.schedule.fine)
     for n in range(1, len(net.spec.layers)):
         levels = traced.levels(n)
@@ -120,7 +128,9 @@ def test_one_too_large_is_refused_before_it_is_allocated(net, monkeypatch):
     kept = sum(getattr(layer, name).nbytes for layer in arrays for name in (*recording.TYPES, "window_sum"))
     assert kept + sum(u.weight.nbytes + u.bias.nbytes for u in trace.updates) == needed
     monkeypatch.setattr(recording.np, "empty", None)
-    with pytest.raises(ModelError, match=rf"has {needed:,} bytes, {needed - 1:,} are allowed: take fewer sweeps$"):
+    with pytest.raises(
+        ModelError, match=rf"has {needed:,} bytes, {needed - 1:,} are allowed: take fewer sweeps$"
+    ):
         net.trace(DATA.test_images[0], 1, limit=needed - 1)
 
 
@@ -142,7 +152,9 @@ def test_any_images_and_classes_are_drawn_with_names(classes, named):
     trace = net.trace(arrays["test_images"][0], 1)
     assert repr(trace).endswith(f"read as thing {trace.prediction}>")
     figure = trace.plot()
-    assert figure.get_suptitle() == f"mine: spikes of one image, read as thing {trace.prediction}, label thing 1"
+    assert (
+        figure.get_suptitle() == f"mine: spikes of one image, read as thing {trace.prediction}, label thing 1"
+    )
     outputs = figure.axes[-1]
     assert outputs.get_ylim() == (-0.7, classes - 0.3)
     assert outputs.get_ylabel() == ("class" if named else "neuron")

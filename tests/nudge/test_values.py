@@ -42,12 +42,28 @@ values = st.one_of(
     whole,
     whole.map(np.int64),
     st.integers(0, 5).map(np.uint8),
-    st.sampled_from([0.5, 1.0, 0, 1, 2.0, -1.0, float("nan"), float("inf"), 1e-320, 10**30, 1 << 63, (1 << 63) - 1]),
+    st.sampled_from(
+        [0.5, 1.0, 0, 1, 2.0, -1.0, float("nan"), float("inf"), 1e-320, 10**30, 1 << 63, (1 << 63) - 1]
+    ),
     st.sampled_from([np.float32(0.5), np.float64(1), np.float16(0.3), np.bool_(True), True, False, None]),
-    st.sampled_from(["1", "", b"1", 1j, [1], np.array(1), np.array([1, 2]), torch.tensor(1), torch.tensor(0.5)]),
+    st.sampled_from(
+        ["1", "", b"1", 1j, [1], np.array(1), np.array([1, 2]), torch.tensor(1), torch.tensor(0.5)]
+    ),
 )
 names = st.sampled_from(
-    ["epochs", "seed", "samples", "batch", "lr_scale", "beta", "free_steps", "nudged_steps", "decay", "shift", "flip"]
+    [
+        "epochs",
+        "seed",
+        "samples",
+        "batch",
+        "lr_scale",
+        "beta",
+        "free_steps",
+        "nudged_steps",
+        "decay",
+        "shift",
+        "flip",
+    ]
     + ["average", "held_out", "twin", "recover", "stream", "force"]
 )
 sources = st.sampled_from(["embedded", "C#/d.npz", "x#0123456789ab/d.npz", "own/d.npz"])
@@ -106,8 +122,16 @@ def test_arrays_of_any_order_are_the_same_images(tmp_path):
         ({"train_labels": np.zeros(8, bool)}, ModelError, "labels must be integers, not torch.bool"),
         ({"train_labels": np.array([None] * 8)}, ModelError, "labels must be an array of numbers: "),
         ({"train_images": [[1], [1, 2]]}, ModelError, "images must be an array of numbers: "),
-        ({"train_images": np.uint8(3)}, ModelError, r"images must be uint8 \(n, 28, 28\), not torch.uint8 \(\)"),
-        ({"test_images": np.zeros((0, 28, 28), np.uint8), "test_labels": np.zeros(0, int)}, ModelError, "not 8 and 0"),
+        (
+            {"train_images": np.uint8(3)},
+            ModelError,
+            r"images must be uint8 \(n, 28, 28\), not torch.uint8 \(\)",
+        ),
+        (
+            {"test_images": np.zeros((0, 28, 28), np.uint8), "test_labels": np.zeros(0, int)},
+            ModelError,
+            "not 8 and 0",
+        ),
     ],
 )
 def test_arrays_that_are_none_are_named(change, error, says):
@@ -117,7 +141,9 @@ def test_arrays_that_are_none_are_named(change, error, says):
 
 @pytest.mark.parametrize("data", [5, None, (1, 2), {"train_images": 1}])
 def test_data_of_another_kind_are_named(data):
-    with pytest.raises(UsageError, match=r"^data must be a name, a path or nudge.Data of train_images, .*, not \w+$"):
+    with pytest.raises(
+        UsageError, match=r"^data must be a name, a path or nudge.Data of train_images, .*, not \w+$"
+    ):
         network().fit(data)
 
 

@@ -1,4 +1,6 @@
-"""The feed-forward network of the studies takes any network of the contract: colour, padding, any number of classes."""
+"""The feed-forward network of the studies takes any network of the contract: colour, padding, any number of
+classes.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -20,7 +22,11 @@ from nudge.paper.studies.study import plain
 
 #: Two convolutions, one with padding, on colour images that aren't square, in three classes.
 COLOUR = Spec(
-    "colour", (Conv(4, 5, 2), Conv(6, 3), Dense(3)), Schedule(16, 8), Learning((0.1,) * 3), input=Input(3, 12, 16, 3)
+    "colour",
+    (Conv(4, 5, 2), Conv(6, 3), Dense(3)),
+    Schedule(16, 8),
+    Learning((0.1,) * 3),
+    input=Input(3, 12, 16, 3),
 )
 
 
@@ -40,7 +46,9 @@ def started(spec: Spec) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     return weights, [torch.rand(len(w), generator=random) / 10 for w in weights]
 
 
-@pytest.mark.parametrize("changed", [{}, {"clipped": False, "clipped_output": False}, {"max_pool": True}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{}, {"clipped": False, "clipped_output": False}, {"max_pool": True}], ids=str
+)
 def test_the_forward_pass_is_that_of_its_layers(changed):
     """The layers written by hand, with the frame of zeros put around the image before the convolution."""
     rule = Backprop(**changed)
@@ -68,7 +76,9 @@ def test_normalised_pixels_have_mean_0_and_variance_1():
     images[:, 1] = 77  # a channel of a single value
     x = pixels(COLOUR, images, Scale.of(COLOUR, images)).double()
     torch.testing.assert_close(x.mean((0, 2, 3)), torch.zeros(3).double(), atol=1e-5, rtol=0)
-    torch.testing.assert_close(x.var((0, 2, 3), correction=0), torch.tensor([1, 0, 1]).double(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        x.var((0, 2, 3), correction=0), torch.tensor([1, 0, 1]).double(), atol=1e-5, rtol=0
+    )
     grey = replace(COLOUR, input=Input(1, 12, 16, 3))
     assert torch.equal(pixels(grey, images[:, 0]), images[:, :1].float() / 256)
 
@@ -80,7 +90,9 @@ def test_one_epoch_of_colours_is_learned(tmp_path, normalised):
     arrays: dict[str, Any] = dict(zip(Data._fields, (*train, *test), strict=True))
     np.savez(tmp_path / "colours.npz", **arrays)
     plan = Plan.of(COLOUR, str(tmp_path / "colours.npz"), 300, seed=1, epochs=1, batch=10)
-    rule = Backprop("adam", 5e-3, cross_entropy=True, clipped=False, clipped_output=False, normalised=normalised)
+    rule = Backprop(
+        "adam", 5e-3, cross_entropy=True, clipped=False, clipped_output=False, normalised=normalised
+    )
     trial = Trial({"name": "colours"}, COLOUR, rule=rule)
     assert measure(trial, plan, 100, str(tmp_path / "colours.npz"), None)["error_percent"] < 10
 

@@ -37,7 +37,12 @@ class Counted:
 
     @property
     def study(self) -> Study:
-        return Study("count", (Budget("quick", 2, 0, {"epochs": 1}), Budget("vast", 1, 1 << 60, {})), self.cells, self.report)
+        return Study(
+            "count",
+            (Budget("quick", 2, 0, {"epochs": 1}), Budget("vast", 1, 1 << 60, {})),
+            self.cells,
+            self.report,
+        )
 
     def report(self, budget, rows, path) -> str:
         return " ".join(f"{row['value']}:{row['seed']}:{row['error_percent']}" for row in rows)
@@ -52,7 +57,9 @@ def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, most, capfd):
     with pytest.raises(KeyboardInterrupt):
         carry_out(first.study, "quick", tmp_path / "new")
     table, made = carry_out(second.study, "quick", tmp_path / "new")
-    assert (f"{made[0]} has {most} of 4 cells already: --force measures them again" in capfd.readouterr().err) == (most > 0)
+    assert (
+        f"{made[0]} has {most} of 4 cells already: --force measures them again" in capfd.readouterr().err
+    ) == (most > 0)
     assert table == WHOLE
     assert len(second.measured) == 4 - most
     assert not set(first.measured) & set(second.measured)
@@ -74,7 +81,9 @@ def test_fewer_seeds_use_and_keep_what_there_is(tmp_path):
 def test_another_version_is_not_overwritten(tmp_path):
     carry_out(Counted().study, "quick", tmp_path)
     before = (tmp_path / "count-quick.csv").read_bytes()
-    with pytest.raises(StudyError, match=r"count-quick.csv has 4 rows of another version of the study: --force begins anew"):
+    with pytest.raises(
+        StudyError, match=r"count-quick.csv has 4 rows of another version of the study: --force begins anew"
+    ):
         carry_out(Counted(version=2).study, "quick", tmp_path)
     assert (tmp_path / "count-quick.csv").read_bytes() == before
     anew = Counted(version=2)
@@ -142,7 +151,12 @@ def test_a_study_has_one_process_at_a_time(tmp_path):
     [
         ("paper", None, "--budget must be one of quick, vast for count, not 'paper'"),
         ("quick", 0, "--seeds must be at least 1, not 0"),
-        ("vast", None, r"--budget vast needs about 1073741824.0 GiB of memory, [\d.]+ GiB are free: choose a smaller one"),
+        (
+            "vast",
+            None,
+            r"--budget vast needs about 1073741824.0 GiB of memory, [\d.]+ GiB are free: choose a smaller "
+            r"one",
+        ),
     ],
 )
 def test_what_cannot_be_carried_out_is_refused(tmp_path, budget, seeds, message):
@@ -158,7 +172,10 @@ def test_a_budget_sets_the_threads_of_torch_and_sets_them_back(tmp_path):
     budget = Budget("quick", 1, 0, {"epochs": 1}, threads=before + 1)
 
     def cells(*arguments):
-        return [replace(cell, measure=lambda: {"threads": torch.get_num_threads()}) for cell in counted.cells(*arguments)]
+        return [
+            replace(cell, measure=lambda: {"threads": torch.get_num_threads()})
+            for cell in counted.cells(*arguments)
+        ]
 
     def report(budget, rows, path):
         return " ".join(row["threads"] for row in rows)
@@ -178,11 +195,17 @@ def test_only_may_name_labels_that_have_commas(only):
 
 def test_only_chooses_cells_that_have_all_its_labels():
     some = Study("some", (), Counted().cells, Counted().report, partial=True)
-    cells = [Cell({"system": system, "variant": variant}, 1, 0, dict) for system in "ab" for variant in ("paper", "tuned")]
+    cells = [
+        Cell({"system": system, "variant": variant}, 1, 0, dict)
+        for system in "ab"
+        for variant in ("paper", "tuned")
+    ]
     assert chosen(some, cells, "a") == cells[:2]
     assert chosen(some, cells, "tuned,a") == cells[1:2]
     for wrong in ("c", "a,b", "a,", ""):
-        with pytest.raises(StudyError, match=re.escape(f"--only must be one of a, paper, tuned, b for some, not {wrong!r}")):
+        with pytest.raises(
+            StudyError, match=re.escape(f"--only must be one of a, paper, tuned, b for some, not {wrong!r}")
+        ):
             chosen(some, cells, wrong)
     with pytest.raises(StudyError, match="--only: some is measured as a whole"):
         chosen(replace(some, partial=False), cells, "a")

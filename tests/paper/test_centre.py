@@ -36,7 +36,9 @@ def test_a_centred_step_is_a_step_of_what_reads_less_the_mean(shape, function):
     expected = function(x - m, *(p.detach() - 0.01 * p.grad for p in mine))
     dw, db = torch.autograd.grad(function(x, w, b).square().sum(), [w, b])
     steps = centred(dw, db, m.flatten())
-    assert torch.allclose(function(x, *(p - 0.01 * step for p, step in zip((w, b), steps, strict=True))), expected)
+    assert torch.allclose(
+        function(x, *(p - 0.01 * step for p, step in zip((w, b), steps, strict=True))), expected
+    )
 
 
 def test_without_a_mean_nothing_changes():

@@ -67,7 +67,10 @@ def sample(network: Network, seed: int, bits: int | None) -> tuple[Parameters, t
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "softmax"])  # exp is rounded
 @pytest.mark.parametrize("kind", DYNAMICS)
 def test_equal_bits_where_nothing_is_rounded(name, kind, steps):
-    network, dynamics = NETWORKS[name], replace(DYNAMICS[kind], free=steps, window=min(steps, DYNAMICS[kind].window))
+    network, dynamics = (
+        NETWORKS[name],
+        replace(DYNAMICS[kind], free=steps, window=min(steps, DYNAMICS[kind].window)),
+    )
     parameters, pixels, labels = sample(network, 1, bits=2)
     if kind == "real":
         # each step has one more product, and so more bits
@@ -77,7 +80,9 @@ def test_equal_bits_where_nothing_is_rounded(name, kind, steps):
     assert got.keys() == expected.keys()
     for phase, layers in expected.items():
         for n, (one, other) in enumerate(zip(layers, got[phase], strict=True), start=1):
-            assert torch.equal(one, other), f"{phase}, layer {n}: {int((one != other).sum())} of {one.numel()} differ"
+            assert torch.equal(one, other), (
+                f"{phase}, layer {n}: {int((one != other).sum())} of {one.numel()} differ"
+            )
     if steps > 2 or kind == "real":
         assert 0.02 < float(expected["free"][0].mean()) < 0.98, "all neurons rest, or none"
 
@@ -101,14 +106,18 @@ def test_nothing_but_the_sample_counts():
     whole = compiled.averages(network, dynamics, parameters, pixels, labels, threads=1)
     for threads, part in ((3, slice(None)), (1, slice(5, 17)), (2, slice(20, 21))):
         some = compiled.averages(network, dynamics, parameters, pixels[part], labels[part], threads=threads)
-        assert all(torch.equal(a[part], b) for phase in whole for a, b in zip(whole[phase], some[phase], strict=True))
+        assert all(
+            torch.equal(a[part], b) for phase in whole for a, b in zip(whole[phase], some[phase], strict=True)
+        )
 
 
 @pytest.mark.parametrize("threshold", [0.5, -0.25])  # below 0, neurons of black pixels spike too
 @pytest.mark.parametrize("count", [1, 10, 20, 25])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_outputs_along_a_vector_have_the_bits_of_samples_along_it(threads, count, threshold):
-    """Batches of 20 in dense networks are computed with outputs along a vector; those of 32 with samples along it."""
+    """Batches of 20 in dense networks are computed with outputs along a vector; those of 32 with samples
+    along it.
+    """
     network, dynamics = NETWORKS["dense"], replace(ROUNDED["annealed"], threshold=threshold)
     parameters, pixels, labels = sample(network, 2, bits=None)
     pixels[:, :, :, :9] = 0  # black in all images
@@ -125,7 +134,9 @@ MAXIMUM = {
     "two convolutions": Network((PaddedConv(5, 5), PaddedConv(37, 2), Dense(10)), pooling="maximum"),
     "odd maps": Network((PaddedConv(17, 4), PaddedConv(3), Dense(20), Dense(10)), pooling="maximum"),
     "dense": Network((Dense(20), Dense(10)), pooling="maximum"),
-    "weak feedback": Network((PaddedConv(5), PaddedConv(9), Dense(20), Dense(10)), pooling="maximum", feedback=0.25),
+    "weak feedback": Network(
+        (PaddedConv(5), PaddedConv(9), Dense(20), Dense(10)), pooling="maximum", feedback=0.25
+    ),
 }
 
 
@@ -166,7 +177,10 @@ def test_a_sample_stands_still_by_itself(name):
     assert clear.sum() > BATCH // 2
     ends = torch.where(small.any(0), 1 + small.int().argmax(0), dynamics.free - 1)  # from 0 within the phase
     assert len(ends.unique()) > 1, f"all samples stand still at once: {ends}"
-    wanted = [torch.stack([trace[end][n].xi[i] for i, end in enumerate(ends.tolist())]) for n in range(len(network.dynamic))]
+    wanted = [
+        torch.stack([trace[end][n].xi[i] for i, end in enumerate(ends.tolist())])
+        for n in range(len(network.dynamic))
+    ]
     for averages in (phases.averages, compiled.averages):
         got = averages(network, dynamics, parameters, pixels, labels)
         assert all(float((a - b)[clear].abs().max()) < 1e-5 for a, b in zip(got["free"], wanted, strict=True))
@@ -181,7 +195,9 @@ def test_nothing_but_the_sample_counts_with_maximum_pooling():
     parameters, pixels, labels = sample(network, 3, bits=None)
     whole = compiled.averages(network, dynamics, parameters, pixels, labels, threads=1)
     some = compiled.averages(network, dynamics, parameters, pixels[5:17], labels[5:17], threads=2)
-    assert all(torch.equal(a[5:17], b) for phase in whole for a, b in zip(whole[phase], some[phase], strict=True))
+    assert all(
+        torch.equal(a[5:17], b) for phase in whole for a, b in zip(whole[phase], some[phase], strict=True)
+    )
 
 
 def test_inference_is_the_free_phase_alone():
@@ -201,7 +217,9 @@ def test_inference_is_the_free_phase_alone():
 def test_what_has_no_compiled_form(network, kind):
     parameters, pixels, labels = sample(network, 5, bits=None)
     assert not compiled.possible(network, EXACT, pixels.to(kind))
-    with pytest.raises(NativeError, match="no compiled form of this network, these dynamics, this type or device"):
+    with pytest.raises(
+        NativeError, match="no compiled form of this network, these dynamics, this type or device"
+    ):
         compiled.averages(network, EXACT, parameters, pixels.to(kind), labels)
 
 

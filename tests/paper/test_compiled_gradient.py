@@ -73,7 +73,11 @@ def test_what_was_sent_is_what_the_phases_send():
 
 @pytest.mark.parametrize(
     ("net", "dynamics"),
-    [(NETWORKS["alpha 2"], EXACT), (NETWORKS["weak feedback"], EXACT), (NETWORKS["dense"], replace(EXACT, image_spikes=True))],
+    [
+        (NETWORKS["alpha 2"], EXACT),
+        (NETWORKS["weak feedback"], EXACT),
+        (NETWORKS["dense"], replace(EXACT, image_spikes=True)),
+    ],
 )
 def test_what_has_no_compiled_derivative(net, dynamics):
     parameters, pixels, labels = sample(net, 5, bits=None)
@@ -85,7 +89,9 @@ def test_what_has_no_compiled_derivative(net, dynamics):
 def test_products_after_pooling_are_the_products():
     (link, *_) = Network((PaddedConv(3, 5), Dense(10))).links
     random = torch.Generator().manual_seed(6)
-    pre, post = (torch.randint(0, 8, (4, *shape), generator=random).float() for shape in (link.pre, link.post))
+    pre, post = (
+        torch.randint(0, 8, (4, *shape), generator=random).float() for shape in (link.pre, link.post)
+    )
     w = torch.zeros(link.weight_shape)
     assert torch.equal(backprop.products(link, pre, post), network.products(link, pre, post, w))
 

@@ -40,7 +40,9 @@ def test_what_is_sent_adds_up_to_the_deviation():
         for _ in range(40):
             phi = torch.rand(state.d.shape, generator=random, dtype=torch.float64) - 0.5
             after = deviation.neuron(state, base, phi, torch.tensor(0.1), 0.0, dynamics, n)
-            torch.testing.assert_close(after.xi, (base.d + state.d + 0.25 * (phi - state.d) + 0.1).clamp(0, 1))
+            torch.testing.assert_close(
+                after.xi, (base.d + state.d + 0.25 * (phi - state.d) + 0.1).clamp(0, 1)
+            )
             assert set((after.s / worth).unique().tolist()) <= {-1.0, 0.0, 1.0}
             encoded += (state.xi - base.xi) + 4 * (after.xi - state.xi)
             sent += after.s
@@ -70,7 +72,10 @@ def cosines(dynamics: Dynamics) -> list[float]:
     ours = equilibrium.update(NETWORK, dynamics, parameters, x, labels).delta.weights
     real = Dynamics(256, 1, 1, spiking=False)
     theirs = backprop.update(NETWORK, real, parameters, x, labels).delta.weights
-    return [float(functional.cosine_similarity(a.flatten(), b.flatten(), 0)) for a, b in zip(ours, theirs, strict=True)]
+    return [
+        float(functional.cosine_similarity(a.flatten(), b.flatten(), 0))
+        for a, b in zip(ours, theirs, strict=True)
+    ]
 
 
 def test_the_update_is_the_gradient_where_coarse_spikes_lose_it():

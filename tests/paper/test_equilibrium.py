@@ -46,7 +46,9 @@ def compared(net: Network, dynamics: Dynamics) -> list[tuple[str, float, float]]
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_convergent_update_is_the_gradient(name, rate):
     """Eq. 5 and 11 at a small beta equal backpropagation through time, in every layer."""
-    for layer, cosine, ratio in compared(NETWORKS[name], Dynamics(256, 128, 1, rate=rate, beta=1e-3, spiking=False)):
+    for layer, cosine, ratio in compared(
+        NETWORKS[name], Dynamics(256, 128, 1, rate=rate, beta=1e-3, spiking=False)
+    ):
         assert cosine > 0.99, f"{layer}: cosine {cosine:.4f}"
         assert 0.95 < ratio < 1.05, f"{layer}: norm ratio {ratio:.4f}"
 

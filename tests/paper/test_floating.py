@@ -28,7 +28,12 @@ def test_spikes_average_to_the_state():
     xi = torch.linspace(0, 1, 65, dtype=torch.float64)
     for prediction in (1.0, 0.6, 0.5, 0.25):
         dynamics = Dynamics(1, 1, prediction=prediction)
-        V, before, d, total = torch.zeros_like(xi), torch.zeros_like(xi), torch.zeros_like(xi), torch.zeros_like(xi)
+        V, before, d, total = (
+            torch.zeros_like(xi),
+            torch.zeros_like(xi),
+            torch.zeros_like(xi),
+            torch.zeros_like(xi),
+        )
         for t in range(1200):
             s, V = encode(V, xi, before, dynamics)
             before, d = xi, (1 - prediction) * d + prediction * s
@@ -60,7 +65,9 @@ def test_fixed_point_rounds_each_step_by_little(decay_shift, halvings):
         d, U, s, xi = (x[None].double() for x in layer)
         return State(d / 4096, (U + (1 / following - 1) * xi) / 256, s, xi / 256)
 
-    previous = kept = [State(*(torch.zeros((1, *x.shape), dtype=torch.float64) for _ in range(4))) for x in spec.layers[1:]]
+    previous = kept = [
+        State(*(torch.zeros((1, *x.shape), dtype=torch.float64) for _ in range(4))) for x in spec.layers[1:]
+    ]
     bound_d = 2.0**-10 + 2.0**-12
     bound_xi = bound_d + 2.0**-12 + 2.0**-9
     target = torch.zeros(1, 10, 1, 1, dtype=torch.float64)
@@ -134,7 +141,9 @@ def check_averages(spec, images):
 def test_fixed_point_updates_in_fine_spikes_are_close(order):
     """At a learning rate of 1, a batch's updates bound the errors of the rate's scale and of rounding."""
     schedule = Schedule(32, 16, 3, 0, order, (1, 4, 16), feedback_shift=2, fine=(8, 6, 4, 1))
-    spec = Spec("x", (Conv(6), Conv(8), Dense(16), Dense(10)), schedule, Learning((1.0,) * 4, batch=32, gain=1.5))
+    spec = Spec(
+        "x", (Conv(6), Conv(8), Dense(16), Dense(10)), schedule, Learning((1.0,) * 4, batch=32, gain=1.5)
+    )
     parameters, digits = initial(spec, 3), data.load("embedded")
     images, labels = digits.train_images[:32], digits.train_labels[:32]
     weights, x = floating.parameters(spec, working(spec, parameters)), floating.pixels(spec, images)
@@ -146,7 +155,9 @@ def test_fixed_point_updates_in_fine_spikes_are_close(order):
             a = a.double() / (1 << spec.formats.master_fraction)
             cosine = float(functional.cosine_similarity(a.flatten(), b.flatten(), 0))
             assert cosine > 0.9, f"{kind} {n}: cosine {cosine:.3f}"
-            assert 0.8 < float(a.norm() / b.norm()) < 1.25, f"{kind} {n}: norm ratio {float(a.norm() / b.norm()):.3f}"
+            assert 0.8 < float(a.norm() / b.norm()) < 1.25, (
+                f"{kind} {n}: norm ratio {float(a.norm() / b.norm()):.3f}"
+            )
 
 
 def test_the_image_encoder_keeps_its_state_into_the_nudged_phases():

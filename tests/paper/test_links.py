@@ -22,7 +22,11 @@ def test_pooling_is_as_written(size):
     largest, where = pooling.maximum(x)
     average, spread = pooling.average(x), pooling.spread(y, size, alpha=3.0)
     unpooled = pooling.unpool(y, where, size)
-    zones = {(i, j): [(2 * i + p, 2 * j + q) for p in (0, 1) for q in (0, 1)] for i in range(h // 2) for j in range(w // 2)}
+    zones = {
+        (i, j): [(2 * i + p, 2 * j + q) for p in (0, 1) for q in (0, 1)]
+        for i in range(h // 2)
+        for j in range(w // 2)
+    }
     for c in range(2):
         for (i, j), places in zones.items():
             values = [float(x[0, c, a, b]) for a, b in places]
@@ -38,7 +42,9 @@ def test_pooling_is_as_written(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_pooling_and_its_inverse_are_adjoint(size):
-    """<P x, y> = <x, P^-1 y>: for the average with alpha = F^2 and no other, for the maximum where its indices are kept."""
+    """<P x, y> = <x, P^-1 y>: for the average with alpha = F^2 and no other, for the maximum where its
+    indices are kept.
+    """
     x, y = random(2, 3, *size), random(2, 3, size[0] // 2, size[1] // 2)
     there = inner(pooling.average(x), y)
     assert there == pytest.approx(inner(x, pooling.spread(y, size)), rel=1e-12)

@@ -18,7 +18,11 @@ def clip(x: Fraction) -> Fraction:
 
 #: lambda, epsilon, and as many steps as doubles compute without rounding.
 EXACT = [(Fraction(1), Fraction(1), 40), (Fraction(1, 2), Fraction(1), 30), (Fraction(1, 4), Fraction(1), 16)]
-EXACT += [(Fraction(1, 2), Fraction(1, 2), 14), (Fraction(1, 8), Fraction(1), 10), (Fraction(1, 2), Fraction(3, 4), 12)]
+EXACT += [
+    (Fraction(1, 2), Fraction(1, 2), 14),
+    (Fraction(1, 8), Fraction(1), 10),
+    (Fraction(1, 2), Fraction(3, 4), 12),
+]
 
 
 @pytest.mark.parametrize(("prediction", "rate", "count"), EXACT)
@@ -32,13 +36,18 @@ def test_a_step_is_equation_10(prediction, rate, count, spiking):
     bias = torch.randint(-8, 8, (64,), generator=generator).double() / 32
     written = [(Fraction(0), Fraction(0), Fraction(0))] * 64  # d, V, xi
     for _ in range(count):
-        phi, nudge = (torch.randint(-40, 60, (1, 64, 1, 1), generator=generator).double() / 32 for _ in range(2))
+        phi, nudge = (
+            torch.randint(-40, 60, (1, 64, 1, 1), generator=generator).double() / 32 for _ in range(2)
+        )
         state = neuron(state, phi, bias[:, None, None], nudge / 8, dynamics)
         for n, (d, V, before) in enumerate(written):
             drive = Fraction(float(phi[0, n]))
             if spiking:
                 d = drive = (1 - prediction) * d + prediction * drive
-            xi = clip((1 - rate) * before + rate * (drive + Fraction(float(bias[n])) + Fraction(float(nudge[0, n])) / 8))
+            xi = clip(
+                (1 - rate) * before
+                + rate * (drive + Fraction(float(bias[n])) + Fraction(float(nudge[0, n])) / 8)
+            )
             s = xi
             if spiking:
                 e = (xi - (1 - prediction) * before) / prediction
@@ -50,9 +59,13 @@ def test_a_step_is_equation_10(prediction, rate, count, spiking):
     assert not spiking or 100 < fired < 60 * count
 
 
-@pytest.mark.parametrize("prediction", [Fraction(3, 5), Fraction(1, 2), Fraction(1, 7), Fraction(1, 8), Fraction(1)])
+@pytest.mark.parametrize(
+    "prediction", [Fraction(3, 5), Fraction(1, 2), Fraction(1, 7), Fraction(1, 8), Fraction(1)]
+)
 def test_u_form_is_equation_10_for_any_lambda(prediction):
-    """s = [U + xi / lambda > theta]; U += xi - s, in rational numbers over 3,000 steps: the same spikes, and U is bounded."""
+    """s = [U + xi / lambda > theta]; U += xi - s, in rational numbers over 3,000 steps: the same spikes, and
+    U is bounded.
+    """
     kappa, theta = (1 - prediction) / prediction, Fraction(1, 2)
     generator = torch.Generator().manual_seed(1)
     V = U = before = Fraction(0)
@@ -72,14 +85,18 @@ def test_u_form_is_equation_10_for_any_lambda(prediction):
 @pytest.mark.parametrize("prediction", [0.6, 0.5, 0.25, 0.125])
 @pytest.mark.parametrize("rate", [0.9, 1.0])
 def test_u_form_sends_the_papers_spikes(prediction, rate):
-    """All layers of 2C2FC and the image's encoder through all three phases; lambda 0.6 with epsilon 0.9 or 1 is Table I."""
+    """All layers of 2C2FC and the image's encoder through all three phases; lambda 0.6 with epsilon 0.9 or 1
+    is Table I.
+    """
     dynamics = Dynamics(40, 20, 1, prediction, rate, 0.2, image_spikes=True)
     parameters = NARROW.initial(3, 2.0, dtype=torch.float64)
     x, compared, fired = pixels(2), 0, 0
     membranes: dict[str, list[Tensor]] = {}
     for phase, t, layers in phases.steps(NARROW, dynamics, parameters, x, DIGITS.train_labels[:2]):
         if t == 0:
-            membranes[phase] = [torch.zeros_like(z.xi) for z in layers] if phase == "free" else list(membranes["free"])
+            membranes[phase] = (
+                [torch.zeros_like(z.xi) for z in layers] if phase == "free" else list(membranes["free"])
+            )
         for n, layer in enumerate(layers):
             U = membranes[phase][n]
             s = (U + layer.xi / prediction > 0.5).double()

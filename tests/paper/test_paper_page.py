@@ -26,7 +26,9 @@ def measured():
 
 def told(rows):
     """Return (test, training, hours) as on the page: means over seeds, the test's ± deviation (seeds)."""
-    test, training, hours = ([float(row[name]) for row in rows] for name in ("test_percent", "train_percent", "hours"))
+    test, training, hours = (
+        [float(row[name]) for row in rows] for name in ("test_percent", "train_percent", "hours")
+    )
     many = len(rows) > 1
     tested = f"**{mean(test):.2f} ± {stdev(test):.2f}** ({len(rows)})" if many else f"**{test[0]:.2f}**"
     return tested, f"{mean(training):.2f}", f"{mean(hours):.1f}"
@@ -35,7 +37,9 @@ def told(rows):
 def page():
     """Return, by name, (test, training, hours) of each data set, as written."""
     text = (ROOT / "docs/paper.md").read_text().split("## Table II at scale")[1].split("\n## ")[0]
-    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")
+    ]
     return {line[2].strip("`"): (tuple(line[4:7]), tuple(line[8:11])) for line in lines[2:]}
 
 

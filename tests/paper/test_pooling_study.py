@@ -32,7 +32,13 @@ def test_signals_come_from_both_sides_of_each_middle_layer(net, pooling, top):
     shapes = [link.post for link in c.network.links]
     assert [shape[0] for shape in shapes[:4]] == [16, 32, 64, 128]
     assert shapes[3][1:] == ((2, 2) if top.startswith("convolution") else (1, 1))
-    found = signals(c.network, c.dynamics, c.network.initial(1, 2.0), pixels(DIGITS.train_images[:4]), DIGITS.train_labels[:4])
+    found = signals(
+        c.network,
+        c.dynamics,
+        c.network.initial(1, 2.0),
+        pixels(DIGITS.train_images[:4]),
+        DIGITS.train_labels[:4],
+    )
     assert set(found) == {f"{name}_{n}" for name in SIGNALS for n in MIDDLE}
     for name, moments in found.items():
         assert 0 <= moments.net <= moments.magnitude * 1.0001, name
@@ -52,7 +58,9 @@ def test_adam_teaches_the_layers():
     first, again = (taught(network, 1, 2.0, 1000, DIGITS) for _ in range(2))
     assert all(torch.equal(one, other) for one, other in zip(first.weights, again.weights, strict=True))
     x = pixels(DIGITS.test_images[:100])
-    for n, (link, w, b) in enumerate(zip(network.links, kernels(network.links, first.weights), first.biases, strict=True)):
+    for n, (link, w, b) in enumerate(
+        zip(network.links, kernels(network.links, first.weights), first.biases, strict=True)
+    ):
         x = forward(link, x, w)[0] + b[:, None, None]
         x = x if n == len(network.links) - 1 else x.clamp(0, 1)
     assert (x.flatten(1).argmax(1) != DIGITS.test_labels[:100]).sum() < 50

@@ -25,7 +25,9 @@ def trained(monkeypatch):
     monkeypatch.setattr(recipe, "mean", mean)
 
     def train(rule: Recipe, samples: int, epochs: int = 1, **plan: float) -> list[torch.Tensor]:
-        rule.error(TINY, Plan.of(TINY, "embedded", samples, seed=3, epochs=epochs, batch=10, **plan), 5, IMAGES)
+        rule.error(
+            TINY, Plan.of(TINY, "embedded", samples, seed=3, epochs=epochs, batch=10, **plan), 5, IMAGES
+        )
         return [*kept[-1].weights, *kept[-1].biases]
 
     return train
@@ -40,7 +42,9 @@ def test_momentum_repeats_a_share_of_the_last_move(trained):
     start = initial(TINY, 3)
     low, high = TINY.formats.master_low, TINY.formats.master_high
     moves = [x - y for x, y in zip(first, (*start.weights, *start.biases), strict=True)]
-    expected = [(x + torch.round(0.5 * move).long()).clamp(low, high) for x, move in zip(second, moves, strict=True)]
+    expected = [
+        (x + torch.round(0.5 * move).long()).clamp(low, high) for x, move in zip(second, moves, strict=True)
+    ]
     assert not equal(second, expected)
     assert equal(trained(Recipe(momentum=0.5), 10, 2), expected)
 
@@ -50,7 +54,9 @@ def test_weights_decay_at_each_interval_but_biases_do_not(trained, monkeypatch):
     n = len(TINY.bundles)
     for samples, decays in ((10, False), (20, True)):
         plain = trained(Recipe(), samples)
-        expected = [x - torch.round(0.01 * x).long() if decays and at < n else x for at, x in enumerate(plain)]
+        expected = [
+            x - torch.round(0.01 * x).long() if decays and at < n else x for at, x in enumerate(plain)
+        ]
         assert equal(trained(Recipe(weight_decay=0.01), samples), expected)
 
 

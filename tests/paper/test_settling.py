@@ -24,7 +24,10 @@ def test_a_sweep_is_two_steps(weights):
     """Undamped, from rest: n sweeps give odd layers as after 2n - 1 steps of "all", even ones as after 2n."""
     layers = trained(weights)[0].layers[1:]
     sweeps, steps = (
-        [x.split([prod(layer.shape) for layer in layers], 1) for x in first(floating(weights, 2, order, 0), 8)]
+        [
+            x.split([prod(layer.shape) for layer in layers], 1)
+            for x in first(floating(weights, 2, order, 0), 8)
+        ]
         for order in ("odd-even", "all")
     )
     for n in range(1, 5):

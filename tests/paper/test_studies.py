@@ -198,5 +198,8 @@ def test_networks_without_an_order_keep_their_rows():
 
 
 def test_nothing_draws_before_it_is_asked_to():
-    code = "import sys; import nudge.paper.studies, nudge.golden.training.run; sys.exit('matplotlib' in sys.modules)"
+    code = (
+        "import sys; import nudge.paper.studies, nudge.golden.training.run; sys.exit('matplotlib' in "
+        "sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

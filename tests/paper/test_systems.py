@@ -46,7 +46,9 @@ def cases() -> list:
     others = [c for c in fashion if c.variant != "tuned"]
     slow = [c for c in [*mnist, *others] if c in others or c.variant == "table-1" or c.name == "oconnor-3fc"]
     return [
-        pytest.param(c, id=f"{c.name}-{c.variant}-{c.dynamics.free}", marks=[pytest.mark.slow] if c in slow else [])
+        pytest.param(
+            c, id=f"{c.name}-{c.variant}-{c.dynamics.free}", marks=[pytest.mark.slow] if c in slow else []
+        )
         for c in [*mnist, *others]
         if c.variant not in (PUBLISHED_FALLING, PUBLISHED_WEAK)
     ]

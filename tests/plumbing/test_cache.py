@@ -15,8 +15,10 @@ from nudge.plumbing.errors import ToolError
 FILES = {
     "__init__.py": "import nudge.host\n",
     "hw/__init__.py": "",
-    "hw/top.py": "import os\nimport amaranth.hdl\nfrom nudge.hw.lib import adder, CONSTANT\nfrom . import uart as u\n",
-    "hw/uart.py": "def elaborate():\n    from nudge.golden.contract.formats import THRESHOLD\n    return THRESHOLD\n",
+    "hw/top.py": "import os\nimport amaranth.hdl\nfrom nudge.hw.lib import adder, CONSTANT\nfrom . import "
+    "uart as u\n",
+    "hw/uart.py": "def elaborate():\n    from nudge.golden.contract.formats import THRESHOLD\n    return "
+    "THRESHOLD\n",
     "hw/unused.py": "",
     "hw/lib/__init__.py": "from .constant import CONSTANT\n",
     "hw/lib/adder.py": "from ..link.frame import FRAME\nif True:\n    import nudge.hw.lib.tree as tree\n",
@@ -109,7 +111,9 @@ def test_what_is_damaged_is_made_again(damage, tmp_path, monkeypatch, capsys):
 def test_a_place_that_cannot_be_written_is_a_tool_that_is_missing(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "file" / "builds"))
-    with pytest.raises(ToolError, match=rf"^builds can't be kept in {tmp_path}/file/builds, which NUDGE_BUILD can change: "):
+    with pytest.raises(
+        ToolError, match=rf"^builds can't be kept in {tmp_path}/file/builds, which NUDGE_BUILD can change: "
+    ):
         cached("x", ["a"], lambda folder, log: None)
 
 
@@ -119,7 +123,9 @@ def test_a_user_without_a_home_is_asked_for_a_place(tmp_path, monkeypatch):
     assert cache.build_root() == Path("/home/some/.cache/nudge")
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
-    with pytest.raises(ToolError, match=r"^no home directory to keep builds in: set NUDGE_BUILD to a folder, or HOME$"):
+    with pytest.raises(
+        ToolError, match=r"^no home directory to keep builds in: set NUDGE_BUILD to a folder, or HOME$"
+    ):
         cached("x", ["a"], lambda folder, log: None)
 
 

@@ -44,7 +44,9 @@ def test_they_end_with_their_parent(number):
         "import subprocess; from nudge.plumbing import children\n"
         f"with children.started(['sh', '-c', 'echo $$; ' + {PARENT!r}]) as process: process.wait()"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
         assert parent.stdout is not None
         numbers = [int(parent.stdout.readline()) for _ in range(2)]
         os.kill(parent.pid, number)
@@ -62,5 +64,7 @@ def test_a_deadline_ends_all():
 def test_a_program_that_is_none_leaves_nothing():
     with pytest.raises(FileNotFoundError):
         children.run(["/proc/nowhere"], 1)
-    done = children.run(["sh", "-c", "echo out; echo err >&2; exit 3"], 60, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = children.run(
+        ["sh", "-c", "echo out; echo err >&2; exit 3"], 60, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     assert (done.returncode, done.stdout) == (3, b"out\nerr\n")

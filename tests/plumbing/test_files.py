@@ -107,7 +107,14 @@ def test_file_and_folder_are_synced_before_it_is_said_to_be_written(tmp_path, mo
 
 def test_only_what_atomic_left_is_removed(tmp_path):
     own = ".a.csv.0123abcd.unfinished"
-    others = [".a.csv.1234", ".a.csv.0123abcd", ".b.csv.0123abcd.unfinished", ".a.csv.nope.unfinished", "a.csv", "x" + own]
+    others = [
+        ".a.csv.1234",
+        ".a.csv.0123abcd",
+        ".b.csv.0123abcd.unfinished",
+        ".a.csv.nope.unfinished",
+        "a.csv",
+        "x" + own,
+    ]
     for name in (own, *others):
         (tmp_path / name).write_text("")
     (tmp_path / ".a.csv.00000000.unfinished").mkdir()

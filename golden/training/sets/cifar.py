@@ -37,14 +37,20 @@ def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """
     parts = [batch(folder / name, checksum) for name, checksum in CHECKSUMS.items()]
     *train, test = parts
-    return np.concatenate([images for images, _ in train]), np.concatenate([labels for _, labels in train]), *test
+    return (
+        np.concatenate([images for images, _ in train]),
+        np.concatenate([labels for _, labels in train]),
+        *test,
+    )
 
 
 def batch(path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:
     """Return images and labels of one file."""
     content = files.read(path, MAX_BYTES, lambda why: DataError(f"cifar10 not readable: {why}"))
     if (found := hashlib.md5(content, usedforsecurity=False).hexdigest()) != checksum:
-        raise DataError(f"{path}: MD5 of its {len(content)} bytes is {found}, not {checksum}: fetch CIFAR10 again")
+        raise DataError(
+            f"{path}: MD5 of its {len(content)} bytes is {found}, not {checksum}: fetch CIFAR10 again"
+        )
     try:
         images, labels = found_in(content)
     except ValueError as error:
@@ -70,5 +76,6 @@ def found_in(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     size = int(np.prod(SHAPE))
     if not labels or len(labels) * size != len(data):
         raise ValueError(f"{len(labels)} labels and {len(data)} bytes of pixels")
-    order: str = "F" if fortran else "C"
-    return np.frombuffer(bytearray(data), np.uint8).reshape((-1, size), order=order), np.array(labels, np.int64)  # type: ignore[call-overload]
+    pixels = np.frombuffer(bytearray(data), np.uint8)
+    images = pixels.reshape((size, -1)).T if fortran else pixels.reshape((-1, size))
+    return images, np.array(labels, np.int64)

@@ -18,10 +18,19 @@ USUAL: dict[str, Names] = {
     "embedded": DIGITS,
     "mnist": DIGITS,
     "fashion-mnist": (
-        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
     ),
     "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-}  # fmt: skip
+}
 
 #: Largest length of a name in characters; a longer one is cut.
 LONGEST = 40
@@ -40,7 +49,9 @@ def of(given: Iterable[object]) -> Names:
     names: Names = ()
     for each in given:
         if len(names) == CLASS_COUNTS[-1]:
-            raise DataError(f"there are more than {CLASS_COUNTS[-1]} names of classes, as many as a network can have")
+            raise DataError(
+                f"there are more than {CLASS_COUNTS[-1]} names of classes, as many as a network can have"
+            )
         name = plain(values.plain(str, each, "the name of a class", DataError)[: LONGEST + 1])
         names += (name if len(name) <= LONGEST else name[: LONGEST - len(CUT)] + CUT,)
     return names

@@ -12,7 +12,12 @@ from nudge.plumbing.errors import DataError
 from .own_data import Arrays
 
 #: Files of each data set: training images and labels, test images and labels.
-FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 #: SHA-256 of each data set's files, uncompressed: results are for exactly these images.
 CHECKSUMS = {
@@ -64,10 +69,15 @@ def _verified(name: str, raw: Path, hint: str) -> Iterator[bytes]:
     """
 
     def unreadable(why: str) -> DataError:
-        return DataError(f"{name} not readable: looked for {', '.join(CHECKSUMS[name])} in {raw} ({why}); {hint}")
+        return DataError(
+            f"{name} not readable: looked for {', '.join(CHECKSUMS[name])} in {raw} ({why}); {hint}"
+        )
 
     for file in FILES:
         content = files.read(raw / file, MAX_BYTES, unreadable)
         if (found := hashlib.sha256(content).hexdigest()) != (expected := CHECKSUMS[name][file]):
-            raise DataError(f"{raw / file}: SHA-256 is {found}, not {expected}: fetch {raw.parent.name} again, uncompressed")
+            raise DataError(
+                f"{raw / file}: SHA-256 is {found}, not {expected}: fetch {raw.parent.name} again, "
+                f"uncompressed"
+            )
         yield content

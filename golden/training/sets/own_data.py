@@ -77,7 +77,9 @@ def of_folder(folder: Path, shown: Input) -> tuple[Arrays, Names]:
     as the network needs, and must have its size.
     """
     if (folder / "train").is_dir() and (folder / "test").is_dir():
-        names = sorted({path.name for part in ("train", "test") for path in (folder / part).iterdir() if path.is_dir()})
+        names = sorted(
+            {path.name for part in ("train", "test") for path in (folder / part).iterdir() if path.is_dir()}
+        )
         train, test = ([files(folder / part / name) for name in names] for part in ("train", "test"))
     else:
         names = sorted(path.name for path in folder.iterdir() if path.is_dir())
@@ -89,14 +91,19 @@ def of_folder(folder: Path, shown: Input) -> tuple[Arrays, Names]:
         where = "they must be in folders, one for each class"
         raise DataError(f"{folder} has {count} pictures, too few to train and to test: {where}")
     if count * shown.pixels > MAX_BYTES:
-        raise DataError(f"{folder} has {count} images: {count * shown.pixels} bytes of pixels, and {MAX_BYTES} are allowed")
+        raise DataError(
+            f"{folder} has {count} images: {count * shown.pixels} bytes of pixels, and {MAX_BYTES} are "
+            f"allowed"
+        )
     return (*read(train, shown), *read(test, shown)), class_names.of(names[: shown.classes])
 
 
 def files(folder: Path) -> list[Path]:
     """Return the picture files of a class, in order: those with an ending of `endings()`."""
     known = endings()
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in known) if folder.is_dir() else []
+    return (
+        sorted(path for path in folder.iterdir() if path.suffix.lower() in known) if folder.is_dir() else []
+    )
 
 
 def read(classes: list[list[Path]], shown: Input) -> tuple[np.ndarray, np.ndarray]:

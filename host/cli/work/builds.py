@@ -35,7 +35,13 @@ def boards_modules() -> Any:
         from nudge.boards.toolchain import build, report, testbench, tools, verilog
     except ImportError as error:
         raise ToolError(f"a build needs the package {error.name}: {install('build')}") from None
-    modules = {"estimate": estimate, "lanes": lanes, "power": power, "testbench": testbench, "verilog": verilog}
+    modules = {
+        "estimate": estimate,
+        "lanes": lanes,
+        "power": power,
+        "testbench": testbench,
+        "verilog": verilog,
+    }
     return SimpleNamespace(build=build, catalog=catalog, report=report, tools=tools, **modules)
 
 
@@ -82,7 +88,13 @@ def known_targets() -> list[dict[str, Any]]:
         designs = []
         for preset, design in fpga.designs.items():
             report = boards.report.committed(boards.report.baseline_file(name, preset, "yowasp")) or {}
-            designs.append({"preset": preset, "clock_hz": design.clock_hz, "fmax_hz_median": report.get("fmax_hz_median")})
+            designs.append(
+                {
+                    "preset": preset,
+                    "clock_hz": design.clock_hz,
+                    "fmax_hz_median": report.get("fmax_hz_median"),
+                }
+            )
         found.append({"target": name, "what": fpga.what, "designs": designs})
     return found
 
@@ -96,7 +108,9 @@ def with_lanes(fpga: Any, spec: Spec) -> Spec:
     known = dict(spec.lanes)
     if known.get(fpga.name) or known.get("event") or fpga.design(fpga.largest).config.compact:
         return spec
-    return with_chosen(spec, fpga.name, fpga.name, fpga.platform().device, fpga.window, stores=fpga.stores(spec))
+    return with_chosen(
+        spec, fpga.name, fpga.name, fpga.platform().device, fpga.window, stores=fpga.stores(spec)
+    )
 
 
 def run_build(target: Target, seed: int | None, seeds: int, kind: str, verify: bool = False) -> Any:
@@ -104,7 +118,9 @@ def run_build(target: Target, seed: int | None, seeds: int, kind: str, verify: b
     check_options(seed, seeds, kind)
     boards = boards_modules()
     fpga, name = target.find(boards)
-    return boards.build.build_bitstream(fpga, name, seed=seed, seeds=seeds, kind=kind, verify=verify, progress=note)
+    return boards.build.build_bitstream(
+        fpga, name, seed=seed, seeds=seeds, kind=kind, verify=verify, progress=note
+    )
 
 
 def run_flash(target: Target, seed: int | None, kind: str, board: str | None) -> Any:
@@ -147,7 +163,9 @@ def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
 
 @contextmanager
 def simulated_board(config: Any, memory: bool) -> Iterator[str]:
-    """Run a virtual board of a configuration; yield its URL. Raises `ToolError` if nothing here simulates it."""
+    """Run a virtual board of a configuration; yield its URL. Raises `ToolError` if nothing here
+    simulates it.
+    """
     try:
         from nudge.boards.virtual import VIRTUAL, VIRTUAL_SDRAM
         from nudge.boards.virtual.board import VirtualBoard
@@ -208,11 +226,15 @@ def link_bits(shown: Input) -> float:
 
 
 def link_rate(baud: float, shown: Input) -> float:
-    """Return how many embedded digits a second the serial line carries, the upper bound of streamed training."""
+    """Return how many embedded digits a second the serial line carries, the upper bound of streamed
+    training.
+    """
     return float(round(baud / link_bits(shown), 1))
 
 
-def run_report(target: Target, kind: str, samples: int | None, save: bool) -> tuple[str, dict[str, Any], list[str]]:
+def run_report(
+    target: Target, kind: str, samples: int | None, save: bool
+) -> tuple[str, dict[str, Any], list[str]]:
     """Return the source of a report, the report, and a list of what is worse than in the committed one.
 
     samples: number to simulate for the cycles; None: the committed cycles. save: make it the committed
@@ -229,7 +251,12 @@ def run_report(target: Target, kind: str, samples: int | None, save: bool) -> tu
         report = boards.report.with_cycles(report, simulated_cycles(config, samples))
     report["link_samples_per_second"] = link_rate(report["baud"], config.spec.input)
     report["measured"] = [
-        {"date": found.date, "failed": found.failed, END_TO_END: found.figure(END_TO_END), CORE: found.figure(CORE)}
+        {
+            "date": found.date,
+            "failed": found.failed,
+            END_TO_END: found.figure(END_TO_END),
+            CORE: found.figure(CORE),
+        }
         for found in measured(fpga.name, preset, config.spec.identity)
     ]
     file: Path = boards.report.baseline_file(fpga.name, preset, kind)

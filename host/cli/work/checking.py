@@ -22,14 +22,18 @@ from nudge.plumbing.errors import UsageError
 from .builds import Target, boards_modules, link_rate, simulated_board
 
 
-def check_board(name: str, target: Target | None, preset: str | None, network: Path | None, out: Path) -> tuple[Record, Path]:
+def check_board(
+    name: str, target: Target | None, preset: str | None, network: Path | None, out: Path
+) -> tuple[Record, Path]:
     """Check the board behind a port, and write its record; return the record and its JSON file.
 
     name: as `--board`. target: the kind of board; None for a virtual one.
     """
     check_name(name)
     if name == "golden":
-        raise UsageError("--board golden: the model has no link to check: give a device path, a pyserial URL, or sim")
+        raise UsageError(
+            "--board golden: the model has no link to check: give a device path, a pyserial URL, or sim"
+        )
     if not out.is_dir():
         raise UsageError(f"--out {out}: no such folder")
     expected: dict[str, Any] = {}
@@ -83,9 +87,17 @@ def recorded(subject: Subject, name: str, lines: tuple[Line, ...]) -> Record:
     """Return the record of the lines, with versions, seeds and digests."""
     board, identity = subject.board, subject.board.identity
     facts: dict[str, int | float | str] = {"nudge": cluster.version(), **checkpoint.versions()}
-    facts |= {"machine": f"{platform.system()} {platform.machine()}", "seed": subject.seed, "data": "embedded"}
+    facts |= {
+        "machine": f"{platform.system()} {platform.machine()}",
+        "seed": subject.seed,
+        "data": "embedded",
+    }
     facts |= {"clock_hz": identity.clock_hz, "uart_divisor": identity.uart_divisor, "window": identity.window}
-    facts |= {"lanes": " ".join(map(str, identity.lanes)), "memory_bytes": identity.capacity, "link_version": identity.version}
+    facts |= {
+        "lanes": " ".join(map(str, identity.lanes)),
+        "memory_bytes": identity.capacity,
+        "link_version": identity.version,
+    }
     bitstream = None if subject.built is None else subject.built["bitstream"]
     if bitstream is not None and Path(bitstream).is_file():
         facts["bitstream_sha256"] = files.digest(Path(bitstream))

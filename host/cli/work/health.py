@@ -17,7 +17,13 @@ from nudge.plumbing.errors import NudgeError
 from nudge.plumbing.programs import LOADERS, SIMULATION
 
 #: Uses of the packages that each extra brings.
-EXTRAS = {"sim": "simulation", "build": "bitstreams", "nir": "optional", "sweep": "optional", "tensorboard": "optional"}
+EXTRAS = {
+    "sim": "simulation",
+    "build": "bitstreams",
+    "nir": "optional",
+    "sweep": "optional",
+    "tensorboard": "optional",
+}
 
 #: Packages that simulation doesn't need.
 PAGES = ("bokeh", "jinja2", "markupsafe", "tornado")
@@ -70,7 +76,13 @@ def packages() -> Iterator[Finding]:
             found: str | None = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found = None
-        yield Finding("packages", name, found, use, install(extra) if extra else f"pip install '{line.partition(';')[0]}'")
+        yield Finding(
+            "packages",
+            name,
+            found,
+            use,
+            install(extra) if extra else f"pip install '{line.partition(';')[0]}'",
+        )
 
 
 def programs() -> Iterator[Finding]:

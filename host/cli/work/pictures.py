@@ -26,7 +26,8 @@ def carry_out(weights: Path, pictures: list[Path], invert: bool, as_json: bool) 
         "outputs_fraction": fraction,
         "classes": names,
         "pictures": [
-            {"path": str(each.path), "class": each.label, "name": each.name, "outputs": each.outputs.tolist()} for each in said
+            {"path": str(each.path), "class": each.label, "name": each.name, "outputs": each.outputs.tolist()}
+            for each in said
         ],
     }
     few = len(names) <= PRINTED

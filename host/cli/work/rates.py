@@ -16,9 +16,7 @@ from nudge.plumbing.errors import UsageError
 from .builds import Target, paced_core
 
 
-def streamed_throughput(
-    baud: float | None, delay: float | None, samples: int | None, as_json: bool
-) -> None:
+def streamed_throughput(baud: float | None, delay: float | None, samples: int | None, as_json: bool) -> None:
     """Model the protocol's overhead on a line, and print it."""
     baud, delay = BAUD if baud is None else baud, ADAPTER_DELAY if delay is None else delay
     samples = 512 if samples is None else samples
@@ -93,5 +91,8 @@ def rates_table(name: str, epochs: int, samples: int, found: list[Rates], stream
         values = (rates.core, rates.end_to_end, 100 * rates.share, rates.upload or 0.0, rates.whole)
         texts = (f"{value:.{digits}f}" for value, digits in zip(values, (0, 0, 1, 1, 0), strict=True))
         table.add_row(f"{rates.delay * 1e3:g} ms", *texts)
-    line = f"streamed, {streamed.delay * 1e3:g} ms: {streamed.end_to_end:.0f} samples/s, {streamed.share:.1%} of the core's"
+    line = (
+        f"streamed, {streamed.delay * 1e3:g} ms: {streamed.end_to_end:.0f} samples/s, "
+        f"{streamed.share:.1%} of the core's"
+    )
     return "\n".join([rendered(table), line])

@@ -51,13 +51,17 @@ def summary(sweep: Sweep) -> str:
     if not sweep.trials:
         return "no run has begun yet"
     counts = Counter(trial.state for trial in sweep.trials)
-    found = ", ".join(f"{counts[state]} {state}" for state in (*State, IN_PROGRESS) if counts[state] or state == State.DONE)
+    found = ", ".join(
+        f"{counts[state]} {state}" for state in (*State, IN_PROGRESS) if counts[state] or state == State.DONE
+    )
     total = max(sweep.total or 0, len(sweep.trials))
     text = f"{sweep.ended} of {total} run{'s' * (total != 1)} have ended: {found}"
     if not sweep.ranked:
         return text
     first = sweep.ranked[0]
-    return f"{text}. Smallest: {_error(sweep, first)} of {first.name}" + (f" ({first.setting})" if first.setting else "")
+    return f"{text}. Smallest: {_error(sweep, first)} of {first.name}" + (
+        f" ({first.setting})" if first.setting else ""
+    )
 
 
 def _error(sweep: Sweep, trial: Trial) -> str:
@@ -68,7 +72,8 @@ def _error(sweep: Sweep, trial: Trial) -> str:
 def legend(sweep: Sweep) -> str:
     """Return the best runs with their colours as items of a list."""
     return "".join(
-        f'<li><span style="color: {colour}">&#9679;</span> {escape(trial.name)}: {escape(_error(sweep, trial))}</li>'
+        f'<li><span style="color: {colour}">&#9679;</span> {escape(trial.name)}: '
+        f"{escape(_error(sweep, trial))}</li>"
         for colour, trial in zip(HIGHLIGHTS, sweep.ranked, strict=False)
     )
 
@@ -77,15 +82,21 @@ def tables(sweep: Sweep) -> list[Table]:
     """Return the table of all runs and, if the seed is varied, that of settings."""
     keys = sweep.keys
     known = {
-        name: column for name, column in COLUMNS.items() if any(getattr(t.figures, name) is not None for t in sweep.trials)
+        name: column
+        for name, column in COLUMNS.items()
+        if any(getattr(t.figures, name) is not None for t in sweep.trials)
     }
     messages = ["message"] if any(trial.message for trial in sweep.trials) else []
     rows = [
-        [trial.name, trial.state, *(short(trial.values.get(key, "")) for key in keys),
-         *(mean([getattr(trial.figures, name)], digits) for name, (_, digits) in known.items()),
-         *(trial.message for _ in messages)]
+        [
+            trial.name,
+            trial.state,
+            *(short(trial.values.get(key, "")) for key in keys),
+            *(mean([getattr(trial.figures, name)], digits) for name, (_, digits) in known.items()),
+            *(trial.message for _ in messages),
+        ]
         for trial in sweep.trials
-    ]  # fmt: skip
+    ]
     columns = ["run", "state", *keys, *(title for title, _ in known.values()), *messages]
     found = [Table("All runs", columns, rows, sweep.measured)]
     if SEED not in keys:
@@ -93,7 +104,11 @@ def tables(sweep: Sweep) -> list[Table]:
     varied = [key for key in keys if key != SEED]
     digits = next(digits for title, digits in COLUMNS.values() if title == sweep.measured)
     means = [
-        [*(short(each.values.get(key, "")) for key in varied), str(len(each.errors)), mean(each.errors, digits)]
+        [
+            *(short(each.values.get(key, "")) for key in varied),
+            str(len(each.errors)),
+            mean(each.errors, digits),
+        ]
         for each in settings(sweep)
     ]
     title = "Settings: mean ± standard deviation over seeds"
@@ -145,7 +160,8 @@ def _against(made: Content, sweep: Sweep) -> None:
     groups = settings(sweep)
     for number, axis in enumerate(axes(sweep)):
         trials = sorted(
-            (trial for trial in sweep.trials if axis.key in trial.values), key=lambda trial: trial.name in colours
+            (trial for trial in sweep.trials if axis.key in trial.values),
+            key=lambda trial: trial.name in colours,
         )
         known = [trial for trial in trials if trial.figures.percent is not None]
         others = [trial for trial in trials if trial.figures.percent is None]

@@ -39,19 +39,35 @@ def learning(artist: Artist, sweep: Sweep) -> list[Section]:
     if not any(trial.curve for trial in sweep.trials):
         return []
     shown = artist.curves(
-        width=FULL, height=HIGH + 100, y_axis_type="log", x_axis_label="training samples",
+        width=FULL,
+        height=HIGH + 100,
+        y_axis_type="log",
+        x_axis_label="training samples",
         y_axis_label=sweep.measured if sweep.held_out else "training error (%)",
-        toolbar_location="above", tools="pan,box_zoom,wheel_zoom,reset,save",
-    )  # fmt: skip
+        toolbar_location="above",
+        tools="pan,box_zoom,wheel_zoom,reset,save",
+    )
     _label_errors(shown.yaxis, round_errors(artist.content)[0])
     lines = shown.multi_line(
-        "xs", "ys", source=artist.table("curves"), line_color="colour", line_alpha="alpha", line_width="width",
-        hover_line_color=BAD, hover_line_alpha=1,
-    )  # fmt: skip
+        "xs",
+        "ys",
+        source=artist.table("curves"),
+        line_color="colour",
+        line_alpha="alpha",
+        line_width="width",
+        hover_line_color=BAD,
+        hover_line_alpha=1,
+    )
     ends = shown.scatter(
-        "samples", "percent", source=artist.table("ends"), marker="marker", size=9, line_color="colour", fill_color="colour",
+        "samples",
+        "percent",
+        source=artist.table("ends"),
+        marker="marker",
+        size=9,
+        line_color="colour",
+        fill_color="colour",
         line_width=2,
-    )  # fmt: skip
+    )
     tips = [("run", "@run"), ("", "@setting"), ("error", "$snap_y{0.00} % at $snap_x{0,0} samples")]
     shown.add_tools(
         HoverTool(renderers=[lines], tooltips=tips, line_policy="nearest", limit=NAMED),
@@ -60,10 +76,18 @@ def learning(artist: Artist, sweep: Sweep) -> list[Section]:
     what = (
         "Error of the held-out images after each epoch"
         if sweep.held_out
-        else f"Training error over the last samples, each predicted before it was learned, at {POINTS} points at most"
+        else f"Training error over the last samples, each predicted before it was learned, at {POINTS} "
+        f"points at most"
     )
-    most = f" Of more than {CURVES} runs, those with the smallest errors have curves." if len(sweep.trials) > CURVES else ""
-    caption = f"{what}; runs with the smallest errors are coloured, and the pointer names each. {MARKS}.{most} {ZERO}"
+    most = (
+        f" Of more than {CURVES} runs, those with the smallest errors have curves."
+        if len(sweep.trials) > CURVES
+        else ""
+    )
+    caption = (
+        f"{what}; runs with the smallest errors are coloured, and the pointer names each. "
+        f"{MARKS}.{most} {ZERO}"
+    )
     return [Section("learning", "Learning", {"curves": Panel("All runs", caption, shown)})]
 
 
@@ -75,9 +99,16 @@ def against(artist: Artist, sweep: Sweep) -> list[Section]:
 
 
 def round_errors(content: Content) -> list[tuple[float, ...]]:
-    """Return the mantissas of labelled errors, of curves and of points; () where the axis chooses its labels."""
+    """Return the mantissas of labelled errors, of curves and of points; () where the axis chooses
+    its labels.
+    """
     curves = [percent for ys in content.tables["curves"]["ys"] for percent in ys]
-    points = [percent for name, table in content.tables.items() if name.startswith("points-") for percent in table["percent"]]
+    points = [
+        percent
+        for name, table in content.tables.items()
+        if name.startswith("points-")
+        for percent in table["percent"]
+    ]
     return [mantissas(curves), mantissas(points)]
 
 
@@ -102,7 +133,13 @@ def _panel(artist: Artist, number: int, axis: Axis, sweep: Sweep) -> Panel:
     elif axis.logarithmic:
         options["x_axis_type"] = "log"
     shown = artist.curves(
-        width=WIDTH, height=HEIGHT, y_axis_type="log", x_axis_label=axis.key, y_axis_label=sweep.measured, tools="", **options
+        width=WIDTH,
+        height=HEIGHT,
+        y_axis_type="log",
+        x_axis_label=axis.key,
+        y_axis_label=sweep.measured,
+        tools="",
+        **options,
     )
     _label_errors(shown.yaxis, round_errors(artist.content)[1])
     if axis.ticks:
@@ -113,18 +150,31 @@ def _panel(artist: Artist, number: int, axis: Axis, sweep: Sweep) -> Panel:
     means = artist.table(f"means-{number}")
     averaged = bool(means.data["value"])
     points = shown.scatter(
-        "value", "percent", source=artist.table(f"points-{number}"), marker="marker", size=6, line_color="colour",
-        fill_color="colour", alpha=0.5 if averaged else 0.8,
-    )  # fmt: skip
+        "value",
+        "percent",
+        source=artist.table(f"points-{number}"),
+        marker="marker",
+        size=6,
+        line_color="colour",
+        fill_color="colour",
+        alpha=0.5 if averaged else 0.8,
+    )
     bars = shown.segment("value", "low", "value", "high", source=means, line_color=BAD, line_width=2)
     middles = shown.scatter("value", "percent", source=means, marker="diamond", size=13, color=BAD)
     # the axis of errors doesn't count these: they lie along the upper edge of the figure
     shown.y_range.renderers = [points, bars, middles]
     shown.extra_y_ranges, shown.extra_y_scales = {"edge": Range1d(0, 1)}, {"edge": LinearScale()}
     unknown = shown.scatter(
-        "value", 0.96, source=artist.table(f"unknown-{number}"), marker="marker", size=9, line_color="colour",
-        fill_color="colour", line_width=2, y_range_name="edge",
-    )  # fmt: skip
+        "value",
+        0.96,
+        source=artist.table(f"unknown-{number}"),
+        marker="marker",
+        size=9,
+        line_color="colour",
+        fill_color="colour",
+        line_width=2,
+        y_range_name="edge",
+    )
     tips = [("run", "@run"), ("", "@state"), ("error", "@error")]
     shown.add_tools(HoverTool(renderers=[points, middles, unknown], tooltips=tips, limit=NAMED))
     return Panel(f"Error against {axis.key}", "", shown)

@@ -96,7 +96,9 @@ class Sweep:
     def ranked(self) -> list[Trial]:
         """Runs that were trained to their end, the smallest error first."""
         done = [trial for trial in self.trials if trial.state == State.DONE]
-        known = [(trial.figures.percent, n) for n, trial in enumerate(done) if trial.figures.percent is not None]
+        known = [
+            (trial.figures.percent, n) for n, trial in enumerate(done) if trial.figures.percent is not None
+        ]
         return [done[n] for _, n in sorted(known)]
 
     @property
@@ -159,7 +161,9 @@ class Reader:
         trials = []
         for name, (found, problem) in epochs.items():
             row = rows.get(name)
-            curve: Curve = [(end.samples, percent) for end in found if (percent := end.held_out_error_percent) is not None]
+            curve: Curve = [
+                (end.samples, percent) for end in found if (percent := end.held_out_error_percent) is not None
+            ]
             if name not in drawn:
                 curve = ()
             elif not held_out:

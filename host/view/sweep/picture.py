@@ -35,7 +35,9 @@ MEAN = "mean over seeds, ± standard deviation"
 
 
 def write(folder: Path) -> Path:
-    """Write `PICTURE` to a sweep's folder, atomically, and return its path. Raises the errors of `picture`."""
+    """Write `PICTURE` to a sweep's folder, atomically, and return its path. Raises the errors of
+    `picture`.
+    """
     path = folder / PICTURE
     figure = picture(folder)
     with files.atomic(path, files.PNG) as temporary:
@@ -44,7 +46,9 @@ def write(folder: Path) -> Path:
 
 
 def picture(folder: Path) -> "Figure":
-    """Draw a sweep in its present state. `ViewError` for a folder that is no sweep's, `PlanError` for a damaged table."""
+    """Draw a sweep in its present state. `ViewError` for a folder that is no sweep's, `PlanError` for a
+    damaged table.
+    """
     from matplotlib.figure import Figure  # late import: takes half a second
 
     if not is_sweep(folder):
@@ -58,12 +62,25 @@ def picture(folder: Path) -> "Figure":
     _curves(figure.add_subplot(grid[0, :]), sweep, tables)
     for number, axis in enumerate(varied):
         row, column = divmod(number, COLUMNS)
-        _against(figure.add_subplot(grid[1 + row, column]), sweep, axis, {
-            name: tables[f"{name}-{number}"] for name in ("points", "unknown", "means")
-        })  # fmt: skip
-    handles = {label: handle for panel in figure.axes for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+        _against(
+            figure.add_subplot(grid[1 + row, column]),
+            sweep,
+            axis,
+            {name: tables[f"{name}-{number}"] for name in ("points", "unknown", "means")},
+        )
+    handles = {
+        label: handle
+        for panel in figure.axes
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
     shown = [label for label in (*LABELS.values(), MEAN) if label in handles]
-    figure.legend([handles[label] for label in shown], shown, loc="outside lower center", ncols=len(shown), frameon=False)
+    figure.legend(
+        [handles[label] for label in shown],
+        shown,
+        loc="outside lower center",
+        ncols=len(shown),
+        frameon=False,
+    )
     return figure
 
 
@@ -97,16 +114,25 @@ def _curves(panel: "Axes", sweep: Sweep, tables: dict[str, dict[str, list[Any]]]
 def _against(panel: "Axes", sweep: Sweep, axis: Axis, tables: dict[str, dict[str, list[Any]]]) -> None:
     """Draw the error against a varied key."""
     if axis.categories is not None:
-        panel.set(xticks=range(len(axis.categories)), xticklabels=axis.categories, xlim=(-0.5, len(axis.categories) - 0.5))
+        panel.set(
+            xticks=range(len(axis.categories)),
+            xticklabels=axis.categories,
+            xlim=(-0.5, len(axis.categories) - 0.5),
+        )
         if _turned(axis.categories):
             panel.tick_params(axis="x", rotation=90)
         at = {name: i for i, name in enumerate(axis.categories)}
         tables = {
-            name: table | {"value": [at[x] if isinstance(x, str) else at[x[0]] + x[1] for x in table["value"]]}
+            name: table
+            | {"value": [at[x] if isinstance(x, str) else at[x[0]] + x[1] for x in table["value"]]}
             for name, table in tables.items()
         }
     _points(panel, tables["points"])
-    _points(panel, tables["unknown"] | {"percent": [0.96] * len(tables["unknown"]["value"])}, panel.get_xaxis_transform())
+    _points(
+        panel,
+        tables["unknown"] | {"percent": [0.96] * len(tables["unknown"]["value"])},
+        panel.get_xaxis_transform(),
+    )
     means = tables["means"]
     if means["value"]:
         panel.vlines(means["value"], means["low"], means["high"], color=BAD)

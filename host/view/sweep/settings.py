@@ -100,7 +100,9 @@ def _axis(key: str, values: set[str]) -> Axis:
 
 
 def _ticks(numbers: list[float], logarithmic: bool) -> tuple[float, ...]:
-    """Return the numbers themselves if their labels have room; else round ones over the decades of a logarithmic axis."""
+    """Return the numbers themselves if their labels have room; else round ones over the decades of a
+    logarithmic axis.
+    """
     places = [math.log(number) if logarithmic else number for number in numbers]
     nearest = min((after - before for before, after in pairwise(places)), default=0.0)
     if len(numbers) <= TICKS and nearest >= APART * (places[-1] - places[0]):
@@ -117,7 +119,9 @@ def mantissas(numbers: Sequence[float]) -> tuple[float, ...]:
     inside = [sum(low <= tick <= high for tick in powers(each, low, high)) for each in MANTISSAS]
     if inside[0] < FEWEST:
         return ()
-    return next((each for each, count in zip(MANTISSAS, inside, strict=True) if count <= TICKS), MANTISSAS[-1])
+    return next(
+        (each for each, count in zip(MANTISSAS, inside, strict=True) if count <= TICKS), MANTISSAS[-1]
+    )
 
 
 def powers(mantissas: Sequence[float], low: float, high: float) -> tuple[float, ...]:
@@ -137,6 +141,8 @@ def settings(sweep: Sweep) -> list[Setting]:
     for trial in sweep.ranked:
         values = {key: value for key, value in trial.values.items() if key != SEED}
         assert trial.figures.percent is not None
-        groups.setdefault(tuple(values.items()), {}).setdefault(trial.values.get(SEED, ""), trial.figures.percent)
+        groups.setdefault(tuple(values.items()), {}).setdefault(
+            trial.values.get(SEED, ""), trial.figures.percent
+        )
     found = [Setting(dict(values), list(errors.values())) for values, errors in groups.items()]
     return sorted(found, key=lambda each: each.mean)

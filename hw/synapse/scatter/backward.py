@@ -17,13 +17,14 @@ from .queue import spike_of
 
 
 class BackwardScatter(wiring.Component):
-    """Adds the folded kernel (`hw.synapse.scatter.folding`) of each post spike to the drives of the pre layer, a folded
-    tap in each cycle.
+    """Adds the folded kernel (`hw.synapse.scatter.folding`) of each post spike to the drives of the pre
+    layer, a folded tap in each cycle.
 
     A spike at (y, x) drives the pre position (2 y + a - padding, 2 x + b - padding) with folded[a, b]. Folded
     taps come row by row, so two adders and the sums of the row before compute them.
 
-    Latency: ``(k + 1)**2`` cycles for each pre group of a spike; two cycles from a spike to its first address.
+    Latency: ``(k + 1)**2`` cycles for each pre group of a spike; two cycles from a spike to its first
+    address.
 
     Members
     -------
@@ -67,9 +68,15 @@ class BackwardScatter(wiring.Component):
         # -- the folded tap whose weight is read; `line`: address of the first word of its row and group
         have, negative, moving = Signal(), Signal(), Signal()
         a, b, group = Signal(range(self.side)), Signal(range(self.side)), Signal(range(groups))
-        row, column = (Signal(range(-padding, 2 * size + self.side), name=f"first_{name}") for name, size in
-                       (("row", self.bundle.post.height), ("column", self.bundle.post.width)))
-        line, first_line, weight = Signal(range(self.words)), Signal(range(self.words)), Signal(range(self.depth))
+        row, column = (
+            Signal(range(-padding, 2 * size + self.side), name=f"first_{name}")
+            for name, size in (("row", self.bundle.post.height), ("column", self.bundle.post.width))
+        )
+        line, first_line, weight = (
+            Signal(range(self.words)),
+            Signal(range(self.words)),
+            Signal(range(self.depth)),
+        )
         within, ends = Signal(), Signal()
         m.d.comb += [within.eq((a < k) & (b < k)), self.weight_address.eq(weight), self.read.eq(moving)]
         m.d.comb += ends.eq((a == self.side - 1) & (b == self.side - 1) & (group == groups - 1))
@@ -97,7 +104,9 @@ class BackwardScatter(wiring.Component):
         at_row, at_column = row + a, column + b
         with m.If(moving):
             m.d.sync += [valid.eq(have), zero.eq(~within), sign.eq(negative)]
-            m.d.sync += inside.eq(have & (at_row >= 0) & (at_row < pre.height) & (at_column >= 0) & (at_column < pre.width))
+            m.d.sync += inside.eq(
+                have & (at_row >= 0) & (at_row < pre.height) & (at_column >= 0) & (at_column < pre.width)
+            )
             m.d.sync += wraps(self.address, line + at_column, why)
         m.d.comb += [self.add.eq(inside), moving.eq(~inside | self.ready), self.busy.eq(have | valid)]
 
@@ -106,7 +115,9 @@ class BackwardScatter(wiring.Component):
         m.d.sync += [fold.eq(valid & moving), add2.eq(self.add & self.ready), sign2.eq(sign)]
         for lane, weight_ in enumerate(self.weights):
             folded = folding(m, lane, fold, weight_, zero, self.side)
-            term, carry = registered(m, *weighed(Cat(add2, sign2) if self.config.spec.spike_bits > 1 else add2, folded))
+            term, carry = registered(
+                m, *weighed(Cat(add2, sign2) if self.config.spec.spike_bits > 1 else add2, folded)
+            )
             m.d.comb += self.terms[lane].eq(term)
             if carry is not None and lane == 0:
                 m.d.comb += self.carry.eq(carry)

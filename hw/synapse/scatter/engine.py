@@ -24,21 +24,21 @@ def largest_drive(config: Config, bundle: Bundle, forward: bool) -> int:
 
 
 class ScatterEngine(wiring.Component):
-    """Adds the kernel of each spike to the drives that it reaches, which a memory keeps. The drives of the next
-    half are computed in this way during the current half.
+    """Adds the kernel of each spike to the drives that it reaches, which a memory keeps. The drives of the
+    next half are computed in this way during the current half.
 
-    - forward: queue of pre spikes -> taps, read from the working memory, or folded taps, from a copy (`Config.folded`)
-      -> drives of the post layer
+    - forward: queue of pre spikes -> taps, read from the working memory, or folded taps, from a copy
+      (`Config.folded`) -> drives of the post layer
     - backward: queue of post spikes -> folded taps, from a transposed copy -> drives of the pre layer
 
     Both directions run in parallel, each with one adder for each lane of the layer that it drives.
 
-    Latency: `hw.synapse.scatter.forward.spike_cycles` for a pre spike: at most ``k * k * groups(post)`` cycles, folded
-    ``(k // 2 + 1)**2 * groups(post)``, and more where additions to the same word must lie apart (`DriveSums`);
-    ``(k + 1)**2 * groups(pre)`` for a post spike; a word without spikes takes none. ``start`` may come before all
-    spikes of the previous half are processed; the half then begins after the last one, and other engines don't wait
-    for this one.
-    Integer model: `golden.model.ops.conv_forward` and `golden.model.ops.conv_backward`; sums are exact.
+    Latency: `hw.synapse.scatter.forward.spike_cycles` for a pre spike: at most ``k * k * groups(post)``
+    cycles, folded ``(k // 2 + 1)**2 * groups(post)``, and more where additions to the same word must lie
+    apart (`DriveSums`); ``(k + 1)**2 * groups(pre)`` for a post spike; a word without spikes takes none.
+    ``start`` may come before all spikes of the previous half are processed; the half then begins after the
+    last one, and other engines don't wait for this one. Integer model: `golden.model.ops.conv_forward` and
+    `golden.model.ops.conv_backward`; sums are exact.
 
     Members
     -------
@@ -90,8 +90,24 @@ class ScatterEngine(wiring.Component):
         # an odd last row or column, which pooling drops, can be out of reach of the kernel
         rows, columns = (sum(map(bool, taps)) for taps in taps_of(bundle))
         for scatter, source, reach, target, spikes, out, steps in (
-            (there, pre, (rows, columns), post, self.pre_spikes, self.forward, (self.pre_step, self.post_step)),
-            (back, post, (post.height, post.width), pre, self.post_spikes, self.backward, (self.post_step, self.pre_step)),
+            (
+                there,
+                pre,
+                (rows, columns),
+                post,
+                self.pre_spikes,
+                self.forward,
+                (self.pre_step, self.post_step),
+            ),
+            (
+                back,
+                post,
+                (post.height, post.width),
+                pre,
+                self.post_spikes,
+                self.backward,
+                (self.post_step, self.pre_step),
+            ),
         ):
             queue = self._take_spikes(m, begin, scatter, source, reach, spikes, steps[0])
             sums = self._keep_drives(m, begin, scatter, source, target, out, steps)
@@ -99,11 +115,16 @@ class ScatterEngine(wiring.Component):
             clearing.append(sums.clearing)
             parts += [~queue.empty, scatter.busy, sums.adding]
         m.d.comb += working.eq(Cat(*parts, *clearing, *copying).any())
-        m.d.comb += [self.busy.eq(begin_waits), self.preparing.eq(Cat(prepare_waits, *copying, *clearing).any())]
+        m.d.comb += [
+            self.busy.eq(begin_waits),
+            self.preparing.eq(Cat(prepare_waits, *copying, *clearing).any()),
+        ]
         return m
 
     def _take_spikes(self, m, begin, scatter, source: Layer, reach, spikes, step):
-        """Queue a layer's spikes for a direction. reach: rows and columns that drive anything. step: the layer's."""
+        """Queue a layer's spikes for a direction. reach: rows and columns that drive anything. step: the
+        layer's.
+        """
         m.submodules[f"queue_{source.index}"] = queue = SpikeQueue(self.config, source, reach)
         connect(m, queue.o, scatter.i)
         m.d.comb += [queue.start.eq(begin), queue.i.payload.eq(spikes.payload)]
@@ -129,8 +150,8 @@ class ScatterEngine(wiring.Component):
             term_bits=scatter.terms.shape().elem_shape.width,
         )
         from_step, to_step = steps
-        # Kept drives are zeroed when they are read for the last time, in the -beta phase, or else in the first
-        # sweep of the slot's next sample, in which nothing is read.
+        # Kept drives are zeroed when they are read for the last time, in the -beta phase, or else in the
+        # first sweep of the slot's next sample, in which nothing is read.
         kept, keep = to_step.kept | to_step.silent, to_step.kept & ~to_step.negative
         if slots == 1:
             # An idle layer doesn't read its drives, to which terms are being added.

@@ -1,6 +1,6 @@
 """Folded kernels of scatter engines: convolution and pool as one kernel of side k + 1, stride 2.
 
-    folded[a, b] = sum over dy, dx in {0, 1} of w[a - dy, b - dx]        (w is 0 outside of the kernel)
+folded[a, b] = sum over dy, dx in {0, 1} of w[a - dy, b - dx]        (w is 0 outside of the kernel)
 """
 
 from amaranth.hdl import Module, Mux, Signal, signed
@@ -20,15 +20,21 @@ from nudge.hw.synapse.interface import tile
 def folding(m, lane: int, moving, weight, outside, side: int):
     """Return the folded weight of a lane, two bits wider than ``weight``, as logic.
 
-    Folded taps come row by row, ``side`` in each row; weight: w[a, b], ignored if ``outside`` of the kernel. A cycle
-    later the folded weight is current, and moves on to the next tap if ``moving`` is high. The last column and row
-    must be outside: all registers are then 0 after each kernel.
+    Folded taps come row by row, ``side`` in each row; weight: w[a, b], ignored if ``outside`` of the kernel.
+    A cycle later the folded weight is current, and moves on to the next tap if ``moving`` is high. The last
+    column and row must be outside: all registers are then 0 after each kernel.
     """
     bits = len(weight)
-    new, before = Signal(signed(bits), name=f"new_{lane}", reset_less=True), Signal(signed(bits), name=f"before_{lane}")
+    new, before = (
+        Signal(signed(bits), name=f"new_{lane}", reset_less=True),
+        Signal(signed(bits), name=f"before_{lane}"),
+    )
     # sums of two neighbouring columns, of the row before
     pairs = [Signal(signed(bits + 1), name=f"pair_{lane}_{n}") for n in range(side)]
-    pair, folded = Signal(signed(bits + 1), name=f"sum_{lane}"), Signal(signed(bits + 2), name=f"folded_{lane}")
+    pair, folded = (
+        Signal(signed(bits + 1), name=f"sum_{lane}"),
+        Signal(signed(bits + 2), name=f"folded_{lane}"),
+    )
     m.d.comb += [pair.eq(new + before), folded.eq(pair + pairs[-1])]
     m.d.sync += new.eq(Mux(outside, 0, weight))
     with m.If(moving):
@@ -38,7 +44,9 @@ def folding(m, lane: int, moving, weight, outside, side: int):
 
 
 def even_side(bundle: Bundle) -> int:
-    """Return the side of a folded kernel with as many even rows as odd ones: k + 1 or k + 2, of which the last is 0."""
+    """Return the side of a folded kernel with as many even rows as odd ones: k + 1 or k + 2, of which the
+    last is 0.
+    """
     return bundle.kernel + 1 + (bundle.kernel + 1) % 2
 
 
@@ -53,9 +61,9 @@ def folding_cycles(config: Config, bundle: Bundle) -> int:
 
 
 class FoldedWeights(wiring.Component):
-    """Folded kernels for the forward direction, computed after each commit. A word has the weights between one pre
-    channel and the lanes of a post group, of one folded tap. With ``side = even_side(bundle)`` its address is
-    ``((post group * pre channels + pre channel) * side + a) * side + b``.
+    """Folded kernels for the forward direction, computed after each commit. A word has the weights between
+    one pre channel and the lanes of a post group, of one folded tap. With ``side = even_side(bundle)`` its
+    address is ``((post group * pre channels + pre channel) * side + a) * side + b``.
 
     Latency: `folding_cycles`.
 
@@ -91,14 +99,23 @@ class FoldedWeights(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        pre_lanes, k, side = self.config.lanes[self.bundle.pre.index], self.bundle.kernel, even_side(self.bundle)
+        pre_lanes, k, side = (
+            self.config.lanes[self.bundle.pre.index],
+            self.bundle.kernel,
+            even_side(self.bundle),
+        )
         m.submodules.memory = memory = BlockMemory(shape=self.word, depth=self.depth)
         read, write = memory.read_port(), memory.write_port()
         m.d.comb += [read.addr.eq(self.address), self.weights.eq(read.data)]
 
         cycles = folding_cycles(self.config, self.bundle)
         # the folded tap whose weight is read; it is written two cycles later
-        pre_lane, a, b, cycle = Signal(range(pre_lanes)), Signal(range(side)), Signal(range(side)), Signal(range(cycles))
+        pre_lane, a, b, cycle = (
+            Signal(range(pre_lanes)),
+            Signal(range(side)),
+            Signal(range(side)),
+            Signal(range(cycles)),
+        )
         within, outside, address = Signal(), Signal(), self.tile_address
         m.d.comb += [within.eq((a < k) & (b < k)), self.done.eq(self.busy & (cycle == cycles - 1))]
         m.d.sync += outside.eq(~within)

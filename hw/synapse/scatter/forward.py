@@ -28,7 +28,8 @@ def times(value, factor: int):
 
 
 def walk(bundle: Bundle, folds: bool) -> tuple[int, int]:
-    """Return the taps of a spike in each row and column, and how many rows of the map lie between two of them.
+    """Return the taps of a spike in each row and column, and how many rows of the map lie between two of
+    them.
 
     folds: whether the kernels are folded; a spike then meets each pooled position once.
     """
@@ -37,16 +38,21 @@ def walk(bundle: Bundle, folds: bool) -> tuple[int, int]:
 
 @lru_cache
 def spike_cycles(bundle: Bundle, groups: int, folds: bool) -> list[list[int]]:
-    """Return the cycles of a spike in `ForwardScatter` by its row and column: from the end of a spike at the same place
-    to its own end, if ``ready`` is low only for words that are still being added to. groups: of the post layer."""
+    """Return the cycles of a spike in `ForwardScatter` by its row and column: from the end of a spike at the
+    same place to its own end, if ``ready`` is low only for words that are still being added to. groups: of
+    the post layer.
+    """
     count, stride = walk(bundle, folds)
     sides = ((bundle.pre.height, bundle.post.height), (bundle.pre.width, bundle.post.width))
     rows, columns = (
-        [[(at + bundle.padding - stride * n, 2 * pooled) for n in range(count)] for at in range(size)] for size, pooled in sides
+        [[(at + bundle.padding - stride * n, 2 * pooled) for n in range(count)] for at in range(size)]
+        for size, pooled in sides
     )
 
     def cycles(taps) -> int:
-        looked = added = end = 0  # cycle in which the next tap may be looked at, and that of the last addition
+        looked = added = end = (
+            0  # cycle in which the next tap may be looked at, and that of the last addition
+        )
         last: dict[tuple[int, int, int], int] = {}
         for _ in range(2):
             begin = end
@@ -66,12 +72,13 @@ def spike_cycles(bundle: Bundle, groups: int, folds: bool) -> list[list[int]]:
 
 
 class ForwardScatter(wiring.Component):
-    """Adds the kernel of each pre spike to the drives of the post layer, a tap and a post group in each cycle.
+    """Adds the kernel of each pre spike to the drives of the post layer, a tap and a post group in each
+    cycle.
 
-    A spike at (y, x) meets tap (ky, kx) at row y + padding - ky of the map before pooling, and likewise column;
-    the pooled position is half of both. With folded kernels (`Config.folded`) it meets each pooled position once, by
-    the folded taps (a, b) of the parity of y + padding and x + padding. A tap that meets no pooled position takes a
-    cycle, or none while the groups of the tap before it are added.
+    A spike at (y, x) meets tap (ky, kx) at row y + padding - ky of the map before pooling, and likewise
+    column; the pooled position is half of both. With folded kernels (`Config.folded`) it meets each pooled
+    position once, by the folded taps (a, b) of the parity of y + padding and x + padding. A tap that meets no
+    pooled position takes a cycle, or none while the groups of the tap before it are added.
 
     Latency: `spike_cycles`; two cycles from a spike to its first address.
 
@@ -131,7 +138,9 @@ class ForwardScatter(wiring.Component):
         first_column = Signal.like(column)
         word = Signal(range(of_group))
         inside, load = Signal(), Signal()
-        m.d.comb += inside.eq((row >= 0) & (row < 2 * post.height) & (column >= 0) & (column < 2 * post.width))
+        m.d.comb += inside.eq(
+            (row >= 0) & (row < 2 * post.height) & (column >= 0) & (column < 2 * post.width)
+        )
         last_tap = (at_row == count - 1) & (at_column == count - 1)
         leave = Signal()  # the tap is loaded, or it drives nothing
         m.d.comb += [leave.eq(have & (load | ~inside)), self.i.ready.eq(~have | (leave & last_tap))]
@@ -146,7 +155,9 @@ class ForwardScatter(wiring.Component):
                     m.d.sync += have.eq(0)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [have.eq(1), negative.eq(spike.negative), row.eq(y), column.eq(x), first_column.eq(x)]
-            m.d.sync += bounded(word, first_word, 0, of_group - 1, "a spike's channel and a tap give a word of a group")
+            m.d.sync += bounded(
+                word, first_word, 0, of_group - 1, "a spike's channel and a tap give a word of a group"
+            )
 
         # -- the current tap: a post group in each cycle
         active, sign, group = Signal(), Signal(), Signal(range(groups))
@@ -154,8 +165,16 @@ class ForwardScatter(wiring.Component):
         m.d.comb += [self.add.eq(active), self.address.eq(address), moving.eq(active & self.ready)]
         m.d.comb += load.eq(~active | (moving & (group == groups - 1)))
         with m.If(load):
-            m.d.sync += [active.eq(have & inside), group.eq(0), sign.eq(negative), self.weight_address.eq(word)]
-            pooled_row, pooled_column = row[1:][: bits_for(post.height - 1)], column[1:][: bits_for(post.width - 1)]
+            m.d.sync += [
+                active.eq(have & inside),
+                group.eq(0),
+                sign.eq(negative),
+                self.weight_address.eq(word),
+            ]
+            pooled_row, pooled_column = (
+                row[1:][: bits_for(post.height - 1)],
+                column[1:][: bits_for(post.width - 1)],
+            )
             place = times(pooled_row, post.width) + pooled_column
             m.d.sync += wraps(address, place, "it is used only if the tap is inside")
         with m.Elif(moving):

@@ -32,7 +32,8 @@ class DriveSums(wiring.Component):
     Members
     -------
     start : In(1), read_bank : In(range(banks)), silent : In(1), keep : In(1)
-        ``start`` sends all words of ``read_bank`` once: as zeros if ``silent``; they aren't zeroed if ``keep``.
+        ``start`` sends all words of ``read_bank`` once: as zeros if ``silent``; they aren't zeroed if
+        ``keep``.
     write_bank : In(range(banks))
         Bank to which terms are added.
     clear : In(1), clearing : Out(1)
@@ -83,7 +84,12 @@ class DriveSums(wiring.Component):
         at, left = Signal(range(depth)), Signal(range(self.words + 1))
         silent, keep, send, sending = Signal(), Signal(), Signal(), Signal()
         with m.If(self.start):
-            m.d.sync += [at.eq(base(self.read_bank)), left.eq(self.words), silent.eq(self.silent), keep.eq(self.keep)]
+            m.d.sync += [
+                at.eq(base(self.read_bank)),
+                left.eq(self.words),
+                silent.eq(self.silent),
+                keep.eq(self.keep),
+            ]
         with m.Elif(self.clearing | send):
             m.d.sync += at.eq(at + 1)
             with m.If(send):
@@ -111,7 +117,9 @@ class DriveSums(wiring.Component):
         m.d.comb += [write.addr.eq(address2), write.en.eq(write2), self.adding.eq(add1 | add2)]
         for lane in range(self.lanes):
             sum_ = plus(old2[lane], self.terms[lane], self.carry)
-            m.d.comb += bounded(write.data[lane], sum_, -self.most, self.most, "every partial sum of terms, by `most`")
+            m.d.comb += bounded(
+                write.data[lane], sum_, -self.most, self.most, "every partial sum of terms, by `most`"
+            )
 
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)

@@ -46,7 +46,7 @@ def telling_rates(spec, settings: Settings, parameters: Parameters, images, labe
     most, best = [-1] * 2 * last, [0] * 2 * last
     for _ in range(DRAWS):
         # log-uniform: each bit length is equally likely
-        rates = [int(2 ** length) for length in random.uniform(0, bits, 2 * last)]
+        rates = [int(2**length) for length in random.uniform(0, bits, 2 * last)]
         right = updates(rates)
         others = [updates([rate ^ 1 << bit for rate in rates]) for bit in range(bits)]
         for n, rate in enumerate(rates):
@@ -107,7 +107,10 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
             for step in trace(spec, settings, parameters, sample.image, sample.label)
             if sample.operation == Operation.TRAIN or step.phase == "free"
         ]
-        watches += [((layer.index, slot), *watch(dut, config, layer, slot, golden, progress)) for layer in spec.layers[1:]]
+        watches += [
+            ((layer.index, slot), *watch(dut, config, layer, slot, golden, progress))
+            for layer in spec.layers[1:]
+        ]
     tasks = [cocotb.start_soon(compare) for _, compare, _ in watches]
     predictions = await core.run(batch)
     for (index, slot), _, count in watches:
@@ -122,7 +125,9 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     assert core.spikes() == total, f"spikes: {core.spikes()}, golden has {total}"
     await core.commit_watched()
     await core.idle()
-    assert core.cycles() == core.counted, f"cycles of phases: {core.cycles()}, port `phase` had {core.counted}"
+    assert core.cycles() == core.counted, (
+        f"cycles of phases: {core.cycles()}, port `phase` had {core.counted}"
+    )
     assert all(core.counted), f"a phase without a cycle: {core.counted}"
     trained = committed(spec, parameters, result.updates, samples)
     assert (difference := first_master(await core.read(), trained)) is None, f"after training: {difference}"

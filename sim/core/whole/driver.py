@@ -79,12 +79,17 @@ class CoreDriver:
 
     async def load(self, parameters: Parameters):
         """Write all masters and commit."""
-        for bundle, image in zip(self.spec.bundles, weight_image.pack_all(self.config, parameters), strict=True):
+        for bundle, image in zip(
+            self.spec.bundles, weight_image.pack_all(self.config, parameters), strict=True
+        ):
             self.dut.bundle.value = bundle.index - 1
             for address, word in enumerate(image):
                 self.dut.address.value = address
                 for lane, master in enumerate(word):
-                    self.dut.lane.value, self.dut.write_data.value = lane, int(master) % (1 << protocol.MASTER_BITS)
+                    self.dut.lane.value, self.dut.write_data.value = (
+                        lane,
+                        int(master) % (1 << protocol.MASTER_BITS),
+                    )
                     self.dut.write.value = 1
                     await self.edge
             self.dut.write.value = 0
@@ -101,7 +106,9 @@ class CoreDriver:
             for address in range(words):
                 self.dut.address.value = address
                 # one cycle more: a value written at an edge reaches the design at the next edge
-                for lane, cycles in zip(range(lanes), (READ_LATENCY + 1, *[LANE_LATENCY + 1] * lanes), strict=False):
+                for lane, cycles in zip(
+                    range(lanes), (READ_LATENCY + 1, *[LANE_LATENCY + 1] * lanes), strict=False
+                ):
                     self.dut.lane.value = lane
                     for _ in range(cycles):
                         await self.edge
@@ -129,7 +136,9 @@ class CoreDriver:
         await self._start(Operation.COMMIT)
         for _ in range(2):
             await self.edge
-            assert self.cycles() == self.counted_now(), f"amid a commit: {self.cycles()}, port `phase` had {self.counted_now()}"
+            assert self.cycles() == self.counted_now(), (
+                f"amid a commit: {self.cycles()}, port `phase` had {self.counted_now()}"
+            )
         await self.rest()
 
     async def rest(self):
@@ -179,7 +188,9 @@ class CoreDriver:
             self.since = get_sim_time("ns")
 
     def _counted_until(self, now: float) -> list[int]:
-        return [n + (self.held >> i & 1) * round((now - self.since) / PERIOD) for i, n in enumerate(self.counted)]
+        return [
+            n + (self.held >> i & 1) * round((now - self.since) / PERIOD) for i, n in enumerate(self.counted)
+        ]
 
     def counted_now(self) -> list[int]:
         """Return the cycles counted until the previous clock edge."""
@@ -210,7 +221,9 @@ class CoreDriver:
 
     def cycles(self) -> list[int]:
         """Return the cycle counters of the phases, in the order of `protocol.PHASES`."""
-        return [getattr(self.dut, f"phase_cycles__{i}").value.to_unsigned() for i in range(len(protocol.PHASES))]
+        return [
+            getattr(self.dut, f"phase_cycles__{i}").value.to_unsigned() for i in range(len(protocol.PHASES))
+        ]
 
     def slot(self, number: int) -> int:
         """Return the slot of the sample with this number, counted from 0 since the reset."""

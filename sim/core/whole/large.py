@@ -1,4 +1,6 @@
-"""Cores that no part here can hold, in simulation alone: predictions of trained weights, and one learned image."""
+"""Cores that no part here can hold, in simulation alone: predictions of trained weights, and one learned
+image.
+"""
 
 from nudge.golden.contract.config import Config
 from nudge.golden.model.batch import infer, train_batch

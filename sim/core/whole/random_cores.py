@@ -8,7 +8,15 @@ import numpy as np
 from nudge.golden.contract.config import Config, configuration
 from nudge.golden.contract.event_units import KERNEL
 from nudge.golden.contract.spec import Conv, Dense, Spec
-from tests.golden.model.random_nets import DEEP, Case, any_formats, any_spec, deep_spec, random_case, with_fine_spikes
+from tests.golden.model.random_nets import (
+    DEEP,
+    Case,
+    any_formats,
+    any_spec,
+    deep_spec,
+    random_case,
+    with_fine_spikes,
+)
 
 #: Largest height and width of an image, in pixels.
 SIDE = 9
@@ -17,9 +25,10 @@ SIDE = 9
 def core_case(seed: int, padded: bool = False) -> tuple[Config, Case]:
     """Draw a configuration, and a network's parameters, settings and samples.
 
-    padded: convolutions may have padding, and none has an event-driven engine. One network in four of the others
-    comes from `deep_spec`. The configuration has random lanes, array widths, image taps, passes, shared multipliers
-    and kernel memories; instead of line engines, those of odd seeds have scatter engines, some with folded kernels.
+    padded: convolutions may have padding, and none has an event-driven engine. One network in four of the
+    others comes from `deep_spec`. The configuration has random lanes, array widths, image taps, passes,
+    shared multipliers and kernel memories; instead of line engines, those of odd seeds have scatter engines,
+    some with folded kernels.
     """
     random = np.random.default_rng(seed)
 
@@ -40,7 +49,11 @@ def core_case(seed: int, padded: bool = False) -> tuple[Config, Case]:
 
     def divisor(*numbers: int) -> int:
         """Draw a common divisor of the numbers."""
-        return int(random.choice([n for n in range(1, max(numbers) + 1) if not any(number % n for number in numbers)]))
+        return int(
+            random.choice(
+                [n for n in range(1, max(numbers) + 1) if not any(number % n for number in numbers)]
+            )
+        )
 
     lanes = (1, *(divisor(layer.channels) for layer in spec.layers[1:]))
     scatters = configuration(spec, "scatter").scatters if engines == "line" and seed % 2 else frozenset()
@@ -51,7 +64,9 @@ def core_case(seed: int, padded: bool = False) -> tuple[Config, Case]:
     bundles = [spec.bundles[index - 1] for index in config.events]
     rows = [(config.groups(bundle.post), 2 * config.groups(bundle.pre)) for bundle in bundles]
     forward, backward = (divisor(*side) for side in zip(*rows, strict=True)) if rows else (1, 1)
-    config = replace(config, arrays=arrays, shared=shared, passes=(forward, backward), kernel_blocks=bool(choose(0, 1)))
+    config = replace(
+        config, arrays=arrays, shared=shared, passes=(forward, backward), kernel_blocks=bool(choose(0, 1))
+    )
     config = replace(config, folded=frozenset(index for index in sorted(scatters) if choose(0, 1)))
     return config, case
 
@@ -68,4 +83,6 @@ def with_events(spec: Spec, choose: Callable[[int, int], int]) -> Spec:
     for _ in convs[1:]:
         least = 2 * least + 2  # undo the 2x2 pooling and a kernel of 3
     shown = replace(spec.input, height=least + choose(0, 3), width=least + choose(0, 3))
-    return replace(spec, stages=stages, input=shown, learning=replace(spec.learning, rates=(0.1,) * len(stages)))
+    return replace(
+        spec, stages=stages, input=shown, learning=replace(spec.learning, rates=(0.1,) * len(stages))
+    )

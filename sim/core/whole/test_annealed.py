@@ -15,7 +15,9 @@ from nudge.hw.core.core import Core
 from .check import check_training
 
 STAGES = (Conv(2, 3), Conv(4, 4), Dense(6), Dense(10))
-SCHEDULE = Schedule(8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8), feedback_shift=2)
+SCHEDULE = Schedule(
+    8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8), feedback_shift=2
+)
 SPEC = Spec("annealed", STAGES, SCHEDULE, Learning(rates=(0.2, 0.5, 0.5, 0.5), beta=0.9))
 CONFIG = Config(SPEC, (1, 2, 2, 3, 5), (1, 2, 1, 1, 5))
 TOP = Core(CONFIG)

@@ -12,7 +12,12 @@ from nudge.hw.core.core import Core
 from .check import check_training
 
 STAGES = (Conv(4), Conv(6), Dense(10))
-SPEC = Spec("events", STAGES, Schedule(9, 6, window_log2=2, order="odd-even"), Learning(rates=(0.5, 0.5, 0.5), gain=2.0))
+SPEC = Spec(
+    "events",
+    STAGES,
+    Schedule(9, 6, window_log2=2, order="odd-even"),
+    Learning(rates=(0.5, 0.5, 0.5), gain=2.0),
+)
 CONFIG = Config(SPEC, (1, 2, 3, 5), arrays=(1, 2, 1, 1), events=frozenset({2}))
 TOP = Core(CONFIG)
 

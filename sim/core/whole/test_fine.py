@@ -13,7 +13,15 @@ from .check import check_training
 
 STAGES = (Conv(2, 3), Conv(4, 3), Conv(2, 2), Dense(6), Dense(10))
 SCHEDULE = Schedule(
-    10, 6, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 4), feedback_shift=2, fine=(8, 7, 6, 4, 1), centred=True
+    10,
+    6,
+    window_log2=1,
+    decay_shift=0,
+    order="odd-even",
+    halvings=(1, 4),
+    feedback_shift=2,
+    fine=(8, 7, 6, 4, 1),
+    centred=True,
 )
 SPEC = Spec("fine", STAGES, SCHEDULE, Learning(rates=(0.02, 0.04, 0.1, 0.2, 0.4), beta=0.9))
 CONFIG = Config(SPEC, (1, 2, 2, 1, 3, 5), (1, 2, 1, 1, 3, 5), events=frozenset({2}), shared=frozenset({2, 4}))

@@ -31,7 +31,9 @@ CONFIG = replace(configuration(replace(SPEC, lanes=()), "line"), lanes=LANES, ar
 TOP = Core(CONFIG)
 
 
-MANY = pytest.mark.skipif(not DIGITS, reason="NUDGE_PAPER isn't set to a number of digits, half a minute each")
+MANY = pytest.mark.skipif(
+    not DIGITS, reason="NUDGE_PAPER isn't set to a number of digits, half a minute each"
+)
 
 
 @cocotb.test()

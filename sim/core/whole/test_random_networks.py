@@ -32,8 +32,8 @@ from .random_cores import core_case
 #: Seed of a core whose bias steps need more than 20 bits.
 NARROW = 273
 
-#: Seeds that together reach every extreme; all but the first and the last are from `python -m tests.golden.model.cover
-#: cores 0 2000 3889`.
+#: Seeds that together reach every extreme; all but the first and the last are from `python -m
+#: tests.golden.model.cover cores 0 2000 3889`.
 COVER = (NARROW, 1865, 452, 666, 1570, 1796, 240, 1658, 1906, 326, 1956, 1729, 3889, 1030, 18)
 
 SEEDS = list(dict.fromkeys((*COVER, *range(int(os.environ.get("NUDGE_CORES", "0"))))))
@@ -45,15 +45,17 @@ PATIENCE = 60_000
 #: Seeds of cores with padding, of which three have it in two convolutions.
 PADDED = (8, 68, 69, 174)
 
-#: Seeds of cores that also run with one slot: event, scatter and line engines, each with coarse and with fine spikes;
-#: centred commits; pixels.
+#: Seeds of cores that also run with one slot: event, scatter and line engines, each with coarse and with fine
+#: spikes; centred commits; pixels.
 ALONE = (92, 135, 99, 115, 78, 66, 2, 4)
 
 #: Seeds of cores whose scatter engines have folded kernels, with fine and with coarse spikes.
 FOLDED = (269, 527)
 
 
-@pytest.mark.parametrize(("seed", "padded"), [*((seed, False) for seed in SEEDS), *((seed, True) for seed in PADDED)])
+@pytest.mark.parametrize(
+    ("seed", "padded"), [*((seed, False) for seed in SEEDS), *((seed, True) for seed in PADDED)]
+)
 def test_a_random_core_equals_golden(seed, padded):
     trains_as_golden(seed, padded)
 
@@ -72,7 +74,11 @@ def test_a_random_core_with_folded_kernels_equals_golden(seed, slots):
 
 def test_cores_with_one_slot_have_every_engine():
     configs = [core_case(seed)[0] for seed in ALONE]
-    seen = {(config.engine(bundle), config.spec.spike_bits) for config in configs for bundle in config.spec.bundles}
+    seen = {
+        (config.engine(bundle), config.spec.spike_bits)
+        for config in configs
+        for bundle in config.spec.bundles
+    }
     assert seen == set(product(SYNAPSE_ENGINES, (1, 2)))
 
 
@@ -148,7 +154,9 @@ class Driver:
     async def load(self, parameters: Parameters):
         """Write all masters."""
         core, write = self.core, self.context.set
-        for bundle, image in zip(self.config.spec.bundles, weight_image.pack_all(self.config, parameters), strict=True):
+        for bundle, image in zip(
+            self.config.spec.bundles, weight_image.pack_all(self.config, parameters), strict=True
+        ):
             write(core.bundle, bundle.index - 1)
             write(core.write, 1)
             for address, lane in np.ndindex(image.shape):
@@ -171,7 +179,9 @@ class Driver:
                 for cycle in range(words + READ_LATENCY):
                     if cycle >= READ_LATENCY:
                         value = self.context.get(core.read_data)
-                        image[cycle - READ_LATENCY, lane] = value - (value >> (MASTER_BITS - 1) << MASTER_BITS)
+                        image[cycle - READ_LATENCY, lane] = value - (
+                            value >> (MASTER_BITS - 1) << MASTER_BITS
+                        )
                     self.context.set(core.address, min(cycle, words - 1))
                     await self.tick()
             images.append(image)

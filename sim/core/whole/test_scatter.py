@@ -13,11 +13,24 @@ from .check import check_training
 
 STAGES = (Conv(2), Conv(4, padding=1), Conv(6), Dense(10))
 SCHEDULE = Schedule(
-    10, 6, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 4), feedback_shift=2, fine=(8, 6, 4, 1), centred=True
+    10,
+    6,
+    window_log2=1,
+    decay_shift=0,
+    order="odd-even",
+    halvings=(1, 4),
+    feedback_shift=2,
+    fine=(8, 6, 4, 1),
+    centred=True,
 )
 SPEC = Spec("scatter", STAGES, SCHEDULE, Learning(rates=(0.02, 0.04, 0.1, 0.2), beta=0.9))
 CONFIG = Config(
-    SPEC, (1, 2, 2, 3, 5), (1, 2, 1, 3, 5), scatters=frozenset({2, 3}), folded=frozenset({2}), shared=frozenset({2})
+    SPEC,
+    (1, 2, 2, 3, 5),
+    (1, 2, 1, 3, 5),
+    scatters=frozenset({2, 3}),
+    folded=frozenset({2}),
+    shared=frozenset({2}),
 )
 TOP = Core(CONFIG)
 

@@ -11,7 +11,9 @@ from sim.harness.testbench import CLOCK
 from sim.harness.words import layer_words
 
 
-def watch(dut, config: Config, layer: Layer, slot: int, steps: list[Step], progress: dict[tuple[int, int], int]):
+def watch(
+    dut, config: Config, layer: Layer, slot: int, steps: list[Step], progress: dict[tuple[int, int], int]
+):
     """Return a coroutine that compares a layer's trace in a slot with the golden model, and its word count.
 
     progress: number of equal words so far, by (layer, slot); the coroutine updates it. A failed assertion

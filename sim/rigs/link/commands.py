@@ -40,7 +40,9 @@ def planned(spec: Spec, samples: int, batch: int, stored: bool, **options: float
 
 def soak(
     preset_name: Preset = "tiny",
-    board: Annotated[str, typer.Option(help="Attack sim (a virtual board) or golden (a model of it).")] = "sim",
+    board: Annotated[
+        str, typer.Option(help="Attack sim (a virtual board) or golden (a model of it).")
+    ] = "sim",
     samples: Samples = 200,
     faults: Annotated[float, typer.Option(help="Damage bytes both ways with this probability.")] = 1e-3,
     seed: Seed = 0,
@@ -72,14 +74,19 @@ def sweep(
     if fault is not None:
         cases = [case for case in cases if single.case_name(case) == fault]
         if not cases:
-            raise UsageError(f"--fault must be WAY:BYTE:KIND:VALUE, such as up:{session.up - 1}:flip:7, not {fault!r}")
+            raise UsageError(
+                f"--fault must be WAY:BYTE:KIND:VALUE, such as up:{session.up - 1}:flip:7, not {fault!r}"
+            )
     elif samples is not None:
         cases = random.Random(seed).sample(cases, first_samples(samples, len(cases), "a session"))
     endings, others = single.run(session, cases)
     for case, ending in others[:20]:
         print(f"--fault {single.case_name(case)}: {ending}")
     ends = ", ".join(f"{count} {ending}" for ending, count in endings.items())
-    print(f"{len(cases)} single faults in a session of {session.up} bytes to the board, {session.down} back: {ends}")
+    print(
+        f"{len(cases)} single faults in a session of {session.up} bytes to the board, {session.down} back: "
+        f"{ends}"
+    )
     return ExitCode.DIFFERENT if endings["wrong"] + endings["hang"] else ExitCode.OK
 
 
@@ -121,4 +128,7 @@ def delays(
     """Measure how fast the virtual board trains `tiny` over an adapter's delay, in wall-clock time."""
     for run in measured(preset("tiny"), load("embedded"), delay, baud, rounds=rounds):
         where = f"virtual board, {run.delay * 1e3:.0f} ms of delay, {run.window} in flight"
-        print(f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the undelayed")
+        print(
+            f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the "
+            f"undelayed"
+        )

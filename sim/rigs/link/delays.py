@@ -29,7 +29,9 @@ class Measured:
     share: float
 
 
-def measured(spec: Spec, data: Data, delay: float, baud: float, *, samples: int = 64, rounds: int = 3) -> list[Measured]:
+def measured(
+    spec: Spec, data: Data, delay: float, baud: float, *, samples: int = 64, rounds: int = 3
+) -> list[Measured]:
     """Measure training on the virtual board through a proxy, in four configurations.
 
     1. without delay; 2. with `delay`; 3. with a stretched delay, in which the simulated line carries as many

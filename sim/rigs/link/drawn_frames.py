@@ -66,30 +66,40 @@ class DrawnFrames:
             case "mutated":
                 return self.mutated(self.request())
             case "garbage":
-                alphabet = self.chance.choice((range(1, 8), range(256), (1, 2, FULL_BLOCK, FULL_BLOCK + 1, 255)))
+                alphabet = self.chance.choice(
+                    (range(1, 8), range(256), (1, 2, FULL_BLOCK, FULL_BLOCK + 1, 255))
+                )
                 return bytes(self.chance.choice(alphabet) for _ in range(self.chance.randrange(1, 40)))
         value = self.chance.choice((1, 9, FULL_BLOCK, 255, self.chance.randrange(1, 256)))
-        return bytes((value,)) * self.chance.choice((32, 33, 100, REQUEST_BYTES - 1, REQUEST_BYTES, REQUEST_BYTES + 1, 3000))
+        return bytes((value,)) * self.chance.choice(
+            (32, 33, 100, REQUEST_BYTES - 1, REQUEST_BYTES, REQUEST_BYTES + 1, 3000)
+        )
 
     def request(self) -> bytes:
         """Draw a frame with a correct CRC: mostly a valid request, sometimes wrong in a field."""
         chance = self.chance
         commands = [c for c in self.known if c not in (*SAMPLES, Command.HELLO)]
         command: int = chance.choice(commands)
-        self.sampling = chance.random() < (MORE_SAMPLES if self.sampling else SAMPLE_SHARE * len(self.samples) / 2)
+        self.sampling = chance.random() < (
+            MORE_SAMPLES if self.sampling else SAMPLE_SHARE * len(self.samples) / 2
+        )
         if self.sampling:
             command = chance.choice((Command.TRAIN, *self.samples))
         elif chance.random() < 0.03:
             command = Command.HELLO
         payload = self.payload(Command(command))
-        sequence = self.ahead + chance.choice((0,) * 14 + (-1, -1, -2, -WINDOW, -WINDOW - 1, 1, chance.randrange(256)))
+        sequence = self.ahead + chance.choice(
+            (0,) * 14 + (-1, -1, -2, -WINDOW, -WINDOW - 1, 1, chance.randrange(256))
+        )
         version = VERSION if chance.random() < 0.98 else chance.randrange(256)
         if chance.random() < 0.02:
             command = chance.randrange(256)
         if chance.random() < 0.02:
             payload = payload[:-1] if chance.random() < 0.5 else payload + b"\7"
         sequence %= 256
-        if version == VERSION and (command == Command.HELLO or (sequence == self.ahead and command in self.known)):
+        if version == VERSION and (
+            command == Command.HELLO or (sequence == self.ahead and command in self.known)
+        ):
             # if the request isn't executed after all, the following ones are out of sequence
             self.ahead = (sequence + 1) % 256
         return encoded(sequence, command, payload, version)
@@ -120,17 +130,28 @@ class DrawnFrames:
             case Command.STORE:
                 return self.records()
             case Command.STORE_DIGEST:
-                return SampleRange(self.index(), chance.choice((1, 2, 5, self.store.count, 0, MAX_DIGESTED + 1))).encode()
+                return SampleRange(
+                    self.index(), chance.choice((1, 2, 5, self.store.count, 0, MAX_DIGESTED + 1))
+                ).encode()
             case Command.TRAIN_STORED | Command.INFER_STORED:
-                asked = [Asked(self.index(), *chance.choices(range(-4, 5), k=2), chance.random() < 0.5) for _ in range(4)]
+                asked = [
+                    Asked(self.index(), *chance.choices(range(-4, 5), k=2), chance.random() < 0.5)
+                    for _ in range(4)
+                ]
                 payload = b"".join(sample.encode() for sample in asked[: chance.choice((1, 1, 2, 4))])
-                return payload if chance.random() < 0.9 else payload + chance.choice((b"\1", chance.randbytes(4), bytes(260)))
+                return (
+                    payload
+                    if chance.random() < 0.9
+                    else payload + chance.choice((b"\1", chance.randbytes(4), bytes(260)))
+                )
         return b""
 
     def index(self) -> int:
         """Draw an index, mostly of a stored sample."""
         count = self.store.count
-        return self.chance.choice((*[self.chance.randrange(max(count, 1))] * 8, count, count + 1, (1 << 17) - 1))
+        return self.chance.choice(
+            (*[self.chance.randrange(max(count, 1))] * 8, count, count + 1, (1 << 17) - 1)
+        )
 
     def records(self) -> bytes:
         """Draw the payload of a STORE: records of digits or noise.

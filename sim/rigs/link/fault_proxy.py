@@ -25,7 +25,9 @@ class FaultProxy:
     direction. `stall` and `disconnect` may be called at any time.
     """
 
-    def __init__(self, target: str, up: Faults | None = None, down: Faults | None = None, *, delay: float = 0.0):
+    def __init__(
+        self, target: str, up: Faults | None = None, down: Faults | None = None, *, delay: float = 0.0
+    ):
         found = re.fullmatch(r"socket://(.+):(\d+)", target)
         if found is None:
             raise LinkError(f"{target}: faults need a board at socket://HOST:PORT")
@@ -42,7 +44,9 @@ class FaultProxy:
         self.url = f"socket://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
@@ -79,13 +83,18 @@ class FaultProxy:
                 from_board, to_board = await asyncio.open_connection(*self._target)
                 self._host = writer
                 with contextlib.closing(to_board):
-                    ways = ((reader, to_board.write, self._faults[0]), (from_board, writer.write, self._faults[1]))
+                    ways = (
+                        (reader, to_board.write, self._faults[0]),
+                        (from_board, writer.write, self._faults[1]),
+                    )
                     carried = [asyncio.create_task(self._carry(*way)) for way in ways]
                     await asyncio.wait(carried, return_when=asyncio.FIRST_COMPLETED)
                     for task in carried:
                         task.cancel()
 
-    async def _carry(self, source: asyncio.StreamReader, write: Callable[[bytes], None], faults: Faults | None) -> None:
+    async def _carry(
+        self, source: asyncio.StreamReader, write: Callable[[bytes], None], faults: Faults | None
+    ) -> None:
         """Carry bytes in one direction."""
         due = 0.0
         while data := await source.read(CHUNK):

@@ -1,10 +1,11 @@
 """Send random frames to the virtual board; each answer must equal the golden model's, byte by byte.
 
-The board is the whole gateware compiled by Verilator, at a raw socket; the model is `sim.rigs.modelled.golden_device`.
-Frames come in bursts of up to the board's window, so the comparison covers the deframer, the decoder, the
-framer, every command, overlapping samples, every refusal, stored answers, counters and weights. It excludes
-numbers of clock cycles, which the model doesn't have, and, in bursts, the counter `frames`, which may include
-later frames. A board with memory is also asked to store samples and to train on them.
+The board is the whole gateware compiled by Verilator, at a raw socket; the model is
+`sim.rigs.modelled.golden_device`. Frames come in bursts of up to the board's window, so the comparison covers
+the deframer, the decoder, the framer, every command, overlapping samples, every refusal, stored answers,
+counters and weights. It excludes numbers of clock cycles, which the model doesn't have, and, in bursts, the
+counter `frames`, which may include later frames. A board with memory is also asked to store samples and to
+train on them.
 """
 
 from collections import Counter

@@ -40,7 +40,9 @@ def written(weights: Path) -> int:
     return weights.stat().st_mtime_ns if weights.exists() else 0
 
 
-def killed_again_and_again(out: Path, board: str, plan: Plan, *, kills: int, longest: float, seed: int) -> int:
+def killed_again_and_again(
+    out: Path, board: str, plan: Plan, *, kills: int, longest: float, seed: int
+) -> int:
     """Kill the run `kills` times, each up to `longest` seconds after it opened the board, then let it end.
 
     Returns the number of kills that hit a running process.

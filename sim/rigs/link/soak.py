@@ -51,7 +51,10 @@ class Report:
         lines = [f"{self.faults} damaged bytes{happened}; {len(self.recovered)} returns to the checkpoint"]
         lines += [f"  {why}" for why in self.recovered]
         lines.append("host: " + ", ".join(f"{count} {name}" for name, count in self.link.items()))
-        lines.append("board, since it was last reset: " + ", ".join(f"{count} {name}" for name, count in self.board.items()))
+        lines.append(
+            "board, since it was last reset: "
+            + ", ".join(f"{count} {name}" for name, count in self.board.items())
+        )
         wrong = f"{self.differing} of {self.weights} weights differ from an undisturbed run's"
         equal = f"bit-identical to an undisturbed run: {self.weights} weights after {self.samples} samples"
         return "\n".join([*lines, wrong if self.differing else equal])

@@ -34,7 +34,9 @@ class Fault:
     def inject(self, board: OpenBoard) -> None:
         """Read the board's masters, flip the bit, write them back and commit."""
         read = board.read()
-        found = read._replace(weights=tuple(w.clone() for w in read.weights), biases=tuple(b.clone() for b in read.biases))
+        found = read._replace(
+            weights=tuple(w.clone() for w in read.weights), biases=tuple(b.clone() for b in read.biases)
+        )
         index, masters = self.index, found.weights[self.bundle - 1].view(-1)
         if index >= masters.numel():
             index, masters = index - masters.numel(), found.biases[self.bundle - 1].view(-1)

@@ -87,7 +87,9 @@ class Simulated:
             case "reset":
                 self.virtual.reset()
             case "flip":
-                memories = {name: size for name, size in self.virtual.memories.items() if name.startswith("core.")}
+                memories = {
+                    name: size for name, size in self.virtual.memories.items() if name.startswith("core.")
+                }
                 name, (words, bits) = self._bits.choice(sorted(memories.items()))
                 self.virtual.flip(name, self._bits.randrange(words), self._bits.randrange(bits))
             case "damage":
@@ -115,7 +117,10 @@ def modelled(spec: Spec, attack: Attack) -> Iterator[Modelled]:
 @contextmanager
 def simulated(spec: Spec, attack: Attack) -> Iterator[Simulated]:
     """Yield the virtual board behind a faulty proxy."""
-    with virtual_board(spec, memory=attack.stored) as virtual, FaultProxy(virtual.url, *attack.lines) as proxy:
+    with (
+        virtual_board(spec, memory=attack.stored) as virtual,
+        FaultProxy(virtual.url, *attack.lines) as proxy,
+    ):
         yield Simulated(virtual, proxy, attack.seed)
 
 

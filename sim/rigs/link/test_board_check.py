@@ -27,7 +27,9 @@ EXTENT = replace(SHORT, link_bytes=1, patterns=8, samples=8)
 
 
 class Clocked(Modelled):
-    """A modelled board with a clock, which counts cycles. speed: its real clock, as a share of the stated one."""
+    """A modelled board with a clock, which counts cycles. speed: its real clock, as a share of the stated
+    one.
+    """
 
     def __init__(self, speed: float = 1.0, build: int = 7, stuck: int | None = None, **options):
         self.hz, self.build, self.stuck, self.taken = CLOCK_HZ * speed, build, stuck, 0.0
@@ -73,13 +75,17 @@ def reference() -> dict[str, int]:
     return phases(Clocked().open(), datasets.load("embedded"), seed=0)
 
 
-def checked(modelled: Clocked, board=None, built: Mapping | None = None, **options) -> dict[str, tuple[str, str]]:
+def checked(
+    modelled: Clocked, board=None, built: Mapping | None = None, **options
+) -> dict[str, tuple[str, str]]:
     """Check a modelled board as if it were hardware; return outcome and finding of each line."""
     board = modelled.open() if board is None else board
     built = {"build": 7, "seed": 1} if built is None else built
     options = {"simulate": reference, "memory": True} | options
     data = datasets.load("embedded")
-    subject = Subject(board, CONFIG, data, simulated=False, line_rate=1e6, built=built, extent=EXTENT, **options)
+    subject = Subject(
+        board, CONFIG, data, simulated=False, line_rate=1e6, built=built, extent=EXTENT, **options
+    )
     return {line.name: (line.outcome, line.says) for line in run_checks(subject)}
 
 

@@ -26,7 +26,9 @@ SHORT = {"free_steps": 8, "nudged_steps": 8}
 def test_a_run_killed_20_times_ends_with_the_same_bits(tmp_path, board, plan, longest, least):
     out = tmp_path / "run"
     with virtual_board(SPEC) if board == "sim" else nullcontext() as virtual:
-        alive = killed_again_and_again(out, virtual.url if virtual else board, plan, kills=20, longest=longest, seed=1)
+        alive = killed_again_and_again(
+            out, virtual.url if virtual else board, plan, kills=20, longest=longest, seed=1
+        )
     assert alive >= least, "the run ended before it had been killed so often"
     _, found, state = checkpoint.load(out / "weights.safetensors")
     assert state.epoch == plan.epochs

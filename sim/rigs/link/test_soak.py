@@ -87,14 +87,23 @@ def test_a_damaged_image_that_is_not_noticed_is_not_called_equal(monkeypatch):
     """The soak can fail: a store that doesn't check images gives different weights."""
     monkeypatch.setattr(image_store, "image_crc", lambda index, label, pixels: 0)
     last = int(list(plan(48, 1).batches(0))[-1][-1])
-    monkeypatch.setattr(GoldenDevice, "flip_stored", lambda device, chooser: device.store.flip(*pixel_of(device, last)))
-    monkeypatch.setattr(upload, "_missing", lambda board, records: [range(len(records))] * (board.read_register("stored") == 0))
+    monkeypatch.setattr(
+        GoldenDevice, "flip_stored", lambda device, chooser: device.store.flip(*pixel_of(device, last))
+    )
+    monkeypatch.setattr(
+        upload,
+        "_missing",
+        lambda board, records: [range(len(records))] * (board.read_register("stored") == 0),
+    )
     monkeypatch.setattr(stored, "image_crc", lambda index, label, pixels: 0)
     assert soak(TINY, "golden", plan(48, 1), DATA, Attack(0, 1, damages=1, stored=True)).differing > 0
 
 
 def test_a_line_that_is_too_bad_ends_with_a_clear_error():
-    told = r"model: gave up on \w+ \(sequence \d+\) after 41 tries: an answer was \w+; its frame has \d+ bytes, and \d+ came"
+    told = (
+        r"model: gave up on \w+ \(sequence \d+\) after 41 tries: an answer was \w+; its frame has \d+ "
+        r"bytes, and \d+ came"
+    )
     with pytest.raises(LinkError, match=told):
         soak(TINY, "golden", plan(16, 1), DATA, Attack(5e-2, 1))
 
@@ -127,7 +136,12 @@ def test_a_flip_changes_one_bit():
 def test_the_commands_report_and_refuse(capsys):
     assert commands.soak(board="golden", samples=16, faults=5e-4) == ExitCode.OK
     assert "bit-identical to an undisturbed run: 6810 weights after 16 samples" in capsys.readouterr().out
-    wrong: list[dict[str, Any]] = [{"faults": 1.0}, {"faults": math.nan}, {"damages": 1}, {"board": "/dev/ttyUSB0"}]
+    wrong: list[dict[str, Any]] = [
+        {"faults": 1.0},
+        {"faults": math.nan},
+        {"damages": 1},
+        {"board": "/dev/ttyUSB0"},
+    ]
     for options in wrong:
         with pytest.raises(UsageError):
             commands.soak(**{"board": "golden", "samples": 16} | options)

@@ -23,7 +23,9 @@ TINY = preset("tiny")
 def compared(spec: Spec, samples: int, batch: int, fault: Fault | None = None) -> Comparison:
     """Compare a run from memory and a streamed run, both on the RTL, with the model; return the counts."""
     plan = Plan.of(spec, "embedded", samples, seed=1, batch=batch, lr_scale=0.5, shift=1, flip=True)
-    board = open_board("sim", spec, memory=True) if fault is None else struck("sim", spec, fault, 1, memory=True)
+    board = (
+        open_board("sim", spec, memory=True) if fault is None else struck("sim", spec, fault, 1, memory=True)
+    )
     with board as found:
         return compare(found, plan, load("embedded"), stored=True)
 
@@ -38,7 +40,10 @@ def test_a_difference_in_a_run_from_memory_is_found():
 
 
 def test_a_board_without_memory_has_nothing_to_compare():
-    with open_board("golden", TINY) as board, pytest.raises(UsageError, match="--stored: golden has no memory for samples"):
+    with (
+        open_board("golden", TINY) as board,
+        pytest.raises(UsageError, match="--stored: golden has no memory for samples"),
+    ):
         compare(board, Plan.of(TINY, "embedded", 8), load("embedded"), stored=True)
 
 

@@ -61,6 +61,7 @@ def test_a_sample_of_single_faults_ends_complete(sweep):
 
 def test_a_board_that_executes_twice_is_found(sweep, monkeypatch):
     """The sweep can fail: a board without stored answers executes repeated requests again."""
+
     def forgetful(self, status, sequence, command):
         self.upcoming = sequence
         return refuse(self, status, sequence, command)

@@ -37,7 +37,11 @@ def test_a_reset_is_as_power_up(virtual):
         board.train(DATA.train_images[:2].numpy(), DATA.train_labels[:2].numpy())
     virtual.reset()
     with SerialBoard(virtual.url, TINY) as board:
-        assert (board.read_register("scratch"), board.read_register("pending"), board.read_register("frames")) == (0, 0, 4)
+        assert (
+            board.read_register("scratch"),
+            board.read_register("pending"),
+            board.read_register("frames"),
+        ) == (0, 0, 4)
 
 
 def test_a_flipped_bit_is_in_the_digest_and_can_be_flipped_back(virtual):

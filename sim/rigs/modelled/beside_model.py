@@ -112,7 +112,9 @@ class BesideModel:
             except TimeoutError:
                 data = b""
             if not data:
-                raise FuzzError(f"{len(found)} answers to {len(pieces)} frames {[piece.hex() for piece in pieces]}")
+                raise FuzzError(
+                    f"{len(found)} answers to {len(pieces)} frames {[piece.hex() for piece in pieces]}"
+                )
             found += self.splitter.feed(data)
         if len(found) > len(pieces):
             raise FuzzError(f"{len(found)} answers to {len(pieces)} frames")
@@ -125,7 +127,9 @@ class BesideModel:
         if -1 in self._unknown:
             self._unknown[sequence] = self._unknown.pop(-1)
         repeated = self.protocol.duplicates > before
-        unknown = self._unknown.get(sequence, set()) if expected[3] in (Status.OK, Status.BAD_IMAGE) else set()
+        unknown = (
+            self._unknown.get(sequence, set()) if expected[3] in (Status.OK, Status.BAD_IMAGE) else set()
+        )
         places = {at + ANSWER_HEADER for at in unknown}
 
         def known(body: bytes) -> bytes:

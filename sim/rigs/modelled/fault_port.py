@@ -15,7 +15,12 @@ class FaultPort(TimedPort):
     """
 
     def __init__(
-        self, board: Answering | None, clock: Clock, up: Faults | None = None, down: Faults | None = None, **timing: Any
+        self,
+        board: Answering | None,
+        clock: Clock,
+        up: Faults | None = None,
+        down: Faults | None = None,
+        **timing: Any,
     ):
         super().__init__(board, clock, **timing)
         self.up, self.down = up, down

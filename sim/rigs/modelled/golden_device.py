@@ -70,7 +70,9 @@ class GoldenDevice:
         actions = [r.name for r in self.registers.values() if r.access is Access.ACTION]
         #: Registers that read 0: facts of a bitstream, cycles, and bytes lost on a serial line
         #: don't exist here.
-        self.zeros = dict.fromkeys([*actions, *BUILD, *register_names(self.spec, CYCLES), "overruns", "framing"], 0)
+        self.zeros = dict.fromkeys(
+            [*actions, *BUILD, *register_names(self.spec, CYCLES), "overruns", "framing"], 0
+        )
         if unknown := [r.name for r in self.registers.values() if r.name not in self._known()]:
             raise ValueError(f"GoldenDevice has no value for the register {', '.join(unknown)}")
         self.model.settings = self._settings()
@@ -81,7 +83,9 @@ class GoldenDevice:
     def identity_of(config: Config, capacity: int = 0) -> Identity:
         """Return the identity of the answer to HELLO, with clock frequency 0."""
         window = window_for(config.spec, WINDOW)
-        return Identity(config.spec.name, config.spec.identity, 0, 1, config.lanes, window=window, capacity=capacity)
+        return Identity(
+            config.spec.name, config.spec.identity, 0, 1, config.lanes, window=window, capacity=capacity
+        )
 
     def _masters(self) -> list[np.ndarray]:
         return weight_image.pack_all(self.config, self.model.parameters)
@@ -163,7 +167,9 @@ class GoldenDevice:
             return Status.BAD_RANGE
         if index > store.count:
             return Status.NOT_STORED
-        if index + len(records) > MAX_SAMPLES or store.end * WORD_BYTES + sum(map(len, records)) > len(store.words):
+        if index + len(records) > MAX_SAMPLES or store.end * WORD_BYTES + sum(map(len, records)) > len(
+            store.words
+        ):
             return Status.BAD_RANGE
         for number, record in enumerate(records, index):
             store.append(number, record)
@@ -178,7 +184,9 @@ class GoldenDevice:
     def _stored_samples(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
         """Refuse all samples, or execute them up to the first damaged one."""
         count, odd = divmod(len(payload), ASKED_BYTES)
-        if self._written or (command is Command.TRAIN_STORED and self.model.pending + count > self.values["batch"]):
+        if self._written or (
+            command is Command.TRAIN_STORED and self.model.pending + count > self.values["batch"]
+        ):
             return Status.BAD_ORDER, b""
         if odd or count > MAX_ASKED:
             return Status.BAD_RANGE, b""
@@ -216,7 +224,11 @@ class GoldenDevice:
 
     def _write_register(self, written: RegisterValue) -> tuple[Status, bytes]:
         register = self.registers.get(written.address)
-        if register is None or register.access is Access.READ or not register.low <= written.value <= register.high:
+        if (
+            register is None
+            or register.access is Access.READ
+            or not register.low <= written.value <= register.high
+        ):
             return Status.BAD_RANGE, b""
         if register.access is Access.ACTION:
             if register.name == "forget":
@@ -231,7 +243,9 @@ class GoldenDevice:
 
     def _settings(self) -> Settings:
         value, numbers = self.values, [b.index for b in self.spec.bundles]
-        weight_rates, bias_rates = (tuple(value[f"{kind}_rate_{n}"] for n in numbers) for kind in ("weight", "bias"))
+        weight_rates, bias_rates = (
+            tuple(value[f"{kind}_rate_{n}"] for n in numbers) for kind in ("weight", "bias")
+        )
         return Settings(value["free_steps"], value["nudged_steps"], value["beta"], weight_rates, bias_rates)
 
     def _read_registers(self, asked: RegisterRange) -> tuple[Status, bytes]:
@@ -251,7 +265,9 @@ class GoldenDevice:
         values = {name: value for name, value in self.protocol.counters().items() if name in names}
         values |= {"stored": self.store.count, "store_end": self.store.end}
         values |= {name: getattr(self.model, name) for name in ("pending", "samples", "errors")}
-        return values | {f"spikes_{layer.index}": self.model.spikes[n] for n, layer in enumerate(self.spec.layers[1:])}
+        return values | {
+            f"spikes_{layer.index}": self.model.spikes[n] for n, layer in enumerate(self.spec.layers[1:])
+        }
 
 
 def _value(number: int) -> bytes:

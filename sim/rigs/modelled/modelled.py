@@ -28,7 +28,12 @@ class Modelled:
     kind = SerialBoard
 
     def __init__(
-        self, config: Config, capacity: int = 0, up: Faults | None = None, down: Faults | None = None, seed: int = 0
+        self,
+        config: Config,
+        capacity: int = 0,
+        up: Faults | None = None,
+        down: Faults | None = None,
+        seed: int = 0,
     ):
         self.config, self.capacity, self.clock = config, capacity, Clock()
         self.executed: list[Command] = []

@@ -68,7 +68,10 @@ class ProtocolModel:
             status, payload = self._carry_out(Command(command), data[REQUEST_HEADER:-CRC_BYTES])
             if status is not Status.OK:
                 self._count(status)
-            self.upcoming, self._executed = (sequence + 1) % 256, min(self._executed + 1, self.identity.window)
+            self.upcoming, self._executed = (
+                (sequence + 1) % 256,
+                min(self._executed + 1, self.identity.window),
+            )
             self._stored[number] = command, status, payload
             return _body(sequence, command, status, payload)
         return self._refuse(status, sequence, command)

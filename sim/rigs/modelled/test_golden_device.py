@@ -29,6 +29,8 @@ def test_registers_are_those_of_the_contract_at_their_reset_values(capacity):
 def test_a_register_that_the_model_does_not_know_is_named(monkeypatch):
     known = golden_device.registers_by_address
     novelty = Register("novelty", 0x7F, Access.READ, "")
-    monkeypatch.setattr(golden_device, "registers_by_address", lambda *of: known(*of) | {novelty.address: novelty})
+    monkeypatch.setattr(
+        golden_device, "registers_by_address", lambda *of: known(*of) | {novelty.address: novelty}
+    )
     with pytest.raises(ValueError, match=re.escape("GoldenDevice has no value for the register novelty")):
         GoldenDevice(CONFIG)

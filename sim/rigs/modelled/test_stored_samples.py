@@ -36,7 +36,9 @@ CONFIG = configuration(TINY)
 DATA = load("embedded")
 IMAGES = [image.tobytes() for image in DATA.train_images[:12].numpy()]
 LABELS = DATA.train_labels[:12].tolist()
-RECORDS = [record(n, label, image, stuff(image)) for n, (label, image) in enumerate(zip(LABELS, IMAGES, strict=True))]
+RECORDS = [
+    record(n, label, image, stuff(image)) for n, (label, image) in enumerate(zip(LABELS, IMAGES, strict=True))
+]
 REGISTERS = registers_by_name(TINY, stores=True)
 #: Bytes of memory: room for these records and a few more.
 CAPACITY = 2 * LOG_AT + 4096
@@ -55,7 +57,10 @@ def device():
     """Return a board with four steps per phase, which has stored the first ten samples."""
     made = GoldenDevice(CONFIG, CAPACITY)
     for name in ("free_steps", "nudged_steps"):
-        assert made.execute(Command.WRITE_REGISTER, RegisterValue(REGISTERS[name].address, 4).encode())[0] is Status.OK
+        assert (
+            made.execute(Command.WRITE_REGISTER, RegisterValue(REGISTERS[name].address, 4).encode())[0]
+            is Status.OK
+        )
     for at in range(0, 10, 2):
         assert made.execute(*store(at, RECORDS[at : at + 2])) == (Status.OK, b"")
     return made
@@ -70,7 +75,15 @@ def state(device: GoldenDevice) -> tuple[object, ...]:
     """Return all state that a request can change, except counters."""
     memory, model = device.store, device.model
     weights = tuple(image.tobytes() for image in device.images)
-    return bytes(memory.words), memory.count, memory.end, model.pending, model.samples, weights, dict(device.values)
+    return (
+        bytes(memory.words),
+        memory.count,
+        memory.end,
+        model.pending,
+        model.samples,
+        weights,
+        dict(device.values),
+    )
 
 
 def test_stored_samples_are_trained_as_streamed_ones_are(device):
@@ -151,7 +164,10 @@ def test_a_repeated_request_is_answered_again_and_not_executed(device):
     assert protocol.answer(request) == answer, "payload and all"
     assert register(device, "pending") == 1
     assert (register(device, "bad_image"), register(device, "duplicates")) == (1, 1)
-    assert protocol.answer(frame.request(2, *asking(Command.TRAIN_STORED, Asked(99)))[:-1])[3] == Status.NOT_STORED
+    assert (
+        protocol.answer(frame.request(2, *asking(Command.TRAIN_STORED, Asked(99)))[:-1])[3]
+        == Status.NOT_STORED
+    )
     assert register(device, "not_stored") == 1
 
 
@@ -160,7 +176,11 @@ asked_for = st.lists(st.integers(0, (1 << 32) - 1) | st.integers(0, 12), max_siz
     lambda values: b"".join(value.to_bytes(ASKED_BYTES, "little") for value in values)
 )
 records = st.lists(st.sampled_from(RECORDS), max_size=4).map(b"".join)
-stores = st.builds(lambda index, data: SampleNumber(index).encode() + data, st.integers(0, 12) | st.just(MAX_SAMPLES), records)
+stores = st.builds(
+    lambda index, data: SampleNumber(index).encode() + data,
+    st.integers(0, 12) | st.just(MAX_SAMPLES),
+    records,
+)
 ranges = st.builds(SampleRange, st.integers(0, 12), st.integers(0, 300)).map(SampleRange.encode)
 payloads = st.binary(max_size=REQUEST_PAYLOAD) | asked_for | stores | ranges
 flips = st.integers(0, 1 << 16)

@@ -108,7 +108,9 @@ def _texts(number: int) -> dict[tuple[str, str], str]:
     """Return the RTLIL of each unit of bench `number`, by bench and unit."""
     bench = _BENCHES[number]
     units = bench.units.items()
-    return {(bench.name, name): source(unit, module_of(name) if name else top_of(bench)) for name, unit in units}
+    return {
+        (bench.name, name): source(unit, module_of(name) if name else top_of(bench)) for name, unit in units
+    }
 
 
 def draw(benches: list[Bench], count: int, seed: int) -> dict[tuple[str, str], tuple[str, int]]:
@@ -122,7 +124,9 @@ def draw(benches: list[Bench], count: int, seed: int) -> dict[tuple[str, str], t
     texts: dict[tuple[str, str], str] = {}
     # worker processes, one per processor core, inherit the benches by forking, because benches
     # can't be pickled
-    with ProcessPoolExecutor(mp_context=get_context("fork"), initializer=_BENCHES.extend, initargs=(benches,)) as pool:
+    with ProcessPoolExecutor(
+        mp_context=get_context("fork"), initializer=_BENCHES.extend, initargs=(benches,)
+    ) as pool:
         # whole cores are last in the list and take longest, so they start first
         for part in pool.map(_texts, range(len(benches) - 1, -1, -1)):
             texts |= part
@@ -141,7 +145,9 @@ def top_of(bench: Bench) -> str:
     return "top" if bench.single else f"mutants_{bench.name.replace('.', '_')}"
 
 
-def build(bench: Bench, drawn: dict[tuple[str, str], tuple[str, int]], seed: int) -> tuple[CompiledBench, list[Mutant]]:
+def build(
+    bench: Bench, drawn: dict[tuple[str, str], tuple[str, int]], seed: int
+) -> tuple[CompiledBench, list[Mutant]]:
     """Compile a bench with the mutants from `draw`. `ToolError` if Yosys, Verilator or the compiler fails."""
     netlists, mutants, top = {}, [], top_of(bench)
     for unit in bench.units:

@@ -25,7 +25,9 @@ def read(path: Path) -> dict[tuple[str, str], str]:
         return {(unit, change): ending for unit, change, ending in csv.reader(stream)}
 
 
-def try_mutants(bench: Bench, compiled: CompiledBench, mutants: list[Mutant], choosers: set[str], out: Path) -> None:
+def try_mutants(
+    bench: Bench, compiled: CompiledBench, mutants: list[Mutant], choosers: set[str], out: Path
+) -> None:
     """Try mutants, and append a line for each to `out`. `ToolError` if the healthy design fails a test."""
     tests = {
         unit: [(module.__name__, test) for module in bench.modules[unit] for test in names_of_tests(module)]
@@ -46,7 +48,9 @@ def try_mutants(bench: Bench, compiled: CompiledBench, mutants: list[Mutant], ch
         job, healthy = Path(folder) / "job.json", Path(folder) / "healthy"
         job.write_text(json.dumps(told | {"healthy": str(healthy)}))
         # torch must not start threads: forked children lack them, and would wait for them
-        run_test(compiled, trial.__name__, trial.any_test.name, {trial.VARIABLE: str(job), "OMP_NUM_THREADS": "1"})
+        run_test(
+            compiled, trial.__name__, trial.any_test.name, {trial.VARIABLE: str(job), "OMP_NUM_THREADS": "1"}
+        )
         if healthy.exists():
             raise ToolError(healthy.read_text())
 

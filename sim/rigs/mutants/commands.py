@@ -35,7 +35,14 @@ def mutants(
     # only some of the benches' units are elaborated
     warnings.simplefilter("ignore", UnusedElaboratable)
     chosen = [quick()] if only == "quick" else [bench for bench in benches() if bench.name.startswith(only)]
-    found = check(chosen, count, seed, out or build_root() / f"mutants{only and '-'}{only}-{count}-{seed}.csv", jobs, part)
+    found = check(
+        chosen,
+        count,
+        seed,
+        out or build_root() / f"mutants{only and '-'}{only}-{count}-{seed}.csv",
+        jobs,
+        part,
+    )
     survived = [mutant for mutant, ending in found.items() if ending == SURVIVED]
     with ThreadPoolExecutor(jobs) as pool:
         reasons = dict(zip(survived, pool.map(reason, survived), strict=True))

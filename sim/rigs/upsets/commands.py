@@ -47,7 +47,11 @@ def upsets(
         cases = Cases(virtual, load("embedded"))
         if (healthy := cases.run(None)) != Outcome(NOTHING):
             raise ToolError(f"without an upset, the board ends with {healthy}")
-        drawn = draw_flip_flops(virtual.registers, count, seed) if flip_flops else draw(virtual.memories, count, seed)
+        drawn = (
+            draw_flip_flops(virtual.registers, count, seed)
+            if flip_flops
+            else draw(virtual.memories, count, seed)
+        )
         if flip_flops:
             print(f"{sum(virtual.registers.values())} flip-flops", flush=True)
         for upset in drawn:
@@ -73,10 +77,15 @@ def summarise(found: dict[str, list[tuple[Upset, Outcome]]]) -> None:
     for way in (PREDICTION, DIGEST):
         waits = [outcome.waited(upset) for upset, outcome in every if outcome.ending == way]
         if waits:
-            print(f"noticed by {way}: {sum(waits) / len(waits):.1f} samples later in the mean, {max(waits):.1f} at most")
+            print(
+                f"noticed by {way}: {sum(waits) / len(waits):.1f} samples later in the mean, "
+                f"{max(waits):.1f} at most"
+            )
     noticed = [outcome for _, outcome in every if outcome.ending in NOTICED]
     print(f"then trains right without a reset: {sum(outcome.cured for outcome in noticed)} of {len(noticed)}")
     silent = sum(outcome.ending == SILENT for _, outcome in every)
-    of_weights = [outcome.ending for kind, cases in found.items() if kind.endswith(WEIGHTS) for _, outcome in cases]
+    of_weights = [
+        outcome.ending for kind, cases in found.items() if kind.endswith(WEIGHTS) for _, outcome in cases
+    ]
     worst = f"{of_weights.count(SILENT)} of {len(of_weights)}"
     print(f"wrong and unnoticed: {silent} of {len(every)}; in memories that hold weights {worst}")

@@ -45,7 +45,9 @@ def list_faults(folder: Path) -> None:
             names |= {f"{header}.{name}".replace("\\", "") for name in KEPT.findall(module)}
     # members in the header of Verilator's model: highest bit and name, with characters such as $ as
     # hexadecimal codes
-    found = re.findall(r"(?:[CSIQ]Data|VlWide<\d+>)/\*(\d+):0\*/ (\w+);", (folder / "Vtop___024root.h").read_text())
+    found = re.findall(
+        r"(?:[CSIQ]Data|VlWide<\d+>)/\*(\d+):0\*/ (\w+);", (folder / "Vtop___024root.h").read_text()
+    )
     lines = []
     for top, member in found:
         name = re.sub(r"__0([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), member.replace("__DOT__", "."))

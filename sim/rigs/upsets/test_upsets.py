@@ -25,7 +25,11 @@ def test_upsets_of_weights(cases):
     master = Upset("masters", "core.weights_1.memory.master.words", 0, 7, None)
     assert cases.run(master) == Outcome(DIGEST, 2, BATCH, cured=True)
     # a commit overwrites the working weights and biases
-    for name in ("core.weights_1.memory.working.words", "core.weights_2.memory.working.words", "core.array_1.bias.words"):
+    for name in (
+        "core.weights_1.memory.working.words",
+        "core.weights_2.memory.working.words",
+        "core.array_1.bias.words",
+    ):
         for bit in (0, sizes[name][1] - 1):
             assert cases.run(Upset("working weights", name, 0, bit, None)) == Outcome(NOTHING), name
     drawn = [upset for upset in draw(sizes, 36, 1) if upset.kind in WEIGHTS]

@@ -25,7 +25,9 @@ CASES = [(name, engines) for name, kinds in COMMITTED.items() for engines in kin
 
 def estimated(config, parameters, samples):
     spec, digits = config.spec, load("embedded")
-    counted = activity.count(spec, Settings.of(spec), parameters, digits.train_images[:samples], digits.train_labels[:samples])
+    counted = activity.count(
+        spec, Settings.of(spec), parameters, digits.train_images[:samples], digits.train_labels[:samples]
+    )
     return cycles.estimate(config, counted, spec.learning.batch, ARRIVAL)
 
 
@@ -39,8 +41,9 @@ def test_within_two_percent_of_what_was_simulated(name, engines):
 
 
 def test_of_one_slot():
-    """The estimate agrees with `nudge bench --samples 20` of `tiny` with `slots = 1`, with initial weights: 12,335 cycles
-    in training, 6,111 in inference."""
+    """The estimate agrees with `nudge bench --samples 20` of `tiny` with `slots = 1`, with initial weights:
+    12,335 cycles in training, 6,111 in inference.
+    """
     spec = preset("tiny")
     found = estimated(replace(configuration(spec), slots=1), initial(spec, 0), 20)
     assert found.training == pytest.approx(12335.3, rel=0.005)
@@ -61,7 +64,12 @@ def test_of_images_that_come_slower_than_they_are_learnt():
     """The estimate agrees with `nudge bench` of 16 digits, each 2,193 cycles on the line: 2,335 cycles in
     training, and 2,056 in inference without the time that it waits for the line."""
     stages, lanes = [{"dense": 12}, {"dense": 10}], {"lanes": [1, 12, 1], "arrays": [1, 1, 1], "shared": [2]}
-    known = {"stage": stages, "schedule": {"free": 8, "nudged": 4}, "lanes": {"event": lanes}, "learning": {"batch": 16}}
+    known = {
+        "stage": stages,
+        "schedule": {"free": 8, "nudged": 4},
+        "lanes": {"event": lanes},
+        "learning": {"batch": 16},
+    }
     config = configuration(network({"name": "flat"} | known, "flat"))
     digits, spec = load("embedded"), config.spec
     images, labels = digits.train_images[:16], digits.train_labels[:16]
@@ -76,7 +84,14 @@ def test_of_images_that_come_slower_than_they_are_learnt():
 def test_of_scatter_engines(slots, training, inference):
     """The estimate agrees with `nudge bench` of 8 digits in colour, which gives these cycles."""
     stages = [{"conv": 4, "padding": 1}, {"conv": 8, "padding": 1}, {"conv": 8}, {"dense": 10}]
-    schedule = {"free": 12, "nudged": 8, "window": 4, "decay_shift": 0, "halvings": [1, 4], "feedback_shift": 2}
+    schedule = {
+        "free": 12,
+        "nudged": 8,
+        "window": 4,
+        "decay_shift": 0,
+        "halvings": [1, 4],
+        "feedback_shift": 2,
+    }
     schedule |= {"fine": [8, 6, 4, 1], "centred": True}
     learning = {"rates": [0.25, 0.15, 0.05, 0.05], "gain": 1.25, "batch": 8}
     lanes = {"lanes": [1, 2, 4, 4, 1], "arrays": [1, 2, 2, 4, 1], "image_taps": 3, "scatters": [2, 3]}

@@ -29,7 +29,9 @@ def counted(spec, samples=4):
 
 @pytest.fixture(scope="module")
 def mine():
-    return network({"name": "mine", "stage": [{"conv": 6, "kernel": 5}, {"dense": 24}, {"dense": 10}]}, "mine")
+    return network(
+        {"name": "mine", "stage": [{"conv": 6, "kernel": 5}, {"dense": 24}, {"dense": 10}]}, "mine"
+    )
 
 
 @pytest.mark.parametrize("name", ["tiny", "small"])  # `medium` is beyond the limits of the choice
@@ -57,7 +59,9 @@ def test_what_could_not_be_routed_is_not_chosen():
 
 
 def test_a_memory_for_samples_takes_its_part(mine):
-    with_memory, without = (Search(mine, LARGEST, counted(mine), WINDOW, stores=stores) for stores in (True, False))
+    with_memory, without = (
+        Search(mine, LARGEST, counted(mine), WINDOW, stores=stores) for stores in (True, False)
+    )
     more, less = (search.size(search.plain) for search in (with_memory, without))
     assert (more.cells - less.cells, more.registers - less.registers) == pytest.approx((3179, 1015), abs=1)
     assert (more.blocks - less.blocks, more.multipliers) == (1, less.multipliers)
@@ -76,14 +80,25 @@ def test_a_smaller_part_gets_fewer(mine):
 
 @pytest.mark.parametrize(("padding", "part", "scatters"), [(1, "LFE5U-45F", (2,)), (0, "LFE5U-85F", None)])
 def test_engines_are_chosen_for_each_convolution(padding, part, scatters):
-    """A scatter engine is faster than the line engine that a small part has room for, an event engine than both."""
-    schedule = {"free": 12, "nudged": 8, "decay_shift": 0, "halvings": [1, 4], "feedback_shift": 2, "fine": [6, 4, 1]}
+    """A scatter engine is faster than the line engine that a small part has room for, an event engine than
+    both.
+    """
+    schedule = {
+        "free": 12,
+        "nudged": 8,
+        "decay_shift": 0,
+        "halvings": [1, 4],
+        "feedback_shift": 2,
+        "fine": [6, 4, 1],
+    }
     stages = [{"conv": 8}, {"conv": 16, "padding": padding}, {"dense": 10}]
     spec = network({"name": "e", "stage": stages, "schedule": schedule}, "e")
     search = Search(spec, PARTS[part], counted(spec, 2), WINDOW)
     best = search.best()
     assert lanes_of(best).scatters == scatters
-    others = [c for c in search.choices() if bool(c.scatters) != bool(scatters) and search.fits(search.size(c))]
+    others = [
+        c for c in search.choices() if bool(c.scatters) != bool(scatters) and search.fits(search.size(c))
+    ]
     assert all(search.cycles(best) < search.cycles(search.widest(config)) for config in others)
 
 
@@ -101,11 +116,15 @@ def test_one_slot_only_where_nothing_with_two_fits(mine):
 def test_no_choice_is_better(mine):
     """The chosen design is within 2 % of the fastest of all `widest` designs that fit."""
     search = Search(mine, LARGEST, counted(mine), WINDOW)
-    fewest = min(search.cycles(wide) for wide in map(search.widest, search.choices()) if search.fits(search.size(wide)))
+    fewest = min(
+        search.cycles(wide) for wide in map(search.widest, search.choices()) if search.fits(search.size(wide))
+    )
     assert search.cycles(search.best()) <= 1.02 * fewest
 
 
-@pytest.mark.parametrize("stages", [[{"dense": 10}], [{"dense": 12}, {"dense": 10}]], ids=["one stage", "two"])
+@pytest.mark.parametrize(
+    "stages", [[{"dense": 10}], [{"dense": 12}, {"dense": 10}]], ids=["one stage", "two"]
+)
 def test_no_convolution(stages):
     """Without a convolution the first stage gets several lanes, since its static drive takes a cycle per
     pixel and group of lanes."""
@@ -130,7 +149,9 @@ def test_a_network_file_takes_them(mine):
 
 
 def test_what_fits_nowhere():
-    spec = network({"name": "big", "stage": [{"conv": 32, "kernel": 5}, {"dense": 256}, {"dense": 10}]}, "big")
+    spec = network(
+        {"name": "big", "stage": [{"conv": 32, "kernel": 5}, {"dense": 256}, {"dense": 10}]}, "big"
+    )
     search = Search(spec, LARGEST, counted(spec, 2), WINDOW)
     with pytest.raises(DesignError, match=r"even the smallest design takes about .* block RAMs"):
         search.best()

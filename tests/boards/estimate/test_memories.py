@@ -24,13 +24,25 @@ from nudge.hw.lib.block_memory import BLOCK, STYLE, UNDEFINED
 CONV, WIDE = {"conv": 4}, {"conv": 6, "kernel": 5}
 NETWORKS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "one convolution": ([CONV, {"dense": 10}], {"lanes": [1, 2, 5]}),
-    "turns": ([WIDE, {"dense": 24}, {"dense": 10}], {"lanes": [1, 6, 8, 2], "arrays": [1, 3, 2, 1], "image_taps": 4}),
+    "turns": (
+        [WIDE, {"dense": 24}, {"dense": 10}],
+        {"lanes": [1, 6, 8, 2], "arrays": [1, 3, 2, 1], "image_taps": 4},
+    ),
     "events": ([CONV, {"conv": 6}, {"dense": 10}], {"lanes": [1, 2, 3, 1], "passes": [2, 4], "shared": [2]}),
-    "blocks": ([CONV, {"conv": 6}, {"dense": 10}], {"lanes": [1, 2, 3, 1], "passes": [1, 2], "kernel_blocks": True}),
+    "blocks": (
+        [CONV, {"conv": 6}, {"dense": 10}],
+        {"lanes": [1, 2, 3, 1], "passes": [1, 2], "kernel_blocks": True},
+    ),
     "few words": ([CONV, {"dense": 4}, {"dense": 10}], {"lanes": [1, 2, 4, 5]}),
     "no convolution": ([{"dense": 12}, {"dense": 10}], {"lanes": [1, 4, 5], "shared": [1]}),
-    "fine": ([CONV, {"conv": 6}, {"dense": 8}, {"dense": 10}], {"lanes": [1, 2, 3, 4, 5], "arrays": [1, 2, 3, 2, 1]}),
-    "padded": ([CONV, {"conv": 6, "padding": 1}, {"conv": 3, "kernel": 5}, {"dense": 10}], {"lanes": [1, 2, 3, 1, 5]}),
+    "fine": (
+        [CONV, {"conv": 6}, {"dense": 8}, {"dense": 10}],
+        {"lanes": [1, 2, 3, 4, 5], "arrays": [1, 2, 3, 2, 1]},
+    ),
+    "padded": (
+        [CONV, {"conv": 6, "padding": 1}, {"conv": 3, "kernel": 5}, {"dense": 10}],
+        {"lanes": [1, 2, 3, 1, 5]},
+    ),
     "three": ([{"conv": 2}, CONV, CONV, {"dense": 10}], {"lanes": [1, 2, 4, 1, 10]}),
 }
 COMPUTED = {
@@ -87,7 +99,9 @@ def test_of_every_unit(name, engines, slots):
     config = replace(config, folded=config.scatters if name == "padded" else frozenset())
     for bundle in spec.bundles:
         kind = config.engine(bundle)
-        assert walked(SYNAPSE_ENGINES[kind](config, bundle)) == computed(COMPUTED[ENGINES[kind]](config, bundle))
+        assert walked(SYNAPSE_ENGINES[kind](config, bundle)) == computed(
+            COMPUTED[ENGINES[kind]](config, bundle)
+        )
         update = memories.no_memory if bundle.full else memories.conv_update
         assert walked(UPDATE_ENGINES[bundle.kind](config, bundle)) == computed(update(config, bundle))
         assert walked(Weights(config, bundle)) == computed(memories.weight_memory(config, bundle))

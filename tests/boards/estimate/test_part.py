@@ -14,4 +14,6 @@ def test_the_tables_of_parts_have_every_board(name):
     part = fpga.platform().device
     assert part in PARTS, f"{name}: boards.estimate.part.PARTS has no {part}"
     # the power estimate covers the ECP5 alone
-    assert fpga.family is not Family.ECP5 or part in SUPPLY, f"{name}: boards.estimate.power.SUPPLY has no {part}"
+    assert fpga.family is not Family.ECP5 or part in SUPPLY, (
+        f"{name}: boards.estimate.power.SUPPLY has no {part}"
+    )

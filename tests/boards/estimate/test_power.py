@@ -51,19 +51,26 @@ def test_what_rests_has_clocks_memories_and_leakage_alone():
     found = Estimate.of(FEW, SILENT, 50e6, CYCLES)
     assert found.parts["wires and LUTs"].low == found.parts["multipliers"].low == 0
     assert found.parts["at rest"] == pytest.approx((0.212 * 1.1 + 0.026 * 2.5, 2 * 0.212 * 1.1 + 0.026 * 2.5))
-    assert found.parts["clock"] == pytest.approx(TREE.plus(Range(2e-15, 8e-15).times(30 * CORE_VOLTS**2)).times(50e6))
-    assert found.parts["block RAM"] == pytest.approx(Range(5.6e-12, 18e-12 * (1.1 / 0.9) ** 2).times(PORTS).times(2 * 50e6))
+    assert found.parts["clock"] == pytest.approx(
+        TREE.plus(Range(2e-15, 8e-15).times(30 * CORE_VOLTS**2)).times(50e6)
+    )
+    assert found.parts["block RAM"] == pytest.approx(
+        Range(5.6e-12, 18e-12 * (1.1 / 0.9) ** 2).times(PORTS).times(2 * 50e6)
+    )
 
 
 def test_changes_cost_half_of_a_charge():
     busy = SILENT | {"LUT4": 0.5, "TRELLIS_FF": 0.1}
     found, wire = Estimate.of(FEW, busy, 50e6, CYCLES).parts["wires and LUTs"], FEW.capacitance
     # the upper bound of the flip-flops' rate is ASSUMED
-    logic, registers = wire.plus(INSIDE).times(GLITCHES).times(10 * 0.5), wire.times(Range(30 * 0.1, 30 * ASSUMED))
-    assert found == pytest.approx(logic.plus(registers).times(CORE_VOLTS**2 / 2 * 50e6))
-    assert Estimate.of(FEW, SILENT | {"MULT18X18D_inputs": 1.0}, 1.0, CYCLES).parts["multipliers"] == pytest.approx(
-        (36 * 1.09e-12, 36 * 5.9e-12)
+    logic, registers = (
+        wire.plus(INSIDE).times(GLITCHES).times(10 * 0.5),
+        wire.times(Range(30 * 0.1, 30 * ASSUMED)),
     )
+    assert found == pytest.approx(logic.plus(registers).times(CORE_VOLTS**2 / 2 * 50e6))
+    assert Estimate.of(FEW, SILENT | {"MULT18X18D_inputs": 1.0}, 1.0, CYCLES).parts[
+        "multipliers"
+    ] == pytest.approx((36 * 1.09e-12, 36 * 5.9e-12))
 
 
 def test_energy_is_power_times_the_time_of_an_image():
@@ -99,7 +106,9 @@ def test_wires_of_a_netlist():
         return {
             "type": kind,
             "connections": {name.lstrip("_"): [bit] for name, bit in bits.items()},
-            "port_directions": {name.lstrip("_"): "output" if name.startswith("_") else "input" for name in bits},
+            "port_directions": {
+                name.lstrip("_"): "output" if name.startswith("_") else "input" for name in bits
+            },
         }
 
     cells = {
@@ -115,7 +124,14 @@ def test_wires_of_a_netlist():
 
 
 def test_wires_of_a_route():
-    lines = ["E1_H01E0101 JF1", "E3_H06E0003 N1_V01S0000", "A1 H02W0501", "H02W0501 F3", "JCLK0 G_HPBX0000", "V00T0100 F2"]
+    lines = [
+        "E1_H01E0101 JF1",
+        "E3_H06E0003 N1_V01S0000",
+        "A1 H02W0501",
+        "H02W0501 F3",
+        "JCLK0 G_HPBX0000",
+        "V00T0100 F2",
+    ]
     config = ".tile R1C1:PLC2\n" + "".join(f"arc: {line}\n" for line in lines) + "word: SLICEA.K0.INIT 0\n"
     segments, inputs = routed(config)
     assert segments == {"H00": 0, "V00": 1, "H01": 1, "V01": 0, "H02": 1, "V02": 0, "H06": 1, "V06": 0}

@@ -72,7 +72,9 @@ def test_spacers_drive_nothing_and_change_nothing(share, beside):
 def test_a_build_has_the_spacers_that_its_design_asks_for(monkeypatch, tmp_path):
     ulx3s = board("ulx3s")
     design = ulx3s.design("tiny")
-    spaced, without = (replace(ulx3s, designs={"tiny": replace(design, spacers=n)}) for n in (Fraction(1, 2), Fraction(0)))
+    spaced, without = (
+        replace(ulx3s, designs={"tiny": replace(design, spacers=n)}) for n in (Fraction(1, 2), Fraction(0))
+    )
     facts = BuildFacts(0, 1, 0, 0)
     assert build_id(spaced, "tiny", facts, {}) != build_id(without, "tiny", facts, {})
 
@@ -92,11 +94,17 @@ def test_a_build_has_the_spacers_that_its_design_asks_for(monkeypatch, tmp_path)
 
 def test_spacers_are_no_area():
     clock = {"achieved": 60.0, "constraint": 50.0}
-    nextpnr = {"fmax": {"clk": clock}, "critical_paths": [], "utilization": {"TRELLIS_COMB": {"used": 30, "available": 90}}}
+    nextpnr = {
+        "fmax": {"clk": clock},
+        "critical_paths": [],
+        "utilization": {"TRELLIS_COMB": {"used": 30, "available": 90}},
+    }
     route = read_route(nextpnr, 1, 50_000_000, 1.0, 12)
     assert route.utilization == {"TRELLIS_COMB": {"used": 18, "available": 90}}
 
 
 def test_a_family_without_an_unpacker_is_not_verified():
-    with pytest.raises(ToolError, match="can't be built with --verify: no tool here reads a GOWIN bitstream back"):
+    with pytest.raises(
+        ToolError, match="can't be built with --verify: no tool here reads a GOWIN bitstream back"
+    ):
         builds.build_bitstream(board("tang-nano-20k"), "tiny", verify=True)

@@ -36,7 +36,9 @@ def makes(source_hz: int, hz: int, reference: int) -> bool:
     )
 
 
-@pytest.mark.parametrize(("source", "hz"), [*IN_USE, *((25_000_000, hz) for hz in OTHERS), (48_000_000, 66_000_000)])
+@pytest.mark.parametrize(
+    ("source", "hz"), [*IN_USE, *((25_000_000, hz) for hz in OTHERS), (48_000_000, 66_000_000)]
+)
 def test_ecp5_pll_is_exact_with_the_fastest_phase_detector(source, hz):
     pll = Ecp5Pll.of(source, hz)
     vco = source * pll.feedback * pll.inner / pll.reference
@@ -60,7 +62,9 @@ def test_ice40_pll(hz):
     assert 533e6 <= hz << pll.output <= 1066e6
 
 
-@pytest.mark.parametrize("hz", [4_500_000, 18_000_000, 36_000_000, 48_000_000, 54_000_000, 60_000_000, 81_000_000])
+@pytest.mark.parametrize(
+    "hz", [4_500_000, 18_000_000, 36_000_000, 48_000_000, 54_000_000, 60_000_000, 81_000_000]
+)
 def test_gowin_pll_is_exact_with_the_fastest_phase_detector(hz):
     source = 27_000_000
     pll = GowinPll.of(source, hz)
@@ -82,7 +86,9 @@ def test_gowin_pll_has_its_own_loop_and_fixed_dividers(monkeypatch):
 
 
 def test_clock_that_cannot_be_made():
-    with pytest.raises(DesignError, match=re.escape("48 MHz can't be made from 25 MHz: choose 48076923 Hz, the nearest")):
+    with pytest.raises(
+        DesignError, match=re.escape("48 MHz can't be made from 25 MHz: choose 48076923 Hz, the nearest")
+    ):
         Ecp5Pll.of(25_000_000, 48_000_000)
     assert Ecp5Pll.of(25_000_000, 48_076_923)
     with pytest.raises(DesignError, match=re.escape("17.1 MHz can't be made from 12 MHz")):
@@ -102,7 +108,9 @@ def clocked(name: str, hz: int) -> str:
 
 def cells(rtlil: str, kind: str) -> list[tuple[str, str]]:
     """Return attributes and body of each cell of a kind."""
-    return re.findall(rf"((?:^ *attribute [^\n]*\n)*)^ *cell \\{kind} [^\n]*\n(.*?)^ *end$", rtlil, re.M | re.S)
+    return re.findall(
+        rf"((?:^ *attribute [^\n]*\n)*)^ *cell \\{kind} [^\n]*\n(.*?)^ *end$", rtlil, re.M | re.S
+    )
 
 
 def test_ecp5_pll_has_what_it_needs_to_lock_and_says_when_it_lost_it(monkeypatch):
@@ -130,7 +138,9 @@ def test_reset_is_a_global_net(monkeypatch, name, hz, buffers):
     found = cells(clocked(name, hz), "DCCA")
     assert len(found) == buffers
     for attributes, body in found:
-        assert re.findall(r'attribute \\BEL "(\S+)"', attributes) == [place for place in [board(name).reset_buffer] if place]
+        assert re.findall(r'attribute \\BEL "(\S+)"', attributes) == [
+            place for place in [board(name).reset_buffer] if place
+        ]
         assert re.search(r"connect \\CLKO \\rst$", body, re.M)
         assert r"connect \CE" not in body
 

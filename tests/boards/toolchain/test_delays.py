@@ -1,4 +1,6 @@
-"""The slowest path of a Gowin design has the cells that nextpnr gives no delay; output enables follow their ports'."""
+"""The slowest path of a Gowin design has the cells that nextpnr gives no delay; output enables follow their
+ports'.
+"""
 
 import re
 
@@ -13,12 +15,16 @@ def cell(kind, name, arcs=(), setups=()):
     lines = [f'    (CELLTYPE "{kind}")', f"    (INSTANCE {name})"]
     lines += [f"        (IOPATH {start} {end} (1:2:{ps}) (1:2:{ps}))" for start, end, ps in arcs]
     checks = [(edge, port, ps) for edge in ("posedge", "negedge") for port, ps in setups]
-    lines += [f"      (SETUPHOLD ({edge} {port}) (posedge CLK) (1:2:{ps}) (9:9:9))" for edge, port, ps in checks]
+    lines += [
+        f"      (SETUPHOLD ({edge} {port}) (posedge CLK) (1:2:{ps}) (9:9:9))" for edge, port, ps in checks
+    ]
     return "\n".join(lines)
 
 
 def wires(*each):
-    return "\n".join(f"        (INTERCONNECT {start} {end} ({ps}:{ps}:{ps}) ({ps}:{ps}:{ps}))" for start, end, ps in each)
+    return "\n".join(
+        f"        (INTERCONNECT {start} {end} ({ps}:{ps}:{ps}) ({ps}:{ps}:{ps}))" for start, end, ps in each
+    )
 
 
 REGISTERS = [cell("DFFRE", name, [("CLK", "Q", 200)], [("D", 30), ("CE", 40)]) for name in ("a", "b")]
@@ -49,16 +55,22 @@ def test_a_path_of_known_delays_is_their_sum_and_constants_are_on_none():
 def test_a_cell_without_delays_has_the_largest_of_its_kind(kind, start, end, delay):
     """nextpnr gives none to a LUT of three inputs, to one that it adds, and to a multiplier."""
     path = wires(("b/Q", f"new\\$/{start}", 300), (f"new\\$/{end}", "a/CE", 700))
-    assert slowest(*KNOWN, path, cell(kind, "new\\$")) == delays.Slowest(200 + 300 + delay + 700 + 40, "b", "a")
+    assert slowest(*KNOWN, path, cell(kind, "new\\$")) == delays.Slowest(
+        200 + 300 + delay + 700 + 40, "b", "a"
+    )
 
 
 def test_a_memory_without_some_delays_has_those_of_its_kind():
     """nextpnr has setup times for only one of the two ports of a memory."""
     first = cell("DP", "first", [("CLKA", "DOA0", 2200)], [("ADA0", 70)])
     inward = wires(("a/Q", "second/ADB0", 900))
-    assert slowest(*REGISTERS, inward, first, cell("SDP", "second")) == delays.Slowest(200 + 900 + 70, "a", "second")
+    assert slowest(*REGISTERS, inward, first, cell("SDP", "second")) == delays.Slowest(
+        200 + 900 + 70, "a", "second"
+    )
     outward = wires(("second/DOB0", "b/D", 1000))
-    assert slowest(*REGISTERS, outward, first, cell("SDP", "second")) == delays.Slowest(2200 + 1000 + 30, "second", "b")
+    assert slowest(*REGISTERS, outward, first, cell("SDP", "second")) == delays.Slowest(
+        2200 + 1000 + 30, "second", "b"
+    )
 
 
 def test_a_file_that_can_not_be_analysed_is_said():

@@ -17,7 +17,12 @@ def test_what_comes_after_packing():
     """The build knows the command that the OrangeCrab's platform runs after packing."""
     fpga = BOARDS["orangecrab"]
     words = commands(plan(fpga, "tiny", BuildFacts(0, 1, 0, 0)))
-    assert [command[0] for command in words] == ["yosys", fpga.family.nextpnr, fpga.family.packer, "dfu-suffix"]
+    assert [command[0] for command in words] == [
+        "yosys",
+        fpga.family.nextpnr,
+        fpga.family.packer,
+        "dfu-suffix",
+    ]
     assert len(dfu.finished(b"bits", words[3])) == 4 + 16
 
 
@@ -28,15 +33,21 @@ def test_the_suffix_byte_by_byte():
     assert zlib.crc32(made[:16]) ^ int.from_bytes(made[16:], "little") == 0xFFFFFFFF
 
 
-@pytest.mark.skipif(shutil.which("dfu-suffix") is None, reason="dfu-suffix (package dfu-util) is not installed")
+@pytest.mark.skipif(
+    shutil.which("dfu-suffix") is None, reason="dfu-suffix (package dfu-util) is not installed"
+)
 def test_dfu_suffix_accepts_it(tmp_path):
     file = tmp_path / "top.bit"
     file.write_bytes(dfu.suffixed(b"bits", 0x1209, 0x5AF0))
-    said = subprocess.run(["dfu-suffix", "-v", "1209", "-p", "5af0", "-c", file], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        ["dfu-suffix", "-v", "1209", "-p", "5af0", "-c", file], capture_output=True, text=True, check=False
+    )
     assert said.returncode == 0, said.stderr
     assert "0x5AF0" in said.stdout
 
 
 def test_an_unknown_command_is_named():
-    with pytest.raises(ToolError, match=r"asks for 'sign --fast top[.]bit' after packing; only dfu-suffix is known"):
+    with pytest.raises(
+        ToolError, match=r"asks for 'sign --fast top[.]bit' after packing; only dfu-suffix is known"
+    ):
         dfu.finished(b"", ["sign", "--fast", "top.bit"])

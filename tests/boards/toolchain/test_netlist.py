@@ -13,7 +13,10 @@ from nudge.hw.lib.block_memory import BlockMemory
 
 def test_only_block_memories_leave_collisions_undefined():
     m, out = Module(), []
-    for name, memory in (("plain", Memory(shape=4, depth=8, init=[])), ("block", BlockMemory(shape=4, depth=8))):
+    for name, memory in (
+        ("plain", Memory(shape=4, depth=8, init=[])),
+        ("block", BlockMemory(shape=4, depth=8)),
+    ):
         m.submodules[name] = memory
         read, write = memory.read_port(), memory.write_port()
         data = Signal(4, name=f"{name}_data")

@@ -25,15 +25,20 @@ SYNTHESIS = {
     Family.ICE40: "synth_ice40 -device u -top top -json top.json",
 }
 ROUTING = {
-    Family.ECP5: ["nextpnr-ecp5", "--25k", "--package", "CABGA381", "--json", "../top.json", "--lpf-allow-unconstrained",
-                  "--textcfg", "top.config"],
-    Family.ICE40: ["nextpnr-ice40", "--up5k", "--package", "sg48", "--json", "../top.json", "--asc", "top.asc"],
-}  # fmt: skip
+    Family.ECP5: [
+        *("nextpnr-ecp5", "--25k", "--package", "CABGA381", "--lpf-allow-unconstrained"),
+        *("--json", "../top.json", "--textcfg", "top.config"),
+    ],
+    Family.ICE40: [
+        *("nextpnr-ice40", "--up5k", "--package", "sg48", "--json", "../top.json", "--asc", "top.asc")
+    ],
+}
 PACKING = {
     Family.ECP5: ["ecppack", "--compress", "--input", "top.config", "--bit", "top.bit"],
     Family.ICE40: ["icepack", "top.asc", "top.bin"],
 }
-#: Family and PLL of each design. The second PLL divides by 1 in front of its phase detector, which the unpacker omits.
+#: Family and PLL of each design. The second PLL divides by 1 in front of its phase detector, which the
+#: unpacker omits.
 CASES = {
     "ECP5": (Family.ECP5, Ecp5Pll.of(25_000_000, 55_681_818)),
     "ECP5, undivided": (Family.ECP5, Ecp5Pll.of(25_000_000, 60_000_000)),
@@ -119,7 +124,9 @@ def test_all_is_as_asked_and_what_is_not_is_told(made, tmp_path):
         with pytest.raises(readback.DifferentError):
             compare(unpacked.replace(line, flipped(line), 1))
     if pll:
-        with pytest.raises(readback.DifferentError, match=f"PLL: CLKI_DIV {pll.reference - 1}, not {pll.reference}"):
+        with pytest.raises(
+            readback.DifferentError, match=f"PLL: CLKI_DIV {pll.reference - 1}, not {pll.reference}"
+        ):
             compare(pll=replace(pll, reference=pll.reference + 1))
         with pytest.raises(readback.DifferentError, match="number of PLLs 1, not 0"):
             compare(pll=None)

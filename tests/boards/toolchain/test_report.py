@@ -20,10 +20,16 @@ NEXTPNR = {
         {
             "from": "posedge $glbnet$core_clock",
             "to": "posedge $glbnet$core_clock",
-            "path": [{"from": {"cell": "a"}, "to": {"cell": "b"}}, {"from": {"cell": "b"}, "to": {"cell": "c"}}],
+            "path": [
+                {"from": {"cell": "a"}, "to": {"cell": "b"}},
+                {"from": {"cell": "b"}, "to": {"cell": "c"}},
+            ],
         }
     ],
-    "utilization": {"TRELLIS_COMB": {"used": 21_000, "available": 84_000}, "DP16KD": {"used": 0, "available": 208}},
+    "utilization": {
+        "TRELLIS_COMB": {"used": 21_000, "available": 84_000},
+        "DP16KD": {"used": 0, "available": 208},
+    },
 }
 CYCLES = {"training": 10_000.0, "inference": 4_000.0}
 
@@ -35,8 +41,21 @@ def built(*fmax_mhz: float, unrouted: tuple[int, ...] = ()) -> dict:
         nextpnr = json.loads(json.dumps(NEXTPNR))
         nextpnr["fmax"]["$glbnet$core_clock"]["achieved"] = mhz
         routes.append(vars(read_route(nextpnr, seed, 50_000_000, 1.0)))
-    facts = {"board": "ulx3s", "what": "ULX3S", "preset": "small", "clock_hz": 50_000_000, "baud": 3e6, "design": "lanes (1,)"}
-    return facts | {"lanes": (1,), "spec": 1, "tools": {"yosys": "yosys 0.70"}, "routes": routes, "unrouted": unrouted}
+    facts = {
+        "board": "ulx3s",
+        "what": "ULX3S",
+        "preset": "small",
+        "clock_hz": 50_000_000,
+        "baud": 3e6,
+        "design": "lanes (1,)",
+    }
+    return facts | {
+        "lanes": (1,),
+        "spec": 1,
+        "tools": {"yosys": "yosys 0.70"},
+        "routes": routes,
+        "unrouted": unrouted,
+    }
 
 
 def test_route_of_a_report():

@@ -14,7 +14,11 @@ def cell(kind, inputs, outputs):
 
 
 def netlist(*cells):
-    return {"modules": {"top": {"attributes": {"top": "1"}, "cells": {str(n): one for n, one in enumerate(cells)}}}}
+    return {
+        "modules": {
+            "top": {"attributes": {"top": "1"}, "cells": {str(n): one for n, one in enumerate(cells)}}
+        }
+    }
 
 
 def test_every_kind_of_cell():

@@ -119,13 +119,18 @@ def test_an_empty_design_is_no_design(folder, calls):
 
 
 def packed(folder):
-    route.place_and_route(["nextpnr-ice40", json.dumps(FMAX), "--seed", "0"], folder, 3, "yowasp", 12_000_000, 0, print)
+    route.place_and_route(
+        ["nextpnr-ice40", json.dumps(FMAX), "--seed", "0"], folder, 3, "yowasp", 12_000_000, 0, print
+    )
     build.pack([["icepack"]], folder / "seed3", folder / "nudge.bin", "yowasp", Family.ICE40, 7, print)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_a_bitstream_is_packed_again_unless_it_is_whole(folder, calls, size):
-    calls.become(nextpnr_ice40=NEXTPNR.format(status=0), icepack="import pathlib; pathlib.Path('top.bin').write_bytes(b'bits')")
+    calls.become(
+        nextpnr_ice40=NEXTPNR.format(status=0),
+        icepack="import pathlib; pathlib.Path('top.bin').write_bytes(b'bits')",
+    )
     packed(folder)
     packed(folder)
     assert calls.taken() == ["nextpnr-ice40", "icepack"]
@@ -142,9 +147,14 @@ def test_a_bitstream_is_packed_again_unless_it_is_whole(folder, calls, size):
     assert calls.taken() == ["icepack"]
 
 
-@pytest.mark.parametrize("code", ["", "import pathlib; pathlib.Path('top.bin').touch()", "raise SystemExit(1)"])
+@pytest.mark.parametrize(
+    "code", ["", "import pathlib; pathlib.Path('top.bin').touch()", "raise SystemExit(1)"]
+)
 def test_what_packing_did_not_make_is_not_taken_from_before(folder, calls, code):
-    calls.become(nextpnr_ice40=NEXTPNR.format(status=0), icepack="import pathlib; pathlib.Path('top.bin').write_bytes(b'bits')")
+    calls.become(
+        nextpnr_ice40=NEXTPNR.format(status=0),
+        icepack="import pathlib; pathlib.Path('top.bin').write_bytes(b'bits')",
+    )
     packed(folder)
     (folder / "nudge.bin").write_bytes(b"")
     (folder / "seed3" / "top.bin").write_bytes(b"leftover")
@@ -173,7 +183,10 @@ def terabyte(path):
 @pytest.mark.timeout(300)
 def test_what_is_no_file_any_more_is_made_again(folder, calls):
     """A stage runs again if a pipe (which would block), a folder or a huge file replaces one of its files."""
-    calls.become(nextpnr_ice40=NEXTPNR.format(status=0), icepack="import pathlib; pathlib.Path('top.bin').write_bytes(b'bits')")
+    calls.become(
+        nextpnr_ice40=NEXTPNR.format(status=0),
+        icepack="import pathlib; pathlib.Path('top.bin').write_bytes(b'bits')",
+    )
     packed(folder)
     for name, instead in (
         ("seed3/top.asc", os.mkfifo),
@@ -217,7 +230,9 @@ def test_a_build_that_says_something_else_now_is_not_reported(tmp_path, monkeypa
     assert found is not None
     assert found["routes"] == [place]
     file.write_text(file.read_text().replace("20000000.0", "30000000.0"))
-    with pytest.raises(DesignError, match=r"build.json is damaged \(not that of its digest\): nudge build makes it again"):
+    with pytest.raises(
+        DesignError, match=r"build.json is damaged \(not that of its digest\): nudge build makes it again"
+    ):
         report.latest(board, "tiny")
 
 
@@ -235,7 +250,9 @@ DAMAGE = {
     },
     "negative": json.dumps(COMMITTED | {"fmax_hz_median": -1}),
     "text for a number": json.dumps(COMMITTED | {"clock_hz": "12"}),
-    "none of the part": json.dumps(COMMITTED | {"utilization": {"x": {"used": 1, "available": 0, "percent": 1}}}),
+    "none of the part": json.dumps(
+        COMMITTED | {"utilization": {"x": {"used": 1, "available": 0, "percent": 1}}}
+    ),
     "cycles of nothing": json.dumps(COMMITTED | {"cycles": {}}),
     "no cycles at all": json.dumps(COMMITTED | {"cycles": {"training": 0, "inference": 1}}),
     "escape sequences": json.dumps(COMMITTED | {"what": "\x1b[2J"}),
@@ -246,7 +263,9 @@ DAMAGE = {
 def test_a_damaged_committed_report(tmp_path, case):
     file = tmp_path / "report.json"
     file.write_bytes(DAMAGE[case].encode(errors="surrogateescape"))
-    with pytest.raises(DesignError, match=r"^\S+report.json is damaged[:( ][^\x1b\n]*: git checkout brings it back$"):
+    with pytest.raises(
+        DesignError, match=r"^\S+report.json is damaged[:( ][^\x1b\n]*: git checkout brings it back$"
+    ):
         report.committed(file)
 
 

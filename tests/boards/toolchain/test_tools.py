@@ -45,6 +45,10 @@ def test_a_failure_is_the_first_error_of_the_log(program, tmp_path):
 
 def test_nothing_else_starts_them():
     function = tools.PACKAGES["yosys"][1]
-    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
     sources = [name for name in tracked.stdout.splitlines() if (CHECKOUT / name).exists()]
-    assert [name for name in sources if function in (CHECKOUT / name).read_text()] == ["boards/toolchain/tools.py"]
+    assert [name for name in sources if function in (CHECKOUT / name).read_text()] == [
+        "boards/toolchain/tools.py"
+    ]

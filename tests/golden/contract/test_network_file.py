@@ -62,7 +62,10 @@ def test_a_file_says_what_it_says(tmp_path):
 def test_what_is_left_out_has_a_default(tmp_path):
     spec = network_file.read(written(tmp_path, 'name = "least"\nstage = [{conv = 2}, {dense = 10}]\n'))
     assert spec == Spec(
-        "least", (Conv(2, 3), Dense(10)), Schedule(16, 8, 2, 1, "odd-even"), Learning((0.5, 0.16), beta=0.5, batch=32)
+        "least",
+        (Conv(2, 3), Dense(10)),
+        Schedule(16, 8, 2, 1, "odd-even"),
+        Learning((0.5, 0.16), beta=0.5, batch=32),
     )
     assert spec.formats == Formats()
     assert configuration(spec).lanes == (1, 1, 1)
@@ -70,7 +73,13 @@ def test_what_is_left_out_has_a_default(tmp_path):
 
 @pytest.mark.parametrize(
     ("stages", "rates"),
-    [(1, (0.16,)), (2, (0.5, 0.16)), (3, (0.5, 0.2, 0.16)), (4, (0.5, 0.3, 0.2, 0.16)), (6, (0.5, 0.3, 0.3, 0.3, 0.2, 0.16))],
+    [
+        (1, (0.16,)),
+        (2, (0.5, 0.16)),
+        (3, (0.5, 0.2, 0.16)),
+        (4, (0.5, 0.3, 0.2, 0.16)),
+        (6, (0.5, 0.3, 0.3, 0.3, 0.2, 0.16)),
+    ],
 )
 def test_default_rates_fall_from_the_image_to_the_output(stages, rates):
     assert network_file.default_rates(stages) == rates
@@ -80,7 +89,13 @@ def test_the_presets_are_all_files_of_their_folder():
     assert set(PRESETS) == {file.stem for file in FOLDER.glob("*.toml")}
     assert {name: spec.name for name, spec in PRESETS.items()} == {name: name for name in PRESETS}
     # boards and weight files carry these
-    known = {"tiny": 0xDD2686F8, "small": 0xF1F2EB10, "medium": 0x9A899CED, "large": 0xAB9AE845, "wide": 0xD55425F7}
+    known = {
+        "tiny": 0xDD2686F8,
+        "small": 0xF1F2EB10,
+        "medium": 0x9A899CED,
+        "large": 0xAB9AE845,
+        "wide": 0xD55425F7,
+    }
     assert {name: PRESETS[name].identity for name in known} == known
 
 
@@ -93,7 +108,14 @@ def test_a_document_gives_its_network_back(spec):
 
 
 #: For each field a value unlike its default and unlike the one in `test_no_field_is_lost_in_a_file`.
-OTHERS: dict[str, Any] = {"free": 13, "nudged": 9, "window_log2": 2, "decay_shift": 0, "order": "all", "halvings": (1,)}
+OTHERS: dict[str, Any] = {
+    "free": 13,
+    "nudged": 9,
+    "window_log2": 2,
+    "decay_shift": 0,
+    "order": "all",
+    "halvings": (1,),
+}
 OTHERS |= {"feedback_shift": 1, "fine": (1, 0), "centred": True, "linear_output": True, "vector_field": True}
 OTHERS |= {"rates": (0.3, 0.2), "bias_rates": (0.1, 0.1), "beta": 0.75, "initial_means": 9}
 OTHERS |= {"batch": 33, "gain": 2.0, "decay": 0.5}
@@ -124,9 +146,13 @@ def test_no_field_is_lost_in_a_file(field):
     order=st.sampled_from(["all", "odd-even"]),
     formats=st.builds(Formats.of, st.integers(2, 8), st.integers(13, 16), st.integers(4, 8)),
     batch=st.integers(1, 64),
-    shown=st.builds(Input, st.sampled_from([1, 3]), st.integers(20, 64), st.integers(20, 64), st.integers(2, 64)),
+    shown=st.builds(
+        Input, st.sampled_from([1, 3]), st.integers(20, 64), st.integers(20, 64), st.integers(2, 64)
+    ),
 )
-def test_any_network_survives_its_document(convs, dense, free, halvings, weak, centred, order, formats, batch, shown):
+def test_any_network_survives_its_document(
+    convs, dense, free, halvings, weak, centred, order, formats, batch, shown
+):
     stages = (*convs, *dense, Dense(shown.classes))
     rates = tuple(batch / 1000 for _ in stages)
     shifts = min(weak[0], formats.drive_shift), (1,) * len(stages) * weak[1]
@@ -193,54 +219,129 @@ BROKEN = [
     (HEAD + "stage = 3\n", r"there must be 1..16 tables \[\[stage\]\], not 3"),
     (HEAD + "stage = []\n", r"there must be 1..16 tables \[\[stage\]\], not \[\]"),
     (HEAD + "stage = [{conv = 2}, 4]\n", "stage 2 must be a table, not 4"),
-    (HEAD + "stage = [{conv = 2, dense = 3}, {dense = 10}]\n", "stage 1 must have either 'conv', .* or 'dense'"),
+    (
+        HEAD + "stage = [{conv = 2, dense = 3}, {dense = 10}]\n",
+        "stage 1 must have either 'conv', .* or 'dense'",
+    ),
     (HEAD + "stage = [{}, {dense = 10}]\n", "stage 1 must have either 'conv', .* or 'dense'"),
-    (HEAD + "stage = [{pool = 2}, {dense = 10}]\n", "stage 1 has no key 'pool': it may have conv, kernel, padding, dense"),
+    (
+        HEAD + "stage = [{pool = 2}, {dense = 10}]\n",
+        "stage 1 has no key 'pool': it may have conv, kernel, padding, dense",
+    ),
     (HEAD + "stage = [{conv = 2}, {dense = 10, kernel = 3}]\n", "stage 2: only a conv has a kernel"),
     (HEAD + "stage = [{conv = 2}, {dense = 10, padding = 1}]\n", "stage 2: only a conv has a padding"),
-    (HEAD + "stage = [{conv = 2, padding = 2}, {dense = 10}]\n", "stage 1: padding of a Conv must be .* 0..1, not 2"),
-    (HEAD + "stage = [{conv = 2, kernel = 32, padding = 2}, {dense = 10}]\n", "1..31 .layer 0 is 28x28 in a frame of 2"),
+    (
+        HEAD + "stage = [{conv = 2, padding = 2}, {dense = 10}]\n",
+        "stage 1: padding of a Conv must be .* 0..1, not 2",
+    ),
+    (
+        HEAD + "stage = [{conv = 2, kernel = 32, padding = 2}, {dense = 10}]\n",
+        "1..31 .layer 0 is 28x28 in a frame of 2",
+    ),
     (HEAD + "stage = [{conv = 0}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not 0"),
-    (HEAD + "stage = [{conv = 2.0}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not 2.0"),
-    (HEAD + "stage = [{conv = true}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not True"),
-    (HEAD + "stage = [{conv = 2, kernel = 28}, {dense = 10}]\n", "stage 1: kernel must be 1..27 .layer 0 is 28x28"),
-    (HEAD + "stage = [{conv = 2}, {dense = 9}]\n", "the last stage must have 10 units, one for each class, not 9"),
-    (HEAD + "stage = [{conv = 2}, {dense = 10}, {conv = 2}, {dense = 10}]\n", "Conv stages must come before Dense stages"),
+    (
+        HEAD + "stage = [{conv = 2.0}, {dense = 10}]\n",
+        "stage 1: conv must be a whole number 1..16384, not 2.0",
+    ),
+    (
+        HEAD + "stage = [{conv = true}, {dense = 10}]\n",
+        "stage 1: conv must be a whole number 1..16384, not True",
+    ),
+    (
+        HEAD + "stage = [{conv = 2, kernel = 28}, {dense = 10}]\n",
+        "stage 1: kernel must be 1..27 .layer 0 is 28x28",
+    ),
+    (
+        HEAD + "stage = [{conv = 2}, {dense = 9}]\n",
+        "the last stage must have 10 units, one for each class, not 9",
+    ),
+    (
+        HEAD + "stage = [{conv = 2}, {dense = 10}, {conv = 2}, {dense = 10}]\n",
+        "Conv stages must come before Dense stages",
+    ),
     (HEAD + STAGES + "seed = 3\n", "the file has no key 'seed': it may have name, input, stage, "),
     (HEAD + STAGES + "schedule = 3\n", "schedule must be a table, not 3"),
     (HEAD + STAGES + "[schedule]\nsteps = 3\n", "schedule has no key 'steps': it may have order, free, "),
     (HEAD + STAGES + "[schedule]\nwindow = 3\n", "schedule.window must be one of 1, 2, 4, 8, .* not 3"),
-    (HEAD + STAGES + '[schedule]\norder = "random"\n', "schedule.order must be all or odd-even, not 'random'"),
+    (
+        HEAD + STAGES + '[schedule]\norder = "random"\n',
+        "schedule.order must be all or odd-even, not 'random'",
+    ),
     (HEAD + STAGES + "[schedule]\nfree = 3\n", r"schedule.free steps .the averaging window has 4. must be "),
-    (HEAD + STAGES + "[schedule]\ndecay_shift = 16\n", "schedule.decay_shift must be a whole number 0..15, not 16"),
-    (HEAD + STAGES + "[schedule]\nhalvings = 3\n", "schedule.halvings must be a list of at most 15 steps, not 3"),
-    (HEAD + STAGES + "[schedule]\nhalvings = [1, 0]\n", "schedule.halvings' steps must be a whole number 1..4095, not 0"),
-    (HEAD + STAGES + "[schedule]\nhalvings = [2, 1]\n", r"schedule.halvings must be steps in rising order, .* not .2, 1."),
-    (HEAD + STAGES + "[schedule]\nfine = 3\n", "schedule.fine must be a list of at most 16 binary points, not 3"),
-    (HEAD + STAGES + "[schedule]\nfine = [3.0, 1]\n", "schedule.fine's binary points must be a whole number 0..12, not 3.0"),
+    (
+        HEAD + STAGES + "[schedule]\ndecay_shift = 16\n",
+        "schedule.decay_shift must be a whole number 0..15, not 16",
+    ),
+    (
+        HEAD + STAGES + "[schedule]\nhalvings = 3\n",
+        "schedule.halvings must be a list of at most 15 steps, not 3",
+    ),
+    (
+        HEAD + STAGES + "[schedule]\nhalvings = [1, 0]\n",
+        "schedule.halvings' steps must be a whole number 1..4095, not 0",
+    ),
+    (
+        HEAD + STAGES + "[schedule]\nhalvings = [2, 1]\n",
+        r"schedule.halvings must be steps in rising order, .* not .2, 1.",
+    ),
+    (
+        HEAD + STAGES + "[schedule]\nfine = 3\n",
+        "schedule.fine must be a list of at most 16 binary points, not 3",
+    ),
+    (
+        HEAD + STAGES + "[schedule]\nfine = [3.0, 1]\n",
+        "schedule.fine's binary points must be a whole number 0..12, not 3.0",
+    ),
     (HEAD + STAGES + "[schedule]\nfine = [3]\n", "fine must have 2 binary points, one a stage, not 1"),
     (HEAD + STAGES + "[schedule]\ncentred = 1\n", "schedule.centred must be true or false, not 1"),
-    (HEAD + STAGES + "[schedule]\nlinear_output = true\n", "needs fine, with a last binary point of 1 or more, not"),
+    (
+        HEAD + STAGES + "[schedule]\nlinear_output = true\n",
+        "needs fine, with a last binary point of 1 or more, not",
+    ),
     (HEAD + STAGES + "[schedule]\nvector_field = true\n", "vector_field needs fine"),
     (HEAD + STAGES + "[schedule]\nfeedback_shift = 4\n", r"feedback_shift must be 0..3 .* not 4"),
-    (HEAD + STAGES + "[learning]\nrates = [0.1]\n", r"learning.rates must be 2 numbers .* one a stage, not \[0.1\]"),
+    (
+        HEAD + STAGES + "[learning]\nrates = [0.1]\n",
+        r"learning.rates must be 2 numbers .* one a stage, not \[0.1\]",
+    ),
     (HEAD + STAGES + "[learning]\nrates = [nan, 0.1]\n", "learning.rates must be 2 numbers"),
     (HEAD + STAGES + "[learning]\nrates = [9.0, 0.1]\n", "bundle 1: learning rate must be 0 or .* not 9"),
     (HEAD + STAGES + "[learning]\nbatch = 65\n", "learning.batch must be a whole number 1..64, not 65"),
     (HEAD + STAGES + "[learning]\nbeta = 0\n", "learning.beta must be above 0 and at most 2, not 0"),
     (HEAD + STAGES + "[learning]\nbeta = inf\n", "learning.beta must be above 0 and at most 2, not inf"),
     (HEAD + STAGES + '[learning]\ngain = "1"\n', "learning.gain must be above 0 and at most 100, not '1'"),
-    (HEAD + STAGES + "[formats]\nweight_bits = 9\n", "formats.weight_bits must be a whole number 2..8, not 9"),
+    (
+        HEAD + STAGES + "[formats]\nweight_bits = 9\n",
+        "formats.weight_bits must be a whole number 2..8, not 9",
+    ),
     (HEAD + STAGES + "[lanes]\nulx3s = 3\n", "lanes.ulx3s must be a table, not 3"),
     (HEAD + STAGES + "[lanes.ulx3s]\nclock = 3\n", "lanes.ulx3s must have the key 'lanes'"),
-    (HEAD + STAGES + "[lanes.event]\nlanes = [1, 0, 1]\n", "lanes.event.lanes must be a whole number 1..16384, not 0"),
-    (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\npasses = [1]\n", "lanes.event.passes must be two numbers"),
-    (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\nslots = 3\n", "lanes.event.slots must be a whole number 1..2, not 3"),
-    (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\nkernel_blocks = 1\n", "kernel_blocks must be true or false, not 1"),
-    (HEAD + "stage = [{dense = 16384}, {dense = 16384}, {dense = 10}]\n", "8,388,608 weights and biases, not 281,477,130"),
+    (
+        HEAD + STAGES + "[lanes.event]\nlanes = [1, 0, 1]\n",
+        "lanes.event.lanes must be a whole number 1..16384, not 0",
+    ),
+    (
+        HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\npasses = [1]\n",
+        "lanes.event.passes must be two numbers",
+    ),
+    (
+        HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\nslots = 3\n",
+        "lanes.event.slots must be a whole number 1..2, not 3",
+    ),
+    (
+        HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\nkernel_blocks = 1\n",
+        "kernel_blocks must be true or false, not 1",
+    ),
+    (
+        HEAD + "stage = [{dense = 16384}, {dense = 16384}, {dense = 10}]\n",
+        "8,388,608 weights and biases, not 281,477,130",
+    ),
     ("name = mine\n", r"mine.toml is no TOML: Invalid value .at line 1, column 8."),
     (HEAD + STAGES + "input = 3\n", "input must be a table, not 3"),
-    (HEAD + STAGES + "[input]\nsize = 3\n", "input has no key 'size': it may have channels, height, width, classes"),
+    (
+        HEAD + STAGES + "[input]\nsize = 3\n",
+        "input has no key 'size': it may have channels, height, width, classes",
+    ),
     (HEAD + STAGES + "[input]\nchannels = 2\n", "input.channels must be 1 or 3, not 2"),
     (HEAD + STAGES + "[input]\nchannels = true\n", "input.channels must be 1 or 3, not True"),
     (HEAD + STAGES + "[input]\nheight = 7\n", "input.height must be a whole number 8..64, not 7"),
@@ -248,8 +349,14 @@ BROKEN = [
     (HEAD + STAGES + "[input]\nwidth = 28.0\n", "input.width must be a whole number 8..64, not 28.0"),
     (HEAD + STAGES + "[input]\nclasses = 1\n", "input.classes must be a whole number 2..64, not 1"),
     (HEAD + STAGES + "[input]\nclasses = 65\n", "input.classes must be a whole number 2..64, not 65"),
-    (HEAD + STAGES + "[input]\nclasses = 26\n", "the last stage must have 26 units, one for each class, not 10"),
-    (HEAD + "stage = [{conv = 2, kernel = 8}, {dense = 10}]\n[input]\nheight = 8\n", "stage 1: kernel must be 1..7 "),
+    (
+        HEAD + STAGES + "[input]\nclasses = 26\n",
+        "the last stage must have 26 units, one for each class, not 10",
+    ),
+    (
+        HEAD + "stage = [{conv = 2, kernel = 8}, {dense = 10}]\n[input]\nheight = 8\n",
+        "stage 1: kernel must be 1..7 ",
+    ),
     (HEAD + "[[stage]\n", r"mine.toml is no TOML: .*line 2"),
     (HEAD + "x = " + "[" * 5000 + "\n", "mine.toml is no TOML: "),
     (HEAD + "x = " + "9" * 5000 + "\n", "mine.toml is no TOML: Exceeds the limit"),

@@ -60,18 +60,23 @@ def test_payloads_are_sent_field_by_field(payload, sent):
     assert payload.encode().hex() == sent
     assert type(payload).decode(bytes.fromhex(sent)) == payload
     assert type(payload).size() == len(sent) // 2
-    with pytest.raises(ValueError, match=rf"^{type(payload).__name__} has {len(sent) // 2} bytes, not {len(sent) // 2 + 1}$"):
+    with pytest.raises(
+        ValueError, match=rf"^{type(payload).__name__} has {len(sent) // 2} bytes, not {len(sent) // 2 + 1}$"
+    ):
         type(payload).decode(bytes.fromhex(sent) + b"\0")
 
 
-@pytest.mark.parametrize(("shown", "frame", "window"), [
-    (Input(), 1024, 32),
-    (Input(1, 8, 8), 1024, 32),
-    (Input(3, 16, 21), 1024, 32),
-    (Input(3, 32, 32), 4096, 8),
-    (Input(1, 64, 64), 8192, 4),
-    (Input(3, 64, 64), 16384, 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shown", "frame", "window"),
+    [
+        (Input(), 1024, 32),
+        (Input(1, 8, 8), 1024, 32),
+        (Input(3, 16, 21), 1024, 32),
+        (Input(3, 32, 32), 4096, 8),
+        (Input(1, 64, 64), 8192, 4),
+        (Input(3, 64, 64), 16384, 2),
+    ],
+)
 def test_a_sample_has_the_pixels_of_the_networks_image(shown, frame, window):
     spec = replace(PRESETS["tiny"], input=shown)
     image = bytes(range(256)) * (shown.pixels // 256) + bytes(shown.pixels % 256)
@@ -95,15 +100,37 @@ def test_fields_have_places():
 
 
 def test_sizes_of_requests_and_answers():
-    assert [PAYLOAD_BYTES[command] for command in Command if command <= Command.DIGEST] == [0, 2, 5, 6, 7, 785, 785, 0, 1]
-    assert set(ANSWERED_BYTES) == set(PAYLOAD_BYTES) - {Command.HELLO, Command.READ_REGISTER, Command.READ_WEIGHTS}
+    assert [PAYLOAD_BYTES[command] for command in Command if command <= Command.DIGEST] == [
+        0,
+        2,
+        5,
+        6,
+        7,
+        785,
+        785,
+        0,
+        1,
+    ]
+    assert set(ANSWERED_BYTES) == set(PAYLOAD_BYTES) - {
+        Command.HELLO,
+        Command.READ_REGISTER,
+        Command.READ_WEIGHTS,
+    }
     assert set(PAYLOAD_BYTES) | set(STORED_PAYLOAD_BYTES) == set(Command)
     assert set(PAYLOAD_BYTES).isdisjoint(STORED_PAYLOAD_BYTES)
     assert (protocol.REQUEST_PAYLOAD, protocol.ANSWER_PAYLOAD, protocol.WEIGHTS_PAYLOAD) == (1017, 248, 1012)
     assert protocol.MAX_REGISTERS == 62
     for lanes in (1, 4, 10):
-        assert 2 * lanes * protocol.readable_words(lanes) <= 248 < 2 * lanes * (protocol.readable_words(lanes) + 1)
-        assert 2 * lanes * protocol.writable_words(lanes) <= 1012 < 2 * lanes * (protocol.writable_words(lanes) + 1)
+        assert (
+            2 * lanes * protocol.readable_words(lanes)
+            <= 248
+            < 2 * lanes * (protocol.readable_words(lanes) + 1)
+        )
+        assert (
+            2 * lanes * protocol.writable_words(lanes)
+            <= 1012
+            < 2 * lanes * (protocol.writable_words(lanes) + 1)
+        )
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -117,7 +144,13 @@ def test_registers_are_found_by_name_address_and_block(name):
     assert register_names(spec, CYCLES) == tuple(f"cycles_{phase}" for phase in PHASES)
     stores = registers(spec, stores=True)
     assert stores[: len(every)] == every, "a board without memory for samples keeps its map"
-    assert [r.name for r in stores[len(every) :]] == ["stored", "store_end", "bad_image", "not_stored", "forget"]
+    assert [r.name for r in stores[len(every) :]] == [
+        "stored",
+        "store_end",
+        "bad_image",
+        "not_stored",
+        "forget",
+    ]
     assert [r.address for r in stores[len(every) :]] == list(STORED)
     assert len({r.address for r in stores}) == len(stores)
 

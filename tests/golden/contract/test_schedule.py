@@ -16,7 +16,9 @@ SMALL = PRESETS["small"]
 
 def test_a_phase_holds_its_averaging_window():
     assert Schedule(8, 8, 3).window == 8
-    with pytest.raises(SpecError, match=r"nudged steps \(the averaging window has 16\) must be .* 16..4095, not 8"):
+    with pytest.raises(
+        SpecError, match=r"nudged steps \(the averaging window has 16\) must be .* 16..4095, not 8"
+    ):
         Schedule(16, 8, 4)
 
 
@@ -44,7 +46,9 @@ def test_halvings(halvings, message):
         Schedule(8, 4, 2, decay_shift=1, halvings=halvings)
 
 
-@given(value=st.one_of(st.integers(max_value=-1), st.integers(MAX_DECAY_SHIFT + 1), st.booleans(), st.floats()))
+@given(
+    value=st.one_of(st.integers(max_value=-1), st.integers(MAX_DECAY_SHIFT + 1), st.booleans(), st.floats())
+)
 @pytest.mark.parametrize(("name", "high"), [("window_log2", 11), ("decay_shift", MAX_DECAY_SHIFT)])
 def test_shifts(name, high, value):
     with pytest.raises(SpecError) as caught:

@@ -19,7 +19,9 @@ from nudge.plumbing.errors import SpecError
 SMALL = PRESETS["small"]
 
 #: Values that aren't whole numbers of at least 1.
-NO_COUNT = st.one_of(st.integers(max_value=0), st.booleans(), st.floats(), st.text(), st.none(), st.just((3, 3)))
+NO_COUNT = st.one_of(
+    st.integers(max_value=0), st.booleans(), st.floats(), st.text(), st.none(), st.just((3, 3))
+)
 
 
 def spec(*stages):
@@ -61,16 +63,26 @@ def test_kernels_odd_and_even_fit_while_something_is_left_to_pool(kernels):
     stages = *(Conv(2, kernel) for kernel in kernels), Dense(CLASSES)
     if refused is None:
         made = spec(*stages)
-        assert [layer.shape for layer in made.layers] == [(1, 28, 28), *((2, s, s) for s in sides[1:]), (CLASSES, 1, 1)]
+        assert [layer.shape for layer in made.layers] == [
+            (1, 28, 28),
+            *((2, s, s) for s in sides[1:]),
+            (CLASSES, 1, 1),
+        ]
         return
     stage, kernel, largest = refused
     with pytest.raises(SpecError) as caught:
         spec(*stages)
     side = f"layer {stage - 1} is {largest + 1}x{largest + 1}"
     if largest:
-        assert str(caught.value) == f"stage {stage}: kernel must be 1..{largest} ({side}, and 2x2 are pooled), not {kernel}"
+        assert (
+            str(caught.value)
+            == f"stage {stage}: kernel must be 1..{largest} ({side}, and 2x2 are pooled), not {kernel}"
+        )
     else:
-        assert str(caught.value) == f"stage {stage} can't be a Conv with kernel {kernel}: {side}, nothing is left to pool"
+        assert (
+            str(caught.value)
+            == f"stage {stage} can't be a Conv with kernel {kernel}: {side}, nothing is left to pool"
+        )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +120,9 @@ def test_steps(name, value):
 
 @pytest.mark.parametrize("order", ["odd/even", "", None, 1])
 def test_an_order_that_there_is_not(order):
-    with pytest.raises(SpecError, match=re.escape(f"order must be all or odd-even, not {reprlib.repr(order)}")):
+    with pytest.raises(
+        SpecError, match=re.escape(f"order must be all or odd-even, not {reprlib.repr(order)}")
+    ):
         replace(SMALL.schedule, order=order)
 
 
@@ -154,7 +168,12 @@ def test_shifts_and_rates_of_fine_spikes():
     assert [spec.drive_shifts(n) for n in (1, 2, 3, 4)] == [(3, 1)] * 4
     # layer 2 has spikes of 2^-7 from below and of 2^-2 from above, in units of 2^-5
     assert spec.drive_shifts(2, deviating=True) == (3 + 5 - 7, 3 + 5 - 2 - 2)
-    assert [rate_scale(spec, bundle) for bundle in spec.bundles] == [2.0 ** (6 - 7), 2.0 ** (4 - 5), 2.0 ** (2 - 2), 2.0**-1]
+    assert [rate_scale(spec, bundle) for bundle in spec.bundles] == [
+        2.0 ** (6 - 7),
+        2.0 ** (4 - 5),
+        2.0 ** (2 - 2),
+        2.0**-1,
+    ]
     ours, plain = (rate_register(x, x.bundles[0], lr=0.1, beta=0.5, batch=16) for x in (spec, SMALL))
     assert ours == round(plain / 2)
     assert (spec.membrane_low, spec.membrane_high) == (SMALL.membrane_low, -SMALL.membrane_low)

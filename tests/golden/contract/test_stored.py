@@ -20,7 +20,9 @@ def test_a_record_byte_by_byte():
     pixels = bytes(PIXELS - 1) + b"\x07"
     coded = stuff(pixels)
     crc = zlib.crc32(bytes([5, 0, 0, 0, 3]) + pixels).to_bytes(4, "little")
-    assert stored.record(5, 3, pixels, coded) == bytes([len(coded), 0, 3, 0]) + crc + coded + bytes(len(coded) % 2)
+    assert stored.record(5, 3, pixels, coded) == bytes([len(coded), 0, 3, 0]) + crc + coded + bytes(
+        len(coded) % 2
+    )
     assert len(stored.record(5, 3, pixels, coded)) == 2 * stored.record_words(len(coded))
 
 
@@ -28,7 +30,9 @@ def test_a_record_byte_by_byte():
 @given(images | images.map(lambda pixels: pixels.replace(b"\1", b"\0")), st.sampled_from((0, 1, 2, 223, 224)))
 def test_no_coded_image_is_longer_than_it_may_be(pixels, period):
     if period:
-        pixels = b"".join(pixels[n : n + 1].replace(b"\0", b"\1") if n % period else b"\0" for n in range(PIXELS))
+        pixels = b"".join(
+            pixels[n : n + 1].replace(b"\0", b"\1") if n % period else b"\0" for n in range(PIXELS)
+        )
     coded = stuff(pixels)
     assert len(coded) <= stored.MAX_CODED
     assert unstuff_partly(coded) == (pixels, False)

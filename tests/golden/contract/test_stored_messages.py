@@ -51,7 +51,9 @@ def test_what_a_frame_carries():
         SampledStored.decode(b"\1\2\3")
 
 
-images = st.binary(min_size=PIXELS, max_size=PIXELS) | st.integers(0, 255).map(lambda last: bytes(PIXELS - 1) + bytes((last,)))
+images = st.binary(min_size=PIXELS, max_size=PIXELS) | st.integers(0, 255).map(
+    lambda last: bytes(PIXELS - 1) + bytes((last,))
+)
 
 
 @examples(60)

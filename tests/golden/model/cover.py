@@ -26,7 +26,10 @@ def cost(case: Case) -> int:
 
 def cover(cases: dict[int, Case]) -> list[int]:
     """Add, again and again, the seed that reaches the most new extremes for its cost; return all seeds."""
-    reached = {seed: {key for key, times in case.scalar()[0].extremes.items() if times} for seed, case in cases.items()}
+    reached = {
+        seed: {key for key, times in case.scalar()[0].extremes.items() if times}
+        for seed, case in cases.items()
+    }
     left, seeds = set(wanted(page.CALLS)), []
     while any(left & found for found in reached.values()):
         seeds.append(max(reached, key=lambda seed: len(left & reached[seed]) / cost(cases[seed])))

@@ -9,7 +9,11 @@ from collections import Counter
 from collections.abc import Iterable
 from types import SimpleNamespace
 
-CLIPPED, TIES, SIGNS = ("below", "above"), ("negative tie", "positive tie"), ("largest negative", "largest positive")
+CLIPPED, TIES, SIGNS = (
+    ("below", "above"),
+    ("negative tie", "positive tie"),
+    ("largest negative", "largest positive"),
+)
 
 #: Extremes that each of these calls may meet.
 KINDS = {"clip": CLIPPED, "rhu": TIES, "min": ("above",)}
@@ -19,7 +23,10 @@ SUMS = {
     "pixels": ("black", "white"),
     "rate": ("largest",),
     "threshold": ("equal",),
-    **dict.fromkeys(("static", "drive", "nudge", "U", "fine U", "g of a weight", "g of a bias", "fine g of a weight"), SIGNS),
+    **dict.fromkeys(
+        ("static", "drive", "nudge", "U", "fine U", "g of a weight", "g of a bias", "fine g of a weight"),
+        SIGNS,
+    ),
     **dict.fromkeys(("weight in a batch", "bias in a batch", "common part", "moved", "bias step"), SIGNS),
     **dict.fromkeys(("window sum", "mean", "total"), ("largest positive",)),
 }

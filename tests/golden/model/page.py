@@ -34,7 +34,9 @@ SCHEDULE = ("window", "window_log2", "feedback_shift")
 def of(spec: Spec, extremes: Extremes | None = None) -> SimpleNamespace:
     """Return all names of the page, with a network's values. extremes: counts those that its calls meet."""
     names = {"np": np, "math": math}
-    names |= {name: getattr(spec.formats, name) for name in FORMATS} | {name: getattr(spec.schedule, name) for name in SCHEDULE}
+    names |= {name: getattr(spec.formats, name) for name in FORMATS} | {
+        name: getattr(spec.schedule, name) for name in SCHEDULE
+    }
     for name, value, _ in CONSTANTS:
         names[name] = eval(value, names)
     exec(FUNCTIONS, names)

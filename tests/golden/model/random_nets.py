@@ -35,8 +35,8 @@ def any_spec(
 ) -> Spec:
     """Return a random network for images up to side x side, with 0 to 3 convolutions, small enough for loops.
 
-    choose(low, high): draws an integer in low..high, from a random generator or hypothesis. padded: convolutions
-    may have padding.
+    choose(low, high): draws an integer in low..high, from a random generator or hypothesis. padded:
+    convolutions may have padding.
     """
     colours, height, width = (1, 3)[choose(0, 1)], choose(8, side), choose(8, side)
     classes = choose(2, 12) if choose(0, 9) else 64
@@ -64,8 +64,9 @@ def any_formats(choose: Callable[[int, int], int]) -> Formats:
 
 
 def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
-    """Return the network with random weak feedback, fine spikes or none, centred updates or not, a linear output
-    if its binary point is odd, and updates of a vector field if that of layer 1 is odd."""
+    """Return the network with random weak feedback, fine spikes or none, centred updates or not, a linear
+    output if its binary point is odd, and updates of a vector field if that of layer 1 is odd.
+    """
     room = spec.formats.drive_shift
     points = [choose(0, 3)]
     for _ in spec.stages[1:]:
@@ -91,7 +92,10 @@ class Case(NamedTuple):
 
     def scalar(self) -> tuple[ScalarModel, list[int]]:
         """Train the scalar model with these commits; return it and its predictions."""
-        model, predictions = ScalarModel(self.spec, *([x.numpy() for x in group] for group in self.parameters)), []
+        model, predictions = (
+            ScalarModel(self.spec, *([x.numpy() for x in group] for group in self.parameters)),
+            [],
+        )
         for batch in self.batches:
             samples = zip(self.images[batch], self.labels[batch], strict=True)
             predictions += [model.train(x.numpy(), int(y), **vars(self.settings)) for x, y in samples]
@@ -110,7 +114,9 @@ def deep_spec(choose: Callable[[int, int], int]) -> Spec:
     free, nudged = ((1 << window) + choose(0, 1) for _ in range(2))
     schedule = Schedule(free, nudged, window, choose(0, 3), "odd-even")
     learning = Learning((0.1,) * len(stages))
-    return with_fine_spikes(choose, Spec("deep", stages, schedule, learning, any_formats(choose), input=Input(1, 8, 8, 2)))
+    return with_fine_spikes(
+        choose, Spec("deep", stages, schedule, learning, any_formats(choose), input=Input(1, 8, 8, 2))
+    )
 
 
 def random_case(random: np.random.Generator, spec: Spec, samples: int = 2) -> Case:
@@ -140,10 +146,14 @@ def random_settings(spec: Spec, random: np.random.Generator) -> Settings:
     top = random.integers(1, 1 << f.rate_bits, 2 * n) >> random.integers(0, f.rate_bits, 2 * n)
     top[random.random(2 * n) < 1 / 3] = f.rate_range[-1]
     beta = int(random.integers(1, 1 << f.beta_bits)) if random.random() < 0.75 else f.beta_range[-1]
-    return Settings(spec.schedule.free, spec.schedule.nudged, beta, tuple(map(int, top[:n])), tuple(map(int, top[n:])))
+    return Settings(
+        spec.schedule.free, spec.schedule.nudged, beta, tuple(map(int, top[:n])), tuple(map(int, top[n:]))
+    )
 
 
-def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.0, ends: float = 0.0) -> Parameters:
+def random_parameters(
+    spec: Spec, random: np.random.Generator, reach: float = 1.0, ends: float = 0.0
+) -> Parameters:
     """Return random weights, biases and running means.
 
     Masters are uniform over `reach` of their range, biases too: far beyond learnt ones. Means are uniform
@@ -177,7 +187,9 @@ def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.
 
 
 def random_images(
-    count: int, random: np.random.Generator, shown: Input = Input()  # noqa: B008 (frozen)
+    count: int,
+    random: np.random.Generator,
+    shown: Input = Input(),  # noqa: B008 (frozen)
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return random images and labels; images are noise of a random density, white, or black.
 
@@ -185,7 +197,10 @@ def random_images(
     (count, height, width), without channels.
     """
     shape = shown.shape[1:] if shown.channels == 1 else shown.shape
-    images, labels = random.integers(0, 256, (count, *shape), np.uint8), random.integers(0, shown.classes, count)
+    images, labels = (
+        random.integers(0, 256, (count, *shape), np.uint8),
+        random.integers(0, shown.classes, count),
+    )
     images[random.random(images.shape) > random.random((count, *[1] * len(shape)))] = 0
     white = random.random(count if random.random() < 0.5 else 1) + np.zeros(count)
     images[white > 0.6], images[white < 0.05] = 255, 0

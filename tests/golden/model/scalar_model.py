@@ -17,9 +17,14 @@ from .extremes import Extremes
 def connections(bundle: Bundle) -> list[tuple[int, int, int]]:
     """Return the post neuron, pre neuron and weight of each connection, as flat indices."""
     if bundle.kind in ("dense", "pixels"):
-        return [(o, i, o * bundle.pre.neurons + i) for o, i in product(range(bundle.post.neurons), range(bundle.pre.neurons))]
+        return [
+            (o, i, o * bundle.pre.neurons + i)
+            for o, i in product(range(bundle.post.neurons), range(bundle.pre.neurons))
+        ]
     k, pre, post, found = range(bundle.kernel), bundle.pre, bundle.post, []
-    for o, y, x, c, dy, dx, ky, kx in product(*map(range, post.shape), range(pre.channels), range(2), range(2), k, k):
+    for o, y, x, c, dy, dx, ky, kx in product(
+        *map(range, post.shape), range(pre.channels), range(2), range(2), k, k
+    ):
         row, column = 2 * y + dy + ky - bundle.padding, 2 * x + dx + kx - bundle.padding
         if row in range(pre.height) and column in range(pre.width):
             to, at = (o * post.height + y) * post.width + x, (c * pre.height + row) * pre.width + column
@@ -30,11 +35,19 @@ def connections(bundle: Bundle) -> list[tuple[int, int, int]]:
 class ScalarModel:
     """One board: masters as integer arrays, trained sample by sample. extremes: counts of those reached."""
 
-    def __init__(self, spec: Spec, weights: list[np.ndarray], biases: list[np.ndarray], means: list[np.ndarray] | None = None):
+    def __init__(
+        self,
+        spec: Spec,
+        weights: list[np.ndarray],
+        biases: list[np.ndarray],
+        means: list[np.ndarray] | None = None,
+    ):
         self.spec, self.extremes = spec, Extremes()
         self.page = page.of(spec, self.extremes)
         self.connections = [connections(bundle) for bundle in spec.bundles]
-        self.means = [[0] * b.pre.channels for b in spec.bundles] if not means else [list(map(int, x)) for x in means]
+        self.means = (
+            [[0] * b.pre.channels for b in spec.bundles] if not means else [list(map(int, x)) for x in means]
+        )
         self.master_w = [w.astype(object) for w in weights]
         self.master_b = [b.astype(object) for b in biases]
         self.spikes = [0] * len(weights)
@@ -44,14 +57,18 @@ class ScalarModel:
 
     def _forget(self) -> None:
         """Set the updates, the sums for running means and the number of samples of the batch to 0."""
-        self.W, self.B = ([np.zeros(x.shape, object) for x in masters] for masters in (self.master_w, self.master_b))
+        self.W, self.B = (
+            [np.zeros(x.shape, object) for x in masters] for masters in (self.master_w, self.master_b)
+        )
         self.read = [[0] * bundle.pre.channels for bundle in self.spec.bundles]
         self.samples = 0
 
     def _clip(self) -> None:
         p = self.page
         for m in (*self.master_w, *self.master_b):
-            m[...] = np.vectorize(lambda v: p.clip(v, p.master_low, p.master_high, "commit"), otypes=[object])(m)
+            m[...] = np.vectorize(
+                lambda v: p.clip(v, p.master_low, p.master_high, "commit"), otypes=[object]
+            )(m)
         self.w, self.b = (
             [np.vectorize(rounded, otypes=[object])(m) for m in masters]
             for masters, rounded in ((self.master_w, p.working_weight), (self.master_b, p.working_bias))
@@ -77,7 +94,10 @@ class ScalarModel:
         for o in range(bundle.post.channels):
             weights, bias = p.centred(list(w[o].flat), b[o], list(self.W[n][o].flat), self.B[n][o], means)
             c = [p.rhu(mean, p.FOLLOW) for mean in means]
-            moved = sum(a * (new - old) for a, new, old in zip(c, weights, w[o].flat, strict=True)) >> p.bias_fraction
+            moved = (
+                sum(a * (new - old) for a, new, old in zip(c, weights, w[o].flat, strict=True))
+                >> p.bias_fraction
+            )
             most("common part", max(c) * self.B[n][o] >> p.bias_fraction, 2 * bias_bound)
             most("bias step", self.B[n][o] - most("moved", moved, moved_bound), bias_bound + moved_bound)
             b[o], w[o] = bias, np.array(weights, object).reshape(w[o].shape)
@@ -94,8 +114,14 @@ class ScalarModel:
         phi, w = np.zeros(bundle.post.shape, object), self.w[0].flat
         for o, i, at in self.connections[0]:
             phi.flat[o] += w[at] * int(image.flat[i])
-        shift, bound, most = self.page.static_shift(bundle.kind == "pixels"), self.spec.static_bound, self.extremes.sum
-        return np.vectorize(lambda v: self.page.rhu(most("static", v, bound), shift, "static"), otypes=[object])(phi)
+        shift, bound, most = (
+            self.page.static_shift(bundle.kind == "pixels"),
+            self.spec.static_bound,
+            self.extremes.sum,
+        )
+        return np.vectorize(
+            lambda v: self.page.rhu(most("static", v, bound), shift, "static"), otypes=[object]
+        )(phi)
 
     def drives(self, static: np.ndarray, s: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return the drives of each layer from the layer below, and those from the layer above."""
@@ -120,7 +146,9 @@ class ScalarModel:
         for t in range(steps):
             # state[0] is layer 1
             for together in (odd, even) if self.spec.schedule.order == "odd-even" else (odd + even,):
-                state = self.step(static, state, together, sign, beta, label, *self.shifts[sign != 0, t], base)
+                state = self.step(
+                    static, state, together, sign, beta, label, *self.shifts[sign != 0, t], base
+                )
             if t >= steps - self.page.window:
                 for total, (_, _, _, xi) in zip(sums, state, strict=True):
                     total += xi
@@ -132,7 +160,9 @@ class ScalarModel:
         k, following: decay shifts of this step and of the next one.
         """
         p, state, last = self.page, list(state), len(state) - 1
-        forward, backward = self.drives(np.zeros_like(static) if base else static, [s for _, _, s, _ in state])
+        forward, backward = self.drives(
+            np.zeros_like(static) if base else static, [s for _, _, s, _ in state]
+        )
         fine, most = self.spec.schedule.fine, self.extremes.sum
         for n in together:
             d, U, s, xi = (x.copy() for x in state[n])
@@ -142,19 +172,28 @@ class ScalarModel:
                 if sign and n == last:
                     before = base[n][1][at] + (xi[at] >> fine[n]) if base else xi[at]
                     nudge = p.nudge(before, at[0] == label, beta, sign)
-                    # a deviating xi may be slightly below 0, or far if it is linear; + 1: the nudge is rounded down
-                    most("nudge", nudge, (self.spec.away_bound * ((1 << p.beta_bits) - 1) >> p.nudge_shift) + 1)
+                    # a deviating xi may be slightly below 0, or far if it is linear; + 1: the nudge is
+                    # rounded down
+                    most(
+                        "nudge", nudge, (self.spec.away_bound * ((1 << p.beta_bits) - 1) >> p.nudge_shift) + 1
+                    )
                 if base:
                     # a layer without a neighbour gets no drive from it, so any binary point will do
                     drive = p.fine_drive(
-                        forward[n][at], backward[n][at], fine[n], fine[n - 1] if n else fine[n], fine[min(n + 1, last)]
+                        forward[n][at],
+                        backward[n][at],
+                        fine[n],
+                        fine[n - 1] if n else fine[n],
+                        fine[min(n + 1, last)],
                     )
                     drive = most("drive", drive, bound)
                     linear = self.spec.schedule.linear_output and n == last
                     new = p.fine_neuron(d[at], U[at], drive, base[n][0][at], nudge, k, fine[n], linear)
                 else:
                     drive = p.drive(forward[n][at], backward[n][at])
-                    new = p.neuron(d[at], U[at], most("drive", drive, bound), self.b[n][at[0]], nudge, k, following)
+                    new = p.neuron(
+                        d[at], U[at], most("drive", drive, bound), self.b[n][at[0]], nudge, k, following
+                    )
                 self.extremes["threshold", "equal"] += U[at] + (new[3] << k) == p.threshold
                 d[at], U[at], s[at], xi[at] = new
                 most("fine U" if base else "U", U[at], self.spec.membrane_high, self.spec.membrane_low)
@@ -196,7 +235,9 @@ class ScalarModel:
         _, minus = self.phase(static, kept, nudged_steps, -1, beta, label, base)
         # for each layer, from the image on, the sums of each neuron in the free, plus and minus phases
         sums = [[(x, x, x) for x in pixels.flat]]
-        sums += [list(zip(*(x.flat for x in each), strict=True)) for each in zip(free, plus, minus, strict=True)]
+        sums += [
+            list(zip(*(x.flat for x in each), strict=True)) for each in zip(free, plus, minus, strict=True)
+        ]
         for n, bundle in enumerate(self.spec.bundles):
             pre, post = sums[n : n + 2]
             g = [0] * self.w[n].size
@@ -206,8 +247,13 @@ class ScalarModel:
                 else:
                     g[at] += post[o][1] * pre[i][1] - post[o][2] * pre[i][2]
             shift = p.weight_shift(on_image=n == 0, dense=bundle.kind in ("dense", "pixels"))
-            self.W[n] += np.array([p.update(x, weight_rates[n], shift) for x in g], object).reshape(self.W[n].shape)
-            name, bound = ("fine g of a weight" if n and fine else "g of a weight"), self.spec.correlation_bound(bundle)
+            self.W[n] += np.array([p.update(x, weight_rates[n], shift) for x in g], object).reshape(
+                self.W[n].shape
+            )
+            name, bound = (
+                ("fine g of a weight" if n and fine else "g of a weight"),
+                self.spec.correlation_bound(bundle),
+            )
             for x in g:
                 most(name, x, bound)
             for o in range(bundle.post.channels):

@@ -39,7 +39,9 @@ def test_forward_windows(bundle):
         for py, px in product(range(post.height), range(post.width)):
             taken: Counter[int] = Counter()
             for jy, jx, sy, sx in product(range(2), repeat=4):
-                for channel, fired in enumerate(at(spikes[sample, sweep], 2 * (py + jy) + sy, 2 * (px + jx) + sx)):
+                for channel, fired in enumerate(
+                    at(spikes[sample, sweep], 2 * (py + jy) + sy, 2 * (px + jx) + sx)
+                ):
                     unit, _ = forward_place(bundle.pre.channels, 2 * jy + jx, 2 * sy + sx, channel)
                     taken[unit] += int(fired)
             expected.append(max(taken.values()))

@@ -63,7 +63,9 @@ def test_a_run_goes_on_from_its_parameters_alone(spec):
 def test_the_mean_is_of_what_each_channel_reads():
     spec, (images, labels) = CENTRED, random_images(5, np.random.default_rng(5))
     random = np.random.default_rng(4)
-    result = train_batch(spec, random_settings(spec, random), random_parameters(spec, random, 0.3), images, labels)
+    result = train_batch(
+        spec, random_settings(spec, random), random_parameters(spec, random, 0.3), images, labels
+    )
     (pixels, *_), bundle = result.updates.means, spec.bundles[0]
     exact = images.double().mean() / 256
     assert int(centring.mean(spec, bundle, pixels, 5)) == int(torch.floor(exact * 4096 + 0.5))
@@ -105,7 +107,9 @@ def test_a_commit_of_no_samples_changes_nothing(spec):
 
 def test_a_bias_makes_up_for_what_clipping_leaves_of_a_move():
     spec, none = DENSE, zeros(DENSE)
-    masters = Parameters(*(tuple(torch.full_like(x, spec.formats.master_high) for x in group) for group in none))
+    masters = Parameters(
+        *(tuple(torch.full_like(x, spec.formats.master_high) for x in group) for group in none)
+    )
     updates = none._replace(weights=tuple(torch.full_like(w, 100) for w in none.weights))
     found = centring.commit(spec, masters, updates, 5)
     assert same_parameters(found._replace(means=()), masters._replace(means=())), "no weight can move"

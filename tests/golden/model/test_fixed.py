@@ -32,7 +32,9 @@ def test_engines_are_equal_at_full_size_and_extreme_weights(name):
     images, labels = random_images(2, random)
     images[0] = 255
     settings = replace(Settings.of(spec), free_steps=spec.schedule.window, nudged_steps=spec.schedule.window)
-    plain, folded = (train_batch(spec, settings, parameters, images, labels, engine=e) for e in ("plain", "folded"))
+    plain, folded = (
+        train_batch(spec, settings, parameters, images, labels, engine=e) for e in ("plain", "folded")
+    )
     assert plain.spikes == folded.spikes
     assert torch.equal(plain.predictions, folded.predictions)
     assert same_parameters(plain.updates, folded.updates)
@@ -79,7 +81,9 @@ def test_trace_is_what_training_does():
     assert [(step.phase, step.t) for step in steps] == schedule
     result = train_batch(spec, settings, parameters, images, labels)
     assert [sum(int(step.layers[n].s.sum()) for step in steps) for n in range(4)] == result.spikes
-    free = sum(step.layers[-1].xi for step in steps if step.phase == "free" and step.t >= settings.free_steps - 2)
+    free = sum(
+        step.layers[-1].xi for step in steps if step.phase == "free" and step.t >= settings.free_steps - 2
+    )
     assert int(torch.as_tensor(free).argmax()) == int(result.predictions[0])
     for step in steps:
         for layer, state in zip(spec.layers[1:], step.layers, strict=True):
@@ -88,7 +92,11 @@ def test_trace_is_what_training_does():
     unlabelled = list(trace(spec, settings, parameters, images[0], None, engine="plain"))
     assert len(unlabelled) == settings.free_steps
     for a, b in zip(unlabelled, steps, strict=False):
-        assert all(torch.equal(x, y) for p, q in zip(a.layers, b.layers, strict=True) for x, y in zip(p, q, strict=True))
+        assert all(
+            torch.equal(x, y)
+            for p, q in zip(a.layers, b.layers, strict=True)
+            for x, y in zip(p, q, strict=True)
+        )
 
 
 def test_inference_is_the_free_phase_of_training():
@@ -149,7 +157,11 @@ def test_model_counts_and_refuses_like_a_board():
         model.load(before)
     assert (model.pending, model.samples, model.errors) == (40, 40, wrong)
     spikes = model.spikes
-    wrong += int((model.infer(digits.test_images[:20], digits.test_labels[:20]) != digits.test_labels[:20].numpy()).sum())
+    wrong += int(
+        (
+            model.infer(digits.test_images[:20], digits.test_labels[:20]) != digits.test_labels[:20].numpy()
+        ).sum()
+    )
     assert (model.pending, model.samples, model.errors) == (40, 60, wrong)
     assert all(a > b for a, b in zip(model.spikes, spikes, strict=True))
     assert model.commit() == 40
@@ -185,7 +197,9 @@ def test_initial_weights():
 
 
 def test_settings_follow_learning():
-    spec = Spec("x", (Conv(2), Dense(10)), Schedule(20, 10), Learning((0.5, 0.2), beta=0.5, batch=32, decay=0.5))
+    spec = Spec(
+        "x", (Conv(2), Dense(10)), Schedule(20, 10), Learning((0.5, 0.2), beta=0.5, batch=32, decay=0.5)
+    )
     settings = Settings.of(spec)
     assert settings == Settings(20, 10, 128, (4096, 1638), (4096, 1638))
     assert Settings.of(spec, epoch=2).weight_rates == (1024, 410)
@@ -215,7 +229,9 @@ def test_bad_input_is_refused():
     spec = PRESETS["tiny"]
     model = FixedModel(spec)
     images, labels = random_images(3, np.random.default_rng(0))
-    with pytest.raises(ModelError, match=r"images must be uint8 \(n, 28, 28\), not torch.uint8 \(3, 27, 28\)"):
+    with pytest.raises(
+        ModelError, match=r"images must be uint8 \(n, 28, 28\), not torch.uint8 \(3, 27, 28\)"
+    ):
         model.infer(images[:, 1:])
     with pytest.raises(ModelError, match=r"not torch\.float32"):
         model.infer(images.float())

@@ -19,7 +19,10 @@ CAPACITY = 2 * stored.LOG_AT + (1 << 14)
 def filled(count: int = len(DIGITS)) -> ImageStore:
     store = ImageStore(CAPACITY)
     for index, pixels in enumerate(DIGITS[:count]):
-        assert store.store(index, index % 10, image_crc(index, index % 10, pixels), stuff(pixels)) is ImageStatus.OK
+        assert (
+            store.store(index, index % 10, image_crc(index, index % 10, pixels), stuff(pixels))
+            is ImageStatus.OK
+        )
     return store
 
 

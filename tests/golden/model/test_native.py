@@ -64,7 +64,9 @@ def nets(draw) -> Spec:
     hidden = [Dense(draw(st.integers(1, 9))) for _ in range(draw(st.integers(0, 4 - len(convs))))]
     window = draw(st.integers(0, 3))
     steps = st.integers(1 << window, (1 << window) + 4)
-    schedule = Schedule(draw(steps), draw(steps), window, draw(st.integers(0, 3)), draw(st.sampled_from(ORDERS)))
+    schedule = Schedule(
+        draw(steps), draw(steps), window, draw(st.integers(0, 3)), draw(st.sampled_from(ORDERS))
+    )
     stages: tuple[Conv | Dense, ...] = (*convs, *hidden, Dense(10))
     return Spec("random", stages, schedule, Learning(rates=(0.1,) * len(stages)), draw(formats()))
 
@@ -108,7 +110,9 @@ def test_native_equals_plain_at_full_size_and_extreme_weights(name):
     images, labels = random_images(3, random)
     images[0] = 255
     window = spec.schedule.window
-    registers = replace(Settings.of(spec), free_steps=window, nudged_steps=window, beta=(1 << spec.formats.beta_bits) - 1)
+    registers = replace(
+        Settings.of(spec), free_steps=window, nudged_steps=window, beta=(1 << spec.formats.beta_bits) - 1
+    )
     one, two = (
         train_batch(spec, registers, parameters, images, labels, engine=engine, threads=2)
         for engine in ("plain", "native")
@@ -134,7 +138,10 @@ def test_native_equals_plain_in_wide_layers(stages, order):
     spec = Spec("wide", stages, Schedule(3, 2, 1, order=order), Learning((0.1,) * len(stages)))
     random = np.random.default_rng(8)
     parameters, batch = random_parameters(spec, random, 0.6), random_images(18, random)
-    one, two = (train_batch(spec, Settings.of(spec), parameters, *batch, engine=e, threads=2) for e in ("plain", "native"))
+    one, two = (
+        train_batch(spec, Settings.of(spec), parameters, *batch, engine=e, threads=2)
+        for e in ("plain", "native")
+    )
     assert one.spikes == two.spikes
     assert all(spikes > 0 for spikes in one.spikes)
     assert torch.equal(one.predictions, two.predictions)
@@ -159,7 +166,10 @@ def test_g_of_more_than_32_bits(rate, monkeypatch):
         return true(g, *arguments)
 
     monkeypatch.setattr(ops, "update", recorded)
-    one, two = (train_batch(spec, registers, parameters, images, labels, engine=engine) for engine in ("plain", "native"))
+    one, two = (
+        train_batch(spec, registers, parameters, images, labels, engine=engine)
+        for engine in ("plain", "native")
+    )
     assert max(largest) > 1 << 31
     assert one.spikes == two.spikes
     assert same_parameters(one.updates, two.updates)
@@ -180,7 +190,9 @@ def wide_nets(draw) -> Spec:
     window = draw(st.integers(0, 2))
     free, nudged = (draw(st.integers(1 << window, (1 << window) + 3)) for _ in range(2))
     halvings = tuple(sorted(draw(st.sets(st.integers(1, free), max_size=2))))
-    schedule = Schedule(free, nudged, window, draw(st.integers(0, 2)), draw(st.sampled_from(ORDERS)), halvings)
+    schedule = Schedule(
+        free, nudged, window, draw(st.integers(0, 2)), draw(st.sampled_from(ORDERS)), halvings
+    )
     shown = Input(1, draw(st.integers(10, 12)), draw(st.integers(10, 12)), classes)
     spec = Spec("random", stages, schedule, Learning((0.1,) * len(stages)), input=shown)
     return with_fine_spikes(lambda low, high: draw(st.integers(low, high)), spec)
@@ -208,7 +220,9 @@ def test_without_avx2_too(monkeypatch):
         test_native_equals_plain_with_all_options()
         spec, random = PRESETS["small"], np.random.default_rng(7)
         parameters, batch = random_parameters(spec, random, 0.4), random_images(5, random)
-        one, two = (train_batch(spec, Settings.of(spec), parameters, *batch, engine=e) for e in ("folded", "native"))
+        one, two = (
+            train_batch(spec, Settings.of(spec), parameters, *batch, engine=e) for e in ("folded", "native")
+        )
         assert one.spikes == two.spikes
         assert same_parameters(one.updates, two.updates)
     finally:
@@ -218,17 +232,27 @@ def test_without_avx2_too(monkeypatch):
 def test_what_the_words_cannot_hold_is_refused():
     small = PRESETS["small"]
     long = replace(small, schedule=Schedule(64, 64, window_log2=5))
-    with pytest.raises(NativeError, match=r"bundle 2: a sum over the averaging window may reach 32768: too much for 16 bits"):
+    with pytest.raises(
+        NativeError, match=r"bundle 2: a sum over the averaging window may reach 32768: too much for 16 bits"
+    ):
         native.check(long)
-    large_maps = replace(small, stages=(Conv(8, 2), Conv(16, 2), *small.stages[2:]), schedule=Schedule(16, 16, window_log2=4))
+    large_maps = replace(
+        small, stages=(Conv(8, 2), Conv(16, 2), *small.stages[2:]), schedule=Schedule(16, 16, window_log2=4)
+    )
     native.check(large_maps)  # g may reach 2415919104
     with pytest.raises(NativeError, match="a working weight must fit a byte, not 9 bits"):
-        native.check(replace(small, formats=replace(small.formats, weight_bits=9, weight_fraction=8, phi_fraction=10)))
-    with pytest.raises(NativeError, match=r"d has 16 bits, and U \+ \(xi << k\) reaches 32896: 16 bits are for each"):
+        native.check(
+            replace(small, formats=replace(small.formats, weight_bits=9, weight_fraction=8, phi_fraction=10))
+        )
+    with pytest.raises(
+        NativeError, match=r"d has 16 bits, and U \+ \(xi << k\) reaches 32896: 16 bits are for each"
+    ):
         native.check(replace(small, schedule=replace(small.schedule, decay_shift=7)))
     native.check(replace(small, schedule=replace(small.schedule, decay_shift=6)))
     with pytest.raises(NativeError, match="at most 16 layers, not 18"):
-        native.check(replace(small, stages=(Conv(2), *[Dense(2)] * 15, Dense(10)), learning=Learning((0.1,) * 17)))
+        native.check(
+            replace(small, stages=(Conv(2), *[Dense(2)] * 15, Dense(10)), learning=Learning((0.1,) * 17))
+        )
 
 
 def test_more_images_than_sums_hold():

@@ -151,7 +151,10 @@ def test_a_place_that_can_not_be_written_is_no_end(monkeypatch, capsys, tmp_path
     try:
         assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
         said = capsys.readouterr().err
-        assert f"builds can't be kept in {tmp_path / 'build'}, which NUDGE_BUILD can change: [Errno 17] File exists" in said
+        assert (
+            f"builds can't be kept in {tmp_path / 'build'}, which NUDGE_BUILD can change: [Errno 17] File "
+            f"exists" in said
+        )
     finally:
         native.library.cache_clear()
         native_check.usable.cache_clear()
@@ -181,7 +184,9 @@ def test_the_library_is_of_these_inputs(what, compiler, monkeypatch, tmp_path):
     elif what == "version":
         true = compiler.run
         monkeypatch.setattr(
-            compiler, "run", lambda c, s, **o: SimpleNamespace(stdout="another") if "--version" in c else true(c, s, **o)
+            compiler,
+            "run",
+            lambda c, s, **o: SimpleNamespace(stdout="another") if "--version" in c else true(c, s, **o),
         )
     elif what == "processor":
         monkeypatch.setattr(compilers, "_processor", lambda: "another")
@@ -208,7 +213,9 @@ def test_what_does_not_compile_is_said_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
     native.library.cache_clear()
     try:
-        with pytest.raises(NativeError, match=r"failed on .*native.cpp: .*:1:.*error: .* \(all of it: (.*)\)$") as caught:
+        with pytest.raises(
+            NativeError, match=r"failed on .*native.cpp: .*:1:.*error: .* \(all of it: (.*)\)$"
+        ) as caught:
             native.library()
     finally:
         native.library.cache_clear()

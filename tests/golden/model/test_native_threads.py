@@ -78,7 +78,9 @@ def limited(stacks):
     # one thread in each library, so that the limit affects the engine's alone
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT, str(stacks)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, preexec_fn=large_stacks, timeout=600)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, preexec_fn=large_stacks, timeout=600
+    )
     assert done.returncode == 0, (done.returncode, done.stderr)
     return json.loads(done.stdout)
 
@@ -104,7 +106,9 @@ def infer(threads):
 
 def test_out_of_memory_is_an_error_not_an_abort(monkeypatch):
     monkeypatch.setattr(native.library(), "nudge_run", lambda *arguments: -1)
-    with pytest.raises(NativeError, match="out of memory for 3 images of tiny: take fewer threads or a smaller batch"):
+    with pytest.raises(
+        NativeError, match="out of memory for 3 images of tiny: take fewer threads or a smaller batch"
+    ):
         infer(1)
 
 

@@ -20,7 +20,9 @@ F = Formats()
 TINY = PRESETS["tiny"]
 
 #: Conv bundles of presets and random nets, with even and odd maps.
-CONVS = [b for spec in (*PRESETS.values(), *(network_case(seed).spec for seed in range(12))) for b in spec.bundles]
+CONVS = [
+    b for spec in (*PRESETS.values(), *(network_case(seed).spec for seed in range(12))) for b in spec.bundles
+]
 CONVS = [b for b in CONVS if b.kind == "conv" and b.weights < 10_000]
 DENSE = PRESETS["small"].bundles[2]
 
@@ -29,7 +31,9 @@ def operands(bundle: Bundle, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor,
     """Return random weights, and random spikes of both layers."""
     random = np.random.default_rng(seed)
     w = torch.from_numpy(random.integers(F.weight_low, F.weight_high + 1, bundle.weight_shape))
-    pre, post = (torch.from_numpy(random.integers(0, 2, (3, *layer.shape))) for layer in (bundle.pre, bundle.post))
+    pre, post = (
+        torch.from_numpy(random.integers(0, 2, (3, *layer.shape))) for layer in (bundle.pre, bundle.post)
+    )
     return w, pre, post
 
 
@@ -53,7 +57,8 @@ def test_conv_blocks_are_torchs(bundle: Bundle):
     assert int(unpooled.sum()) == 4 * int(post.sum())
     assert torch.equal(ops.average_pool(unpooled), 4 * post)
     assert torch.equal(
-        ops.conv_backward(post, w, bundle).double(), functional.conv_transpose2d(unpooled.double(), w.double())
+        ops.conv_backward(post, w, bundle).double(),
+        functional.conv_transpose2d(unpooled.double(), w.double()),
     )
 
 
@@ -93,7 +98,9 @@ def test_drives_stay_within_their_bounds(weight):
             largest = int(phi[layer.index].abs().max())
             assert largest <= layer.phi_bound
             if weight == F.weight_low:
-                assert largest >= layer.phi_bound - 1, f"{spec.name} layer {layer.index}: the bound is not tight"
+                assert largest >= layer.phi_bound - 1, (
+                    f"{spec.name} layer {layer.index}: the bound is not tight"
+                )
 
 
 def test_static_drive_rounds_half_up():
@@ -107,16 +114,24 @@ def test_static_drive_rounds_half_up():
     assert int(drive.abs().sum()) == 4
 
 
-@pytest.mark.parametrize(("value", "shift", "expected"), [(127, 8, 0), (128, 8, 1), (-128, 8, 0), (-129, 8, -1), (-384, 8, -1)])
+@pytest.mark.parametrize(
+    ("value", "shift", "expected"), [(127, 8, 0), (128, 8, 1), (-128, 8, 0), (-129, 8, -1), (-384, 8, -1)]
+)
 def test_round_half_up(value, shift, expected):
     assert ops.rhu(tensor(value), shift).tolist() == [expected]
 
 
-def step(phi: int, d: int = 0, U: int = 0, bias: int = 0, nudged: int | None = None, spec: Spec = TINY) -> tuple[int, ...]:
+def step(
+    phi: int, d: int = 0, U: int = 0, bias: int = 0, nudged: int | None = None, spec: Spec = TINY
+) -> tuple[int, ...]:
     """Step one neuron once; return (d, U, s, xi)."""
     state = State(*(torch.full((1, 1, 1, 1), v) for v in (d, U, 0, 0)))
     out = ops.neuron(
-        state, torch.full((1, 1, 1, 1), phi), torch.full((1, 1, 1), bias), None if nudged is None else tensor(nudged), spec
+        state,
+        torch.full((1, 1, 1, 1), phi),
+        torch.full((1, 1, 1), bias),
+        None if nudged is None else tensor(nudged),
+        spec,
     )
     return tuple(int(x) for x in out)
 
@@ -224,8 +239,15 @@ def test_working_copies_and_commit():
     assert committed.tolist() == [-32768, -32768, -129, -128, 127, 128, 32639, 32640, 32767, 32767]
     assert ops.working_weight(committed, F).tolist() == [-128, -128, -1, 0, 0, 1, 127, 127, 127, 127]
     assert ops.working_bias(tensor(-32768, -5, -4, 3, 4, 32763, 32764, 32767), F).tolist() == [
-        -4096, -1, 0, 0, 1, 4095, 4095, 4095,
-    ]  # fmt: skip
+        -4096,
+        -1,
+        0,
+        0,
+        1,
+        4095,
+        4095,
+        4095,
+    ]
 
 
 def test_a_sum_beyond_float64_is_refused():

@@ -67,7 +67,9 @@ def test_shifts_of_every_format(first):
     for formats in EVERY:
         spec = with_formats(formats, window_log2=2)
         if first == "dense":
-            spec = replace(spec, stages=(Dense(7), *spec.stages[2:]), learning=replace(spec.learning, rates=(0.1,) * 3))
+            spec = replace(
+                spec, stages=(Dense(7), *spec.stages[2:]), learning=replace(spec.learning, rates=(0.1,) * 3)
+            )
         found = page.of(spec)
         assert found.static_shift(dense=first == "dense") == spec.static_shift
         assert found.bias_shift() == spec.bias_shift
@@ -84,8 +86,13 @@ def extremes(low: int, high: int) -> st.SearchStrategy[int]:
 @given(st.data())
 def test_a_neurons_step_at_its_limits(data):
     f = data.draw(st.sampled_from(EVERY))
-    feedback, k = data.draw(st.integers(0, min(f.drive_shift, schedule.MAX_FEEDBACK_SHIFT))), data.draw(st.integers(0, 15))
-    below, point, above = sorted(data.draw(st.lists(st.integers(0, f.drive_shift), min_size=3, max_size=3)), reverse=True)
+    feedback, k = (
+        data.draw(st.integers(0, min(f.drive_shift, schedule.MAX_FEEDBACK_SHIFT))),
+        data.draw(st.integers(0, 15)),
+    )
+    below, point, above = sorted(
+        data.draw(st.lists(st.integers(0, f.drive_shift), min_size=3, max_size=3)), reverse=True
+    )
     spec = with_formats(f, feedback_shift=feedback, fine=(below, point, point, above), decay_shift=min(k, 15))
     found = page.of(spec)
 
@@ -93,8 +100,17 @@ def test_a_neurons_step_at_its_limits(data):
         return data.draw(extremes(low, high))
 
     forward, backward = (draw(-(1 << f.phi_fraction + 5), 1 << f.phi_fraction + 5) for _ in range(2))
-    d, bias, U = draw(f.decoder_low, f.decoder_high), draw(f.bias_low, f.bias_high), draw(-(f.one << k), f.one << k)
-    xi, beta, sign, label = draw(0, f.one), draw(1, f.beta_range[-1]), data.draw(st.sampled_from([-1, 1])), draw(0, 1)
+    d, bias, U = (
+        draw(f.decoder_low, f.decoder_high),
+        draw(f.bias_low, f.bias_high),
+        draw(-(f.one << k), f.one << k),
+    )
+    xi, beta, sign, label = (
+        draw(0, f.one),
+        draw(1, f.beta_range[-1]),
+        data.draw(st.sampled_from([-1, 1])),
+        draw(0, 1),
+    )
     following = k + data.draw(st.integers(0, 1))
     state = ops.State(*map(torch.tensor, (d, U, 0, xi)))
 
@@ -116,12 +132,16 @@ def test_a_neurons_step_at_its_limits(data):
     drive = found.fine_drive(forward, backward, point, below, point)
     assert drive == int(phi) << shift
     wanted = ops.deviation(moved, base, phi, nudged, spec, 2, shift, k)
-    assert found.fine_neuron(int(moved.d), V, drive, v0, int(nudged), k, point, False) == tuple(map(int, wanted))
+    assert found.fine_neuron(int(moved.d), V, drive, v0, int(nudged), k, point, False) == tuple(
+        map(int, wanted)
+    )
     if above:
         # layer 4 is the output; its binary point is `above`
         linear = replace(spec, schedule=replace(spec.schedule, linear_output=True))
         wanted = ops.deviation(moved, base, torch.tensor(drive), nudged, linear, 4, 0, k)
-        assert found.fine_neuron(int(moved.d), V, drive, v0, int(nudged), k, above, True) == tuple(map(int, wanted))
+        assert found.fine_neuron(int(moved.d), V, drive, v0, int(nudged), k, above, True) == tuple(
+            map(int, wanted)
+        )
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -143,17 +163,22 @@ def test_masters_at_their_limits(data):
     # one output that reads three channels, in a batch of five
     pre, most = bundle.pre.channels, f.update_bound * f.max_batch
     w, dw = ([draw(-m, m - 1) for _ in range(pre)] for m in (-f.master_low, most))
-    b, db, means = draw(f.master_low, f.master_high), draw(-most, most), [draw(0, 33 << f.bias_fraction) for _ in range(pre)]
+    b, db, means = (
+        draw(f.master_low, f.master_high),
+        draw(-most, most),
+        [draw(0, 33 << f.bias_fraction) for _ in range(pre)],
+    )
     read = [draw(0, 5 * spec.read_bound(bundle)) for _ in range(pre)]
     # the bundle has ten outputs, here all alike
     before, updates = (
-        (torch.tensor([ws] * 10), torch.tensor([bs] * 10), torch.tensor(ms)) for ws, bs, ms in ((w, b, means), (dw, db, read))
+        (torch.tensor([ws] * 10), torch.tensor([bs] * 10), torch.tensor(ms))
+        for ws, bs, ms in ((w, b, means), (dw, db, read))
     )
     weights, biases, followed = centring.commit_bundle(spec, bundle, before, updates, 5)
     assert found.centred(w, b, dw, db, means) == (weights[0].tolist(), int(biases[0]))
-    assert [found.follow(m, total, 5 * bundle.pre.positions, False) for m, total in zip(means, read, strict=True)] == (
-        followed.tolist()
-    )
+    assert [
+        found.follow(m, total, 5 * bundle.pre.positions, False) for m, total in zip(means, read, strict=True)
+    ] == (followed.tolist())
 
 
 @pytest.mark.parametrize("gain", [0.7, 3.0, 100.0])
@@ -180,10 +205,14 @@ def test_registers(first, lr_scale, decay, epoch, beta, batch, feedback, fine):
     spec = with_formats(Formats(), feedback_shift=feedback, fine=fine)
     found, lsb = page.of(spec), 2 * beta * batch / (1 << spec.formats.rate_fraction)
     rates = tuple(min(first, 65534) * lsb / rate_scale(spec, b) / lr_scale for b in spec.bundles)
-    learning = replace(spec.learning, rates=tuple(x * lr_scale for x in rates), beta=beta, batch=batch, decay=decay)
+    learning = replace(
+        spec.learning, rates=tuple(x * lr_scale for x in rates), beta=beta, batch=batch, decay=decay
+    )
     wanted = Settings.of(spec, learning, epoch=epoch)
     assert found.beta_register(beta) == wanted.beta
-    for rate, register, above, point in zip(rates, wanted.weight_rates, (3, 2, 1, 0), fine or (0,) * 4, strict=True):
+    for rate, register, above, point in zip(
+        rates, wanted.weight_rates, (3, 2, 1, 0), fine or (0,) * 4, strict=True
+    ):
         assert found.rate_register(rate, lr_scale, decay, epoch, beta, batch, above, point) == register
     assert found.rate_register(0, lr_scale, decay, epoch, beta, batch, 0, 0) == 0
 
@@ -201,7 +230,10 @@ def test_order_and_moves(shift, flip, channels):
 
 
 def test_averages():
-    several = [Parameters((torch.tensor([[x, -x, 3]]),), (torch.tensor([x]),), (torch.tensor([x + 7]),)) for x in (5, 6, -8, 9)]
+    several = [
+        Parameters((torch.tensor([[x, -x, 3]]),), (torch.tensor([x]),), (torch.tensor([x + 7]),))
+        for x in (5, 6, -8, 9)
+    ]
     wanted = mean(several)
     for which in ("weights", "biases", "means"):
         columns = zip(*(getattr(x, which)[0].flatten().tolist() for x in several), strict=True)
@@ -230,14 +262,24 @@ def test_a_run_from_its_seed_to_its_average(tmp_path, centred):
         registers: dict[str, Any] = {"free_steps": 6, "nudged_steps": 5, "beta": found.beta_register(0.4)}
         for name, rates in (("weight_rates", of_weights), ("bias_rates", of_biases)):
             each = zip(rates, (2, 1, 0), fine, strict=True)
-            registers[name] = [found.rate_register(rate, 1.5, 0.7, epoch, 0.4, 4, above, point) for rate, above, point in each]
+            registers[name] = [
+                found.rate_register(rate, 1.5, 0.7, epoch, 0.4, 4, above, point)
+                for rate, above, point in each
+            ]
         numbers = found.order(10, 6, epoch)
         for at in range(0, 10, 4):
             for number in map(int, numbers[at : at + 4]):
                 image = found.shown(images[number][None].numpy(), number, 1, True, 6, epoch)
                 model.train(image, int(labels[number]), **registers)
             model.commit()
-        kept.append([int(x) for part in (model.master_w, model.master_b, model.means) for each in part for x in np.ravel(each)])
+        kept.append(
+            [
+                int(x)
+                for part in (model.master_w, model.master_b, model.means)
+                for each in part
+                for x in np.ravel(each)
+            ]
+        )
     wanted = [int(x) for group in run.parameters for each in group for x in each.flatten()]
     assert [found.average(several) for several in zip(*kept[1:], strict=True)][: len(wanted)] == wanted
     assert any(run.parameters.biases[0].tolist())

@@ -41,7 +41,9 @@ def test_engines_equal_scalar_loops(seed, padded):
         assert ours == predictions, engine
         assert model.spikes == reference.spikes, engine
         found = model.parameters
-        for x, y in zip(found.weights + found.biases, (*reference.master_w, *reference.master_b), strict=True):
+        for x, y in zip(
+            found.weights + found.biases, (*reference.master_w, *reference.master_b), strict=True
+        ):
             assert x.tolist() == y.tolist(), engine
         assert [x.tolist() for x in found.means] == (reference.means if spec.schedule.centred else []), engine
 

@@ -17,7 +17,18 @@ from nudge.host.devices.golden import GoldenBoard
 SPEC = preset("tiny")
 CONFIG = configuration(SPEC)
 DATA = load("embedded")
-PLAN = Plan("tiny", Source("embedded"), 44, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=8, nudged_steps=8)
+PLAN = Plan(
+    "tiny",
+    Source("embedded"),
+    44,
+    epochs=2,
+    batch=8,
+    seed=5,
+    lr_scale=1.0,
+    beta=0.5,
+    free_steps=8,
+    nudged_steps=8,
+)
 
 
 class After(Stop):

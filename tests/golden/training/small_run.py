@@ -10,7 +10,18 @@ from nudge.host.devices.golden import GoldenBoard
 
 SPEC = preset("tiny")
 DATA = load("embedded")
-PLAN = Plan("tiny", Source("embedded"), 8, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=4, nudged_steps=4)
+PLAN = Plan(
+    "tiny",
+    Source("embedded"),
+    8,
+    epochs=2,
+    batch=8,
+    seed=5,
+    lr_scale=1.0,
+    beta=0.5,
+    free_steps=4,
+    nudged_steps=4,
+)
 
 
 def carried_out(run):

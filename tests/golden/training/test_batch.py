@@ -21,7 +21,18 @@ from nudge.host.devices.golden import GoldenBoard
 
 SPEC = preset("tiny")
 DATA = load("embedded")
-PLAN = Plan("tiny", Source("embedded"), 44, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=8, nudged_steps=8)
+PLAN = Plan(
+    "tiny",
+    Source("embedded"),
+    44,
+    epochs=2,
+    batch=8,
+    seed=5,
+    lr_scale=1.0,
+    beta=0.5,
+    free_steps=8,
+    nudged_steps=8,
+)
 
 
 @pytest.mark.parametrize(("shift", "flip"), [(0, True), (1, False), (3, True), (4, True)])
@@ -39,7 +50,10 @@ def test_moves_are_the_draws_of_a_generator_for_each_sample(shift, flip):
 
 def test_a_batch_is_of_training_or_test_images():
     numbers = np.array([4, 2])
-    for test, images, labels in ((False, DATA.train_images, DATA.train_labels), (True, DATA.test_images, DATA.test_labels)):
+    for test, images, labels in (
+        (False, DATA.train_images, DATA.train_labels),
+        (True, DATA.test_images, DATA.test_labels),
+    ):
         batch = Batch(DATA, numbers, test=test)
         assert np.array_equal(batch.images, images[numbers].numpy())
         assert np.array_equal(batch.labels, labels[numbers].numpy())

@@ -48,14 +48,18 @@ def test_weights_of_another_shape_or_type_are_refused(tmp_path):
 def test_running_means_that_no_board_takes_are_refused(tmp_path):
     spec = replace(SPEC, schedule=replace(SPEC.schedule, centred=True))
     path, parameters = tmp_path / "means.safetensors", zeros(spec)
-    found = replace(checkpoint.load(saved(tmp_path))[2], spec=spec.identity, network=network_file.document(spec))
+    found = replace(
+        checkpoint.load(saved(tmp_path))[2], spec=spec.identity, network=network_file.document(spec)
+    )
     for mean, wrong in ((0, False), ((1 << 18) - 1, False), (1 << 18, True), (-1, True)):
         parameters.means[1][0] = mean
         checkpoint.save(path, spec, parameters, found)
         if not wrong:
             assert nudge.Network.load(path).parameters.means[1][0] == mean
             continue
-        with pytest.raises(WeightsError, match=rf"^{path}: bundle 2: running means must be 0\.\.262143, not {mean}$"):
+        with pytest.raises(
+            WeightsError, match=rf"^{path}: bundle 2: running means must be 0\.\.262143, not {mean}$"
+        ):
             nudge.Network.load(path)
 
 
@@ -76,7 +80,9 @@ def test_a_changed_bit_anywhere_is_noticed(tmp_path):
         # spaces pad the header, and are no content
         assert content[place] == ord(" "), f"byte {place} was changed and {found} was read"
     path.write_bytes(content[:header] + bytes(len(content) - header))
-    with pytest.raises(WeightsError, match="is damaged: its content isn't that of its digest; take an earlier copy"):
+    with pytest.raises(
+        WeightsError, match="is damaged: its content isn't that of its digest; take an earlier copy"
+    ):
         checkpoint.load(path)
 
 

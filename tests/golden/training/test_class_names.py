@@ -85,7 +85,10 @@ def test_the_usual_names():
 
 def test_fewer_classes_than_outputs_are_a_note(tmp_path, capsys):
     data.load(archive(tmp_path / "a.npz"), shown=dataclasses.replace(SHOWN, classes=5))
-    assert capsys.readouterr().err == f"{tmp_path}/a.npz has images of 3 classes; the network has outputs for 5\n"
+    assert (
+        capsys.readouterr().err
+        == f"{tmp_path}/a.npz has images of 3 classes; the network has outputs for 5\n"
+    )
     data.load(archive(tmp_path / "a.npz"), shown=SHOWN)
     assert capsys.readouterr().err == ""
 
@@ -108,7 +111,11 @@ def rewritten(path, **changes):
 def test_names_are_kept_with_the_weights(tmp_path):
     path = trained(tmp_path)
     assert checkpoint.load(path)[2].classes == ("zero", r"one\n", "two")
-    assert json.loads(checkpoint.content(path, checkpoint.MAX_BYTES)[1]["classes"]) == ["zero", r"one\n", "two"]
+    assert json.loads(checkpoint.content(path, checkpoint.MAX_BYTES)[1]["classes"]) == [
+        "zero",
+        r"one\n",
+        "two",
+    ]
     net = nudge.Network.load(tmp_path)
     assert net.classes == ("zero", r"one\n", "two", *"3456789")
     assert net.evaluate(OWN).names == ("zero", r"one\n", "two")
@@ -139,10 +146,17 @@ def test_names_that_no_run_writes_are_damage(tmp_path, names):
 def test_a_table_has_numbers_and_names():
     labels, predictions = np.array([0, 1, 2, 2]), np.array([0, 1, 2, 0])
     plain = Evaluation(labels, predictions, 3).table().splitlines()
-    assert plain == ["label\\prediction  0  1  2", *(f"               {n}" for n in ("0  1  0  0", "1  0  1  0", "2  1  0  1"))]
+    assert plain == [
+        "label\\prediction  0  1  2",
+        *(f"               {n}" for n in ("0  1  0  0", "1  0  1  0", "2  1  0  1")),
+    ]
     named = Evaluation(labels, predictions, 3, ("ant", "ビー", "2")).table().splitlines()
     assert named[0] == plain[0]
-    assert named[1:] == ["           ant 0  1  0  0", "          ビー 1  0  1  0", "               2  1  0  1"]
+    assert named[1:] == [
+        "           ant 0  1  0  0",
+        "          ビー 1  0  1  0",
+        "               2  1  0  1",
+    ]
 
 
 def test_a_table_of_many_classes_has_a_line_for_each():

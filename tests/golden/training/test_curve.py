@@ -42,6 +42,6 @@ def test_every_error_of_a_run_is_drawn_none_wrong_too(tmp_path, monkeypatch):
 
 def test_epochs_without_held_out_images_have_no_points(tmp_path, monkeypatch):
     epochs = [Epoch(1, 100, 10.0, None, 2.0)]
-    assert set(drawn(monkeypatch, tmp_path / "curve.png", [Row(0, 100, 100, 5, 5.0, 1.0)], epochs, "one")) == {
-        "training, last 100 samples"
-    }
+    assert set(
+        drawn(monkeypatch, tmp_path / "curve.png", [Row(0, 100, 100, 5, 5.0, 1.0)], epochs, "one")
+    ) == {"training, last 100 samples"}

@@ -43,7 +43,9 @@ def test_more_epochs_continue_a_finished_run(tmp_path):
     train(Run.begin(replace(PLAN, epochs=1), SPEC, tmp_path / "a"), GoldenBoard(CONFIG), DATA, Stop())
     train(Run.resume(tmp_path / "a", 2), GoldenBoard(CONFIG), DATA, Stop())
     train(Run.begin(PLAN, SPEC, tmp_path / "b"), GoldenBoard(CONFIG), DATA, Stop())
-    assert all(torch.equal(a, b) for a, b in zip(weights(tmp_path / "a"), weights(tmp_path / "b"), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights(tmp_path / "a"), weights(tmp_path / "b"), strict=True)
+    )
 
 
 def test_a_run_ends_with_the_mean_of_its_last_epochs(tmp_path):
@@ -72,12 +74,16 @@ def test_a_run_that_averages_resumes_to_the_same_mean(tmp_path, batches):
     cut = Run.begin(AVERAGED, SPEC, tmp_path / "cut")
     train(cut, GoldenBoard(CONFIG), DATA, After(batches))
     train(Run.resume(tmp_path / "cut"), GoldenBoard(CONFIG), DATA, Stop())
-    assert all(torch.equal(a, b) for a, b in zip(weights(tmp_path / "whole"), weights(tmp_path / "cut"), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights(tmp_path / "whole"), weights(tmp_path / "cut"), strict=True)
+    )
 
 
 def test_a_mean_can_not_be_made_of_other_weights(tmp_path):
     averaged(tmp_path)
-    with pytest.raises(PlanError, match=r"^--epochs 5: the run in .* averages the last of 4; leave it out to resume$"):
+    with pytest.raises(
+        PlanError, match=r"^--epochs 5: the run in .* averages the last of 4; leave it out to resume$"
+    ):
         Run.resume(tmp_path, 5)
     averaged(tmp_path / "other", replace(AVERAGED, seed=9))
     (tmp_path / "other" / "epoch-3.safetensors").rename(tmp_path / "epoch-3.safetensors")
@@ -116,7 +122,10 @@ class Unplugged(GoldenBoard):
 def test_a_lost_board_leaves_what_was_saved(tmp_path):
     run = Run.begin(PLAN, SPEC, tmp_path)
     run.every = 0
-    message = f"/dev/ttyUSB0: reading failed; {tmp_path}/weights.safetensors holds the state after 16 samples: `nudge resume`"
+    message = (
+        f"/dev/ttyUSB0: reading failed; {tmp_path}/weights.safetensors holds the state after 16 "
+        f"samples: `nudge resume`"
+    )
     with pytest.raises(LinkError, match=message):
         train(run, Unplugged(CONFIG), DATA, Stop())
     assert Run.resume(tmp_path).done == 16

@@ -82,9 +82,13 @@ def test_choice_is_balanced_and_repeatable():
 
 def test_missing_data_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv(data.VARIABLE, raising=False)
-    with pytest.raises(PlanError, match="unknown data set 'cifar': choose one of embedded, mnist, fashion-mnist"):
+    with pytest.raises(
+        PlanError, match="unknown data set 'cifar': choose one of embedded, mnist, fashion-mnist"
+    ):
         data.load("cifar")
-    with pytest.raises(DataError, match="mnist needs a folder: set NUDGE_DATA or --data-dir to the one that holds MNIST/raw"):
+    with pytest.raises(
+        DataError, match="mnist needs a folder: set NUDGE_DATA or --data-dir to the one that holds MNIST/raw"
+    ):
         data.load("mnist")
     with pytest.raises(DataError) as caught:
         data.load("fashion-mnist", tmp_path)
@@ -114,7 +118,9 @@ def test_other_data_is_refused(tmp_path, monkeypatch, part):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(DataError, match=f"{file.name}: SHA-256 is [0-9a-f]{{64}}, not [0-9a-f]{{64}}: fetch MNIST again"):
+    with pytest.raises(
+        DataError, match=f"{file.name}: SHA-256 is [0-9a-f]{{64}}, not [0-9a-f]{{64}}: fetch MNIST again"
+    ):
         data.load("mnist", tmp_path)
 
 

@@ -22,7 +22,18 @@ from tests.fuzz import ends, examples
 def good(tmp_path_factory):
     """A valid checkpoint."""
     out = tmp_path_factory.mktemp("run")
-    arguments = ["--board", "golden", "--samples", "16", "--batch", "8", "--free-steps", "8", "--nudged-steps", "8"]
+    arguments = [
+        "--board",
+        "golden",
+        "--samples",
+        "16",
+        "--batch",
+        "8",
+        "--free-steps",
+        "8",
+        "--nudged-steps",
+        "8",
+    ]
     assert cli.main(["train", *arguments, "--out", str(out)]) == ExitCode.OK
     return out / "weights.safetensors"
 
@@ -48,7 +59,9 @@ def forge(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]
 
 
 @examples(300)
-@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6), st.floats(0.02, 1.3))
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6), st.floats(0.02, 1.3)
+)
 def test_a_damaged_weight_file_is_an_error_or_as_good(good, folder, changes, kept):
     """Bytes are changed anywhere, half of them in the header, and the file is cut or lengthened."""
     content = bytearray(good.read_bytes())
@@ -110,7 +123,16 @@ def test_impossible_metadata_is_named(good, tmp_path, name, value):
 
 
 @pytest.mark.parametrize(
-    "change", [{"epochs": 10**9}, {"samples": 0}, {"batch": "8"}, {"batch": 65}, {"beta": 1e400}, {"seed": -1}, {"data": []}]
+    "change",
+    [
+        {"epochs": 10**9},
+        {"samples": 0},
+        {"batch": "8"},
+        {"batch": 65},
+        {"beta": 1e400},
+        {"seed": -1},
+        {"data": []},
+    ],
 )
 def test_an_impossible_plan_is_refused_before_it_costs_memory(good, tmp_path, change):
     tensors, metadata = parts(good)
@@ -150,14 +172,19 @@ def test_files_that_are_too_long_are_not_read(good, tmp_path):
 
 
 @examples(100)
-@given(st.binary(max_size=400) | st.lists(st.lists(st.text(max_size=8), max_size=8), max_size=5).map(repr).map(str.encode))
+@given(
+    st.binary(max_size=400)
+    | st.lists(st.lists(st.text(max_size=8), max_size=8), max_size=5).map(repr).map(str.encode)
+)
 def test_metrics_are_read_or_refused(folder, content):
     path = folder / "metrics.csv"
     path.write_bytes(b"epoch,position,samples,errors,error_percent,seconds\n" + content)
     ends(lambda: report.read_metrics(path, 1, 1), MetricsError, says=str(path))
 
 
-@pytest.mark.parametrize("line", ["0,8,8,4,50", "0,8,8,4,50,1,1", "0,x,8,4,50,1", "0,8,8,4,50,1\0", '"' + "9" * 200_000 + '"'])
+@pytest.mark.parametrize(
+    "line", ["0,8,8,4,50", "0,8,8,4,50,1,1", "0,x,8,4,50,1", "0,8,8,4,50,1\0", '"' + "9" * 200_000 + '"']
+)
 def test_metrics_of_another_form_are_damaged(tmp_path, line):
     path = tmp_path / "metrics.csv"
     path.write_text(f"header\n{line}\n")

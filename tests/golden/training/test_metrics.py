@@ -1,6 +1,13 @@
 """Rows beyond a checkpoint are dropped; a learning curve shows the error over the last samples."""
 
-from nudge.golden.training.metrics import CURVE_PARTS, CURVE_SAMPLES, Row, read_metrics, sliding_error, write_metrics
+from nudge.golden.training.metrics import (
+    CURVE_PARTS,
+    CURVE_SAMPLES,
+    Row,
+    read_metrics,
+    sliding_error,
+    write_metrics,
+)
 
 
 def rows(*errors, samples=10):

@@ -51,7 +51,9 @@ def test_a_run_remembers_exactly_its_data(tmp_path, monkeypatch, folder):
     data.load(learnt, shown=GREY)
     made["test_images"][2, 0, 8, 7] ^= 1
     np.savez(file, **made)
-    with pytest.raises(DataError, match=r"mine.npz: its images and labels aren't those that were learnt: [0-9a-f]{12}, not "):
+    with pytest.raises(
+        DataError, match=r"mine.npz: its images and labels aren't those that were learnt: [0-9a-f]{12}, not "
+    ):
         data.load(learnt, shown=GREY)
     data.load(str(file), shown=GREY)
 
@@ -62,10 +64,27 @@ def test_what_earlier_versions_recorded_is_read():
     for old, source in known.items():
         assert data.Source.recorded(old) == source
     wrong: Any
-    for wrong in ("", "letters", "own#0123456789ab", "/d.npz", "/d.npz#0123", 1, None, [], {}, {"kind": "own"}, {"path": "/d"}):
+    for wrong in (
+        "",
+        "letters",
+        "own#0123456789ab",
+        "/d.npz",
+        "/d.npz#0123",
+        1,
+        None,
+        [],
+        {},
+        {"kind": "own"},
+        {"path": "/d"},
+    ):
         with pytest.raises(PlanError, match=r"^(data can't be|unknown data set) [^\n]+$"):
             data.Source.recorded(wrong)
-    for fields in ({"kind": "path"}, {"kind": "mnist", "path": "/d"}, {"kind": "given", "digest": "x"}, {"kind": 1}):
+    for fields in (
+        {"kind": "path"},
+        {"kind": "mnist", "path": "/d"},
+        {"kind": "given", "digest": "x"},
+        {"kind": 1},
+    ):
         with pytest.raises(PlanError):
             data.Source.recorded(fields)
 
@@ -73,17 +92,35 @@ def test_what_earlier_versions_recorded_is_read():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"test_labels": None}, "has no test_labels: it must have train_images, train_labels, test_images, test_labels"),
-        ({"train_images": np.zeros((6, 9, 8), np.float32)}, r"train_images must be uint8 .*, not float32 \(6, 9, 8\)"),
-        ({"train_images": np.zeros((6, 72), np.uint8)}, r"train_images must be uint8 .*, not uint8 \(6, 72\)"),
-        ({"train_labels": np.zeros((6, 1), np.int64)}, r"train_labels must be integers \(n,\), not int64 \(6, 1\)"),
+        (
+            {"test_labels": None},
+            "has no test_labels: it must have train_images, train_labels, test_images, test_labels",
+        ),
+        (
+            {"train_images": np.zeros((6, 9, 8), np.float32)},
+            r"train_images must be uint8 .*, not float32 \(6, 9, 8\)",
+        ),
+        (
+            {"train_images": np.zeros((6, 72), np.uint8)},
+            r"train_images must be uint8 .*, not uint8 \(6, 72\)",
+        ),
+        (
+            {"train_labels": np.zeros((6, 1), np.int64)},
+            r"train_labels must be integers \(n,\), not int64 \(6, 1\)",
+        ),
         ({"train_labels": np.zeros(6)}, r"train_labels must be integers \(n,\), not float64 \(6,\)"),
         ({"train_labels": np.zeros(5, np.int64)}, "6 images have 5 labels"),
         ({"train_labels": np.full(6, 3)}, r"has labels 3..3; the network has 3 classes, 0..2"),
         ({"test_labels": np.full(3, -1)}, r"has labels -1..-1; the network has 3 classes, 0..2"),
         ({"test_images": np.zeros((3, 8, 9), np.uint8)}, r"has images of 1x8x9 .*; the network takes 1x9x8"),
-        ({"test_images": np.zeros((3, 3, 9, 8), np.uint8)}, r"has images of 3x9x8 .*; the network takes 1x9x8"),
-        ({"test_images": np.zeros((0, 9, 8), np.uint8), "test_labels": np.zeros(0, np.int64)}, "has no images to test"),
+        (
+            {"test_images": np.zeros((3, 3, 9, 8), np.uint8)},
+            r"has images of 3x9x8 .*; the network takes 1x9x8",
+        ),
+        (
+            {"test_images": np.zeros((0, 9, 8), np.uint8), "test_labels": np.zeros(0, np.int64)},
+            "has no images to test",
+        ),
         ({"train_labels": np.array([None] * 6)}, "is no .npz file"),
     ],
     ids=range(12),
@@ -135,7 +172,9 @@ def test_what_is_no_archive_or_not_there(tmp_path):
         file.write_bytes(content)
         with pytest.raises(DataError, match=r"mine.npz is no .npz file"):
             data.load(str(file))
-    with pytest.raises(PlanError, match=r"unknown data set 'mine': choose one of embedded, .*cifar10, a .npz file, or "):
+    with pytest.raises(
+        PlanError, match=r"unknown data set 'mine': choose one of embedded, .*cifar10, a .npz file, or "
+    ):
         data.load("mine")
 
 
@@ -145,12 +184,16 @@ def write_folder(folder, parts, shown=GREY):
         (folder / place).mkdir(parents=True)
         for n in range(count):
             image = np.full((shown.height, shown.width, shown.channels), 10 * n, np.uint8)
-            Image.fromarray(image if shown.channels == 3 else image[:, :, 0]).save(folder / place / f"{n:03}.png")
+            Image.fromarray(image if shown.channels == 3 else image[:, :, 0]).save(
+                folder / place / f"{n:03}.png"
+            )
 
 
 @pytest.mark.parametrize("shown", [COLOUR, GREY], ids=["colour", "grey"])
 def test_a_folder_of_png_files_that_is_split(tmp_path, shown):
-    write_folder(tmp_path, {"train/cat": 3, "train/ant": 2, "test/ant": 1, "test/cat": 1, "test/bee": 1}, shown)
+    write_folder(
+        tmp_path, {"train/cat": 3, "train/ant": 2, "test/ant": 1, "test/cat": 1, "test/bee": 1}, shown
+    )
     found = data.load(str(tmp_path), shown=shown)
     # one of each class in turn; ant, bee, cat are 0, 1, 2
     assert found.train_labels.tolist() == [0, 2, 0, 2, 2]
@@ -194,7 +237,9 @@ def test_what_is_wrong_in_a_folder_is_said_in_one_line(tmp_path):
     with pytest.raises(DataError, match=r"000.png has 9x8 pixels; the network takes 28x28"):
         data.load(str(tmp_path))
     (tmp_path / "a" / "002.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
-    with pytest.raises(DataError, match=r"002.png is no picture that can be read: of no known format, or cut off") as caught:
+    with pytest.raises(
+        DataError, match=r"002.png is no picture that can be read: of no known format, or cut off"
+    ) as caught:
         data.load(str(tmp_path), shown=GREY)
     assert "\n" not in str(caught.value)
     write_folder(tmp_path, {"b": 5, "c": 5, "d": 5}, GREY)
@@ -233,7 +278,11 @@ def published(tmp_path, monkeypatch, content=None):
         images = random.integers(0, 256, (4, 3072), np.uint8)
         if name == "test_batch":
             images = np.asfortranarray(images)
-        batches[name] = {b"data": images, b"labels": random.integers(0, 10, 4).tolist(), b"batch_label": name.encode()}
+        batches[name] = {
+            b"data": images,
+            b"labels": random.integers(0, 10, 4).tolist(),
+            b"batch_label": name.encode(),
+        }
         (folder / name).write_bytes(pickled(batches[name] if content is None else content))
     sums = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in batches}
     monkeypatch.setattr(cifar, "CHECKSUMS", sums)
@@ -258,14 +307,20 @@ def test_other_files_than_cifar10s_are_not_unpickled(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"cifar10 not readable: .*data_batch_1: No such file"):
         data.load("cifar10", tmp_path)
     published(tmp_path, monkeypatch, content=pytest.raises)  # a pickle that names a function
-    with pytest.raises(DataError, match=r"data_batch_1 isn't a batch of CIFAR-10: 0 labels and \d+ bytes of pixels"):
+    with pytest.raises(
+        DataError, match=r"data_batch_1 isn't a batch of CIFAR-10: 0 labels and \d+ bytes of pixels"
+    ):
         data.load("cifar10", tmp_path)
     monkeypatch.undo()
-    with pytest.raises(DataError, match=r"data_batch_1: MD5 of its \d+ bytes is [0-9a-f]{32}, not c99cafc1.*: fetch "):
+    with pytest.raises(
+        DataError, match=r"data_batch_1: MD5 of its \d+ bytes is [0-9a-f]{32}, not c99cafc1.*: fetch "
+    ):
         data.load("cifar10", tmp_path)
 
 
-@pytest.mark.parametrize("shown", [Input(1, 16, 16, 26), Input(3, 32, 40), Input(1, 64, 8, 2), Input(3, 28, 28, 10)], ids=str)
+@pytest.mark.parametrize(
+    "shown", [Input(1, 16, 16, 26), Input(3, 32, 40), Input(1, 64, 8, 2), Input(3, 28, 28, 10)], ids=str
+)
 def test_the_embedded_digits_are_made_to_fit_any_network(shown):
     whole, found = data.load("embedded"), data.load("embedded", shown=shown)
     known = whole.train_labels < shown.classes
@@ -283,7 +338,9 @@ def test_coloured_images_are_moved_and_mirrored_as_one():
     numbers = np.arange(4)
     moved = augmented(images, numbers, 2, True, seed=1, epoch=0)
     for channel in range(3):
-        assert np.array_equal(moved[:, channel], augmented(images[:, channel], numbers, 2, True, seed=1, epoch=0))
+        assert np.array_equal(
+            moved[:, channel], augmented(images[:, channel], numbers, 2, True, seed=1, epoch=0)
+        )
     assert not np.array_equal(moved, images)
 
 

@@ -61,7 +61,11 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
     train(run, During(meanwhile), DATA, Stop())
     assert said[0].startswith(f"{tmp_path} is in use by process {os.getpid()} (")
     assert checkpoint.load(run.weights)[2].plan["seed"] == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epochs.csv", "metrics.csv", "weights.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "epochs.csv",
+        "metrics.csv",
+        "weights.safetensors",
+    ]
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -70,7 +74,9 @@ def test_a_run_does_not_go_on_in_what_another_has_written(tmp_path, force):
         carried_out(Run.begin(PLAN, SPEC, tmp_path))
     waiting = Run.begin(PLAN, SPEC, tmp_path, force=force)
     carried_out(Run.begin(replace(PLAN, seed=1), SPEC, tmp_path, force=force))
-    with pytest.raises(PlanError, match=r"weights.safetensors was written by another run since this one began"):
+    with pytest.raises(
+        PlanError, match=r"weights.safetensors was written by another run since this one began"
+    ):
         carried_out(waiting)
     assert Run.resume(tmp_path).plan.seed == 1
 
@@ -98,7 +104,9 @@ def test_hidden_files_of_the_user_stay(tmp_path):
 @pytest.mark.parametrize("name", ["metrics.csv", "epochs.csv", "board.json", "learning-curve.png"])
 def test_files_of_others_under_a_runs_names_stay(tmp_path, name):
     (tmp_path / name).write_text("mine\n")
-    with pytest.raises(PlanError, match=rf"^--out .*{name}: begins with b'mine\\n', not with .*: it isn't replaced$"):
+    with pytest.raises(
+        PlanError, match=rf"^--out .*{name}: begins with b'mine\\n', not with .*: it isn't replaced$"
+    ):
         carried_out(Run.begin(PLAN, SPEC, tmp_path))
     (tmp_path / name).unlink()
     (tmp_path / name).symlink_to("nowhere")
@@ -109,7 +117,9 @@ def test_files_of_others_under_a_runs_names_stay(tmp_path, name):
 
 def test_weights_of_an_epoch_are_not_overwritten(tmp_path):
     (tmp_path / "epoch-2.safetensors").write_text("mine")
-    with pytest.raises(PlanError, match=r"epoch-2.safetensors exists: `nudge resume` continues it, --force overwrites it"):
+    with pytest.raises(
+        PlanError, match=r"epoch-2.safetensors exists: `nudge resume` continues it, --force overwrites it"
+    ):
         Run.begin(PLAN, SPEC, tmp_path)
 
 
@@ -128,7 +138,10 @@ def test_a_picture_that_can_not_be_drawn_ends_nothing(tmp_path, monkeypatch, cap
     run = Run.begin(PLAN, SPEC, tmp_path)
     train(run, GoldenBoard(configuration(SPEC)), DATA, Stop())
     assert run.finished
-    assert "learning-curve.png isn't drawn: OSError: [Errno 28] No space left on device" in capsys.readouterr().err
+    assert (
+        "learning-curve.png isn't drawn: OSError: [Errno 28] No space left on device"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_full_disk_says_what_is_saved(tmp_path, monkeypatch):
@@ -140,7 +153,9 @@ def test_a_full_disk_says_what_is_saved(tmp_path, monkeypatch):
 
     run = Run.begin(PLAN, SPEC, tmp_path)
     run.picture = False
-    with pytest.raises(PlanError, match=r"No space left on device: '.*'; .*weights.safetensors holds the state after 0 s"):
+    with pytest.raises(
+        PlanError, match=r"No space left on device: '.*'; .*weights.safetensors holds the state after 0 s"
+    ):
         train(run, During(fill), DATA, Stop())
     monkeypatch.undo()
     assert carried_out(Run.resume(tmp_path)).finished
@@ -153,7 +168,9 @@ def test_metrics_that_are_not_the_checkpoints_are_refused(tmp_path):
     for damaged in (text.replace("\n1,8,8,", "\n1,8,8,1"), text.replace("\n0,", "\n1,", 1), doubled):
         assert damaged != text
         (tmp_path / "metrics.csv").write_text(damaged)
-        with pytest.raises(MetricsError, match=r"its rows aren't those of the checkpoint.: move it away to resume without it"):
+        with pytest.raises(
+            MetricsError, match=r"its rows aren't those of the checkpoint.: move it away to resume without it"
+        ):
             Run.resume(tmp_path)
     (tmp_path / "metrics.csv").unlink()
     again = carried_out(Run.resume(tmp_path, 3))

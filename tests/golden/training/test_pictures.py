@@ -52,7 +52,12 @@ def test_each_mode_becomes_grey_or_colour(tmp_path):
     assert set(pixels(saved(tmp_path, Image.fromarray(RAMP > 99)), GREY).ravel().tolist()) == {0, 255}
     palette = Image.fromarray(RAMP // 3 % 4).convert("P")
     palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 90, 90, 90])
-    assert pixels(saved(tmp_path, palette), COLOUR)[:, 0, :4].T.tolist() == [[0] * 3, [255, 0, 0], [0, 255, 0], [90] * 3]
+    assert pixels(saved(tmp_path, palette), COLOUR)[:, 0, :4].T.tolist() == [
+        [0] * 3,
+        [255, 0, 0],
+        [0, 255, 0],
+        [90] * 3,
+    ]
     assert pixels(saved(tmp_path, palette, transparency=3), COLOUR)[:, 0, 3].tolist() == [0, 0, 0]
 
 
@@ -88,7 +93,12 @@ def test_a_picture_of_the_networks_size_is_not_touched(tmp_path):
 
 @pytest.mark.parametrize(
     ("size", "rows", "columns"),
-    [((56, 28), (7, 21), (0, 28)), ((14, 28), (0, 28), (7, 21)), ((5, 5), (0, 28), (0, 28)), ((1000, 1), (13, 14), (0, 28))],
+    [
+        ((56, 28), (7, 21), (0, 28)),
+        ((14, 28), (0, 28), (7, 21)),
+        ((5, 5), (0, 28), (0, 28)),
+        ((1000, 1), (13, 14), (0, 28)),
+    ],
 )
 def test_another_size_keeps_its_aspect_ratio_and_lies_in_the_middle(tmp_path, size, rows, columns):
     found = pixels(saved(tmp_path, Image.new("L", size, 200)), DIGITS, Fit.CENTRED)[0]
@@ -116,7 +126,9 @@ def test_a_digit_that_lies_elsewhere_is_placed_as_mnists_are(tmp_path):
 
 def test_a_digit_that_is_not_there_is_centred(tmp_path):
     for value in (0, 31):
-        assert set(pixels(saved(tmp_path, Image.new("L", (40, 40), value)), DIGITS, Fit.DIGIT).ravel().tolist()) == {value}
+        assert set(
+            pixels(saved(tmp_path, Image.new("L", (40, 40), value)), DIGITS, Fit.DIGIT).ravel().tolist()
+        ) == {value}
     dots = np.zeros((900, 900), np.uint8)
     dots[0, 0] = dots[-1, -1] = 40
     assert pixels(saved(tmp_path, dots), DIGITS, Fit.DIGIT).max() == 0
@@ -129,7 +141,12 @@ def chunk(name: bytes, content: bytes) -> bytes:
 def bomb(side: int) -> bytes:
     """Return a PNG file whose header claims side x side pixels, which the file doesn't contain."""
     head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
 
 
 def encoded(image, kind: str) -> bytes:
@@ -175,7 +192,11 @@ def test_what_is_no_picture_is_said_in_one_line(tmp_path, content, says):
 @pytest.mark.timeout(20)
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    for path, why in (("pipe.png", "is no file"), ("none.png", "No such file or directory"), ("", "is no file")):
+    for path, why in (
+        ("pipe.png", "is no file"),
+        ("none.png", "No such file or directory"),
+        ("", "is no file"),
+    ):
         with pytest.raises(DataError, match=rf"^{tmp_path / path}: {why}$"):
             pixels(tmp_path / path, GREY)
 

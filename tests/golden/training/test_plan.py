@@ -22,13 +22,17 @@ def test_rates_shrink_by_the_decay_each_epoch():
     settings = replace(PLAN, lr_scale=2.0, decay=0.5).settings(SPEC)
     for registers, scale in zip(settings, (2.0, 1.0), strict=True):
         pairs = zip(SPEC.bundles, SPEC.learning.rates, strict=True)
-        assert registers.weight_rates == tuple(rate_register(SPEC, b, lr=scale * lr, beta=0.5, batch=8) for b, lr in pairs)
+        assert registers.weight_rates == tuple(
+            rate_register(SPEC, b, lr=scale * lr, beta=0.5, batch=8) for b, lr in pairs
+        )
 
 
 def test_rates_shrink_down_to_the_smallest_that_a_register_holds():
     """Also if a register's unit is worth more than a learning rate's LSB, as with fine spikes."""
     garments = preset("garments")
-    first, last = (Plan.of(garments, "embedded", 10, epochs=40, decay=0.5).settings(garments)[at] for at in (0, -1))
+    first, last = (
+        Plan.of(garments, "embedded", 10, epochs=40, decay=0.5).settings(garments)[at] for at in (0, -1)
+    )
     assert min(first.weight_rates) > 1
     assert last.weight_rates == last.bias_rates == (1,) * 4
 
@@ -66,12 +70,28 @@ def test_flipped_images_are_mirrored_or_not():
 
 def test_values_become_plain_ones():
     """They can be written as a weight file's JSON, and are equal when read."""
-    given: dict[str, Any] = {"seed": np.int16(3), "samples": np.uint64(8), "lr_scale": np.float32(0.5), "beta": Fraction(1, 4)}
+    given: dict[str, Any] = {
+        "seed": np.int16(3),
+        "samples": np.uint64(8),
+        "lr_scale": np.float32(0.5),
+        "beta": Fraction(1, 4),
+    }
     made = replace(PLAN, **given, decay=1)
     assert made == replace(PLAN, seed=3, samples=8, lr_scale=0.5, beta=0.25, decay=1.0)
-    assert [type(x) for x in (made.seed, made.samples, made.lr_scale, made.beta, made.decay)] == [int, int, float, float, float]
+    assert [type(x) for x in (made.seed, made.samples, made.lr_scale, made.beta, made.decay)] == [
+        int,
+        int,
+        float,
+        float,
+        float,
+    ]
     options = TrainingOptions(network="a.toml", data_dir=Path("b"), data=Path("c.npz"), seed=np.int64(4))  # type: ignore[arg-type]
-    assert (options.network, options.data_dir, options.data, options.seed) == (Path("a.toml"), Path("b"), "c.npz", 4)
+    assert (options.network, options.data_dir, options.data, options.seed) == (
+        Path("a.toml"),
+        Path("b"),
+        "c.npz",
+        4,
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,5 +115,7 @@ def test_a_value_of_another_type_is_named(name, value, says):
 
 
 def test_a_number_that_python_does_not_print_is_named():
-    with pytest.raises(PlanError, match=r"^--beta must be a number, not a number of more digits than Python prints$"):
+    with pytest.raises(
+        PlanError, match=r"^--beta must be a number, not a number of more digits than Python prints$"
+    ):
         replace(PLAN, beta=10**5000)

@@ -28,27 +28,44 @@ SECONDS = 120
 
 
 def command(processes: int, *options: str, words: Iterable[str] = TRAIN) -> list[str]:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(processes),
+    ]
     return [*launcher, "-m", "nudge", *words, *options]
 
 
 def launch(processes: int, *options: str, words: Iterable[str] = TRAIN) -> tuple[int, str, str]:
     """Run a command in several processes; return exit code, standard output and standard error."""
-    done = subprocess.run(command(processes, *options, words=words), capture_output=True, text=True, timeout=SECONDS)
+    done = subprocess.run(
+        command(processes, *options, words=words), capture_output=True, text=True, timeout=SECONDS
+    )
     return done.returncode, done.stdout, done.stderr
 
 
 def load(out: Path):
     _, parameters, found = checkpoint.load(out / "weights.safetensors")
     with (out / "metrics.csv").open() as stream:
-        rows = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(stream)]
+        rows = [
+            {name: value for name, value in row.items() if name != "seconds"}
+            for row in csv.DictReader(stream)
+        ]
     return parameters, found, rows
 
 
 def assert_same_run(one: Path, two: Path) -> None:
     (a, at_a, rows_a), (b, at_b, rows_b) = load(one), load(two)
     assert all(torch.equal(x, y) for x, y in zip(a.weights + a.biases, b.weights + b.biases, strict=True))
-    assert (at_a.plan, at_a.settings, at_a.epoch, at_a.position) == (at_b.plan, at_b.settings, at_b.epoch, at_b.position)
+    assert (at_a.plan, at_a.settings, at_a.epoch, at_a.position) == (
+        at_b.plan,
+        at_b.settings,
+        at_b.epoch,
+        at_b.position,
+    )
     assert rows_a == rows_b
 
 
@@ -84,7 +101,11 @@ def interrupted(out: Path) -> str:
     arguments = command(2, *LONG, "--epochs", "50", "--out", str(out))
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + SECONDS
-        while not (out / "weights.safetensors").exists() and process.poll() is None and time.monotonic() < deadline:
+        while (
+            not (out / "weights.safetensors").exists()
+            and process.poll() is None
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.02)
         assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
@@ -108,11 +129,19 @@ def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path):
 
 
 ERRORS = {
-    "unknown preset": (["--preset", "huge", "--out", "{tmp}/new"], ExitCode.USAGE, "'huge': choose one of tiny"),
+    "unknown preset": (
+        ["--preset", "huge", "--out", "{tmp}/new"],
+        ExitCode.USAGE,
+        "'huge': choose one of tiny",
+    ),
     "batch": (["--batch", "65", "--out", "{tmp}/new"], ExitCode.USAGE, "--batch must be 1..64, not 65"),
     "unknown option": (["--nonsense", "--out", "{tmp}/new"], ExitCode.USAGE, "--nonsense"),
     "device": (["--device", "abacus", "--out", "{tmp}/new"], ExitCode.USAGE, "'abacus'"),
-    "no data": (["--data", "mnist", "--data-dir", "{tmp}", "--out", "{tmp}/new"], ExitCode.DATA, "{tmp}/MNIST/raw"),
+    "no data": (
+        ["--data", "mnist", "--data-dir", "{tmp}", "--out", "{tmp}/new"],
+        ExitCode.DATA,
+        "{tmp}/MNIST/raw",
+    ),
     "nothing to resume": (["resume", "{tmp}/new"], ExitCode.WEIGHTS, "no weights at {tmp}/new"),
     "other version": (["resume", "{tmp}/old"], ExitCode.WEIGHTS, "(spec 00000001), not colour (spec"),
     "would overwrite": (["--out", "{whole}"], ExitCode.USAGE, "`nudge resume` continues it"),
@@ -124,7 +153,11 @@ def prepare(tmp_path: Path, whole: Path, case: str) -> tuple[list[str], int, str
     (tmp_path / "old").mkdir()
     metadata = checkpoint.content(whole / "weights.safetensors", checkpoint.MAX_BYTES)[1] | {"spec": "1"}
     tensors = load_file(whole / "weights.safetensors")
-    save_file(tensors, tmp_path / "old" / "weights.safetensors", metadata | {"digest": checkpoint.digest(tensors, metadata)})
+    save_file(
+        tensors,
+        tmp_path / "old" / "weights.safetensors",
+        metadata | {"digest": checkpoint.digest(tensors, metadata)},
+    )
     arguments, code, words = ERRORS[case]
 
     def fill(text: str) -> str:
@@ -161,7 +194,11 @@ def test_a_process_that_dies_ends_the_others(tmp_path):
     arguments = command(2, *LONG, "--epochs", "5000", "--out", str(tmp_path))
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + SECONDS
-        while not (tmp_path / "weights.safetensors").exists() and process.poll() is None and time.monotonic() < deadline:
+        while (
+            not (tmp_path / "weights.safetensors").exists()
+            and process.poll() is None
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.02)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         ranks = {child: Path(f"/proc/{child}/environ").read_bytes().split(b"\0") for child in children}
@@ -189,7 +226,9 @@ def two(monkeypatch):
         ([*TRAIN, "--recover", "1"], "--recover: not with 2 processes"),
     ],
 )
-def test_what_several_processes_can_not_do_is_refused_before_anything_starts(capsys, tmp_path, two, arguments, message):
+def test_what_several_processes_can_not_do_is_refused_before_anything_starts(
+    capsys, tmp_path, two, arguments, message
+):
     assert cli.main([*arguments, "--out", str(tmp_path / "new")]) == ExitCode.USAGE
     assert capsys.readouterr().err == f"nudge: {message}\n"
     assert not (tmp_path / "new").exists()

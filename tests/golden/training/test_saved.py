@@ -108,7 +108,9 @@ def test_a_run_goes_back_though_it_has_more_epochs_now(tmp_path):
     more.reload()
     assert (more.plan.epochs, more.epoch, more.position) == (3, 2, 0)
     more.plan = replace(more.plan, seed=6)
-    with pytest.raises(WeightsError, match=r"is of another run now: it has another plan than the one to go back to$"):
+    with pytest.raises(
+        WeightsError, match=r"is of another run now: it has another plan than the one to go back to$"
+    ):
         more.reload()
 
 
@@ -151,7 +153,9 @@ def test_the_mean_takes_no_epochs_place(tmp_path):
     run = carried_out(Run.begin(replace(PLAN, average=2), SPEC, tmp_path))
     last = checkpoint.load(tmp_path / "epoch-2.safetensors")[1]
     assert [weight.tolist() for weight in last.weights] == [weight.tolist() for weight in run.kept[2].weights]
-    assert [weight.tolist() for weight in last.weights] != [weight.tolist() for weight in run.parameters.weights]
+    assert [weight.tolist() for weight in last.weights] != [
+        weight.tolist() for weight in run.parameters.weights
+    ]
 
 
 def test_the_curve_is_of_the_run(tmp_path, monkeypatch):
@@ -185,8 +189,13 @@ def old(tensors, metadata):
 
 def test_a_position_that_no_run_stands_at(tmp_path):
     for name, value in (("position", 8), ("epoch_errors", 1)):
-        file = rewritten(tmp_path / name, lambda tensors, metadata, name=name, value=value: metadata.update({name: str(value)}))
-        with pytest.raises(WeightsError, match=rf"^{file}: damaged metadata \(sample \d of 8, preset 'tiny'\)$"):
+        file = rewritten(
+            tmp_path / name,
+            lambda tensors, metadata, name=name, value=value: metadata.update({name: str(value)}),
+        )
+        with pytest.raises(
+            WeightsError, match=rf"^{file}: damaged metadata \(sample \d of 8, preset 'tiny'\)$"
+        ):
             Run.resume(file.parent)
 
 
@@ -199,7 +208,10 @@ def test_a_file_from_before_there_was_a_digest_is_read(tmp_path):
     assert checkpoint.load(file)[0] == SPEC
     # an old file with a wrong digest, or a new one without a digest, is damaged
     damaged = rewritten(tmp_path / "b", old, sealed=False)
-    for path in (damaged, rewritten(tmp_path / "c", lambda tensors, metadata: metadata.pop("digest"), sealed=False)):
+    for path in (
+        damaged,
+        rewritten(tmp_path / "c", lambda tensors, metadata: metadata.pop("digest"), sealed=False),
+    ):
         said = f"{path} is damaged: its content isn't that of its digest; take an earlier copy"
         with pytest.raises(WeightsError, match=f"^{re.escape(said)}$"):
             checkpoint.load(path)
@@ -224,9 +236,15 @@ def test_another_format(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda t: t.update({"bundle9.bias": t["bundle1.bias"].clone()}), "bundle9.bias is (4,), tiny needs no such tensor"),
+        (
+            lambda t: t.update({"bundle9.bias": t["bundle1.bias"].clone()}),
+            "bundle9.bias is (4,), tiny needs no such tensor",
+        ),
         (lambda t: t.pop("bundle2.bias"), "bundle2.bias is missing, tiny needs (10,)"),
-        (lambda t: t.update({"bundle1.bias": t["bundle1.bias"].int()}), "bundle1.bias is torch.int32, not int16 masters"),
+        (
+            lambda t: t.update({"bundle1.bias": t["bundle1.bias"].int()}),
+            "bundle1.bias is torch.int32, not int16 masters",
+        ),
     ],
 )
 def test_other_tensors(tmp_path, change, said):
@@ -248,7 +266,15 @@ def test_values_of_metadata_have_types():
         with pytest.raises(TypeError, match=rf"^beta (can't|must) be .*{value!r}$"):
             checkpoint.typed(Settings, asdict(settings) | {"beta": value})
     # an optional field is checked if it is there, and so are those after it
-    fields = {"preset": "tiny", "spec": 1, "plan": {}, "settings": {}, "epoch": 0, "position": 0, "epoch_errors": 0}
+    fields = {
+        "preset": "tiny",
+        "spec": 1,
+        "plan": {},
+        "settings": {},
+        "epoch": 0,
+        "position": 0,
+        "epoch_errors": 0,
+    }
     for name in ("metrics", "packages"):
         with pytest.raises(TypeError, match=rf"^{name} (can't|must) be .*5$"):
             checkpoint.typed(checkpoint.Checkpoint, fields | {"seconds": 0.0, name: 5})

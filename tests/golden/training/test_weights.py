@@ -21,7 +21,9 @@ GARMENTS = 1000
 
 def test_every_preset_that_is_built_has_weights():
     assert {"tiny-mnist", "small-mnist", "medium-mnist", "large-mnist"} <= {file.stem for file in FILES}
-    assert {"medium-fashion-mnist", "large-fashion-mnist", "wide-fashion-mnist"} <= {file.stem for file in FILES}
+    assert {"medium-fashion-mnist", "large-fashion-mnist", "wide-fashion-mnist"} <= {
+        file.stem for file in FILES
+    }
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

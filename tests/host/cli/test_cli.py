@@ -1,4 +1,6 @@
-"""The command line, in this process: results, files, exit codes and one-line errors, with the golden model as the board."""
+"""The command line, in this process: results, files, exit codes and one-line errors, with the golden model as
+the board.
+"""
 
 import csv
 import json
@@ -36,7 +38,10 @@ def test_train_writes_weights_metrics_and_curve(trained):
     files = ["board.json", "epochs.csv", "learning-curve.png", "metrics.csv", "weights.safetensors"]
     assert sorted(p.name for p in trained.iterdir()) == files
     with (trained / "epochs.csv").open() as stream:
-        assert [(end["epoch"], end["samples"]) for end in csv.DictReader(stream)] == [("1", "40"), ("2", "80")]
+        assert [(end["epoch"], end["samples"]) for end in csv.DictReader(stream)] == [
+            ("1", "40"),
+            ("2", "80"),
+        ]
     counted = json.loads((trained / "board.json").read_text())
     assert (counted["board"], counted["samples"], counted["registers"]["samples"]) == ("golden", 80, 80)
 
@@ -99,7 +104,9 @@ def interrupted(out: Path, number: int, *options: str) -> tuple[str, str]:
     command = [sys.executable, "-m", "nudge.host.cli.main", *LONG, "--out", str(out), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not (out / "weights.safetensors").exists() and process.poll() is None and time.monotonic() < deadline:
+    while (
+        not (out / "weights.safetensors").exists() and process.poll() is None and time.monotonic() < deadline
+    ):
         time.sleep(0.02)
     assert process.poll() is None, process.communicate()
     process.send_signal(number)
@@ -236,7 +243,9 @@ def test_compare_says_how_many_were_compared(capsys):
 
 
 def test_compare_names_a_wrong_weight(capsys, monkeypatch):
-    monkeypatch.setattr(boards, "open_board", lambda name, spec, *_, **__: struck(name, spec, Fault(2, 1695, 15), 1))
+    monkeypatch.setattr(
+        boards, "open_board", lambda name, spec, *_, **__: struck(name, spec, Fault(2, 1695, 15), 1)
+    )
     code, out, err = run(capsys, *COMPARE, "--json")
     assert code == ExitCode.DIFFERENT
     result = json.loads(out)

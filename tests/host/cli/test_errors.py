@@ -15,38 +15,89 @@ from nudge.plumbing.errors import BoardError, ExitCode, IdentityError, ToolError
 from .command import run
 
 ERRORS = {
-    "unknown preset": (["compare", "--preset", "huge", "--board", "golden"], ExitCode.USAGE, "'huge': choose one of tiny"),
+    "unknown preset": (
+        ["compare", "--preset", "huge", "--board", "golden"],
+        ExitCode.USAGE,
+        "'huge': choose one of tiny",
+    ),
     "unknown option": (["compare", "--nonsense"], ExitCode.USAGE, "--nonsense"),
     "no command": (["nonsense"], ExitCode.USAGE, "nonsense"),
     "not a number": (["compare", "--samples", "x"], ExitCode.USAGE, "--samples"),
     "too many samples": (["compare", "--board", "golden", "--samples", "5000"], ExitCode.USAGE, "1..1000"),
     "batch": (["compare", "--board", "golden", "--batch", "65"], ExitCode.USAGE, "1..64"),
     "negative seed": (["compare", "--board", "golden", "--seed", "-1"], ExitCode.USAGE, "--seed"),
-    "steps": (["train", "--board", "golden", "--free-steps", "2", "--out", "{tmp}/new"], ExitCode.USAGE, "4..4095"),
-    "beta": (["train", "--board", "golden", "--beta", "0", "--out", "{tmp}/new"], ExitCode.USAGE, "beta must be"),
-    "learning rate": (["train", "--board", "golden", "--lr-scale", "1000", "--out", "{tmp}/new"],
-        ExitCode.USAGE, "learning rate"),
-    "out is a file": (["train", "--board", "golden", "--out", "{tmp}/text/run"], ExitCode.USAGE, "{tmp}/text/run"),
-    "not writable": (["train", "--board", "golden", "--force", "--out", "{tmp}/odd"], ExitCode.USAGE, "{tmp}/odd/weights"),
-    "no data": (["compare", "--board", "golden", "--data", "mnist", "--data-dir", "{tmp}"], ExitCode.DATA, "MNIST"),
-    "unknown data": (["compare", "--board", "golden", "--data", "mnst"], ExitCode.USAGE, "'mnst': choose one of embedded"),
-    "data to train": (["train", "--board", "golden", "--data", "mnst", "--out", "{tmp}/new"],
-        ExitCode.USAGE, "'mnst': choose one of embedded"),
-    "data to test": (["eval", "tiny-mnist", "--data", "mnst"], ExitCode.USAGE, "'mnst': choose one of embedded"),
+    "steps": (
+        ["train", "--board", "golden", "--free-steps", "2", "--out", "{tmp}/new"],
+        ExitCode.USAGE,
+        "4..4095",
+    ),
+    "beta": (
+        ["train", "--board", "golden", "--beta", "0", "--out", "{tmp}/new"],
+        ExitCode.USAGE,
+        "beta must be",
+    ),
+    "learning rate": (
+        ["train", "--board", "golden", "--lr-scale", "1000", "--out", "{tmp}/new"],
+        ExitCode.USAGE,
+        "learning rate",
+    ),
+    "out is a file": (
+        ["train", "--board", "golden", "--out", "{tmp}/text/run"],
+        ExitCode.USAGE,
+        "{tmp}/text/run",
+    ),
+    "not writable": (
+        ["train", "--board", "golden", "--force", "--out", "{tmp}/odd"],
+        ExitCode.USAGE,
+        "{tmp}/odd/weights",
+    ),
+    "no data": (
+        ["compare", "--board", "golden", "--data", "mnist", "--data-dir", "{tmp}"],
+        ExitCode.DATA,
+        "MNIST",
+    ),
+    "unknown data": (
+        ["compare", "--board", "golden", "--data", "mnst"],
+        ExitCode.USAGE,
+        "'mnst': choose one of embedded",
+    ),
+    "data to train": (
+        ["train", "--board", "golden", "--data", "mnst", "--out", "{tmp}/new"],
+        ExitCode.USAGE,
+        "'mnst': choose one of embedded",
+    ),
+    "data to test": (
+        ["eval", "tiny-mnist", "--data", "mnst"],
+        ExitCode.USAGE,
+        "'mnst': choose one of embedded",
+    ),
     "no such port": (["compare", "--board", "{tmp}/none"], ExitCode.LINK, "no such port"),
-    "refused connection": (["board", "info", "--board", "socket://127.0.0.1:1"], ExitCode.LINK, "socket://127.0.0.1:1"),
+    "refused connection": (
+        ["board", "info", "--board", "socket://127.0.0.1:1"],
+        ExitCode.LINK,
+        "socket://127.0.0.1:1",
+    ),
     "port busy": (["compare", "--board", "{busy}"], ExitCode.LINK, "busy"),
     "no weights": (["eval", "--board", "golden", "{tmp}/none"], ExitCode.WEIGHTS, "no weights at"),
     "nothing to resume": (["resume", "{tmp}"], ExitCode.WEIGHTS, "no weights at"),
     "no such weights": (["eval", "smal-mnist"], ExitCode.WEIGHTS, "one of cifar-cifar10,"),
     "no run": (["eval", "{tmp}"], ExitCode.WEIGHTS, "no weights at {tmp}/weights.safetensors"),
-    "garments": (["eval", "wide-fashion-mnist", "--data-dir", "{tmp}"],
-        ExitCode.DATA, "{tmp}/FashionMNIST/raw"),
-    "no MNIST where it is said to be": (["eval", "tiny-mnist", "--data-dir", "{tmp}"],
-        ExitCode.DATA, "{tmp}/MNIST/raw"),
+    "garments": (
+        ["eval", "wide-fashion-mnist", "--data-dir", "{tmp}"],
+        ExitCode.DATA,
+        "{tmp}/FashionMNIST/raw",
+    ),
+    "no MNIST where it is said to be": (
+        ["eval", "tiny-mnist", "--data-dir", "{tmp}"],
+        ExitCode.DATA,
+        "{tmp}/MNIST/raw",
+    ),
     "no safetensors": (["eval", "--board", "golden", "{tmp}/text"], ExitCode.WEIGHTS, "no safetensors file"),
-    "other preset": (["eval", "--board", "golden", "--preset", "small", "{weights}"],
-        ExitCode.WEIGHTS, "not small"),
+    "other preset": (
+        ["eval", "--board", "golden", "--preset", "small", "{weights}"],
+        ExitCode.WEIGHTS,
+        "not small",
+    ),
 }
 
 
@@ -81,7 +132,9 @@ def test_errors_are_one_line_with_their_own_code(capsys, tmp_path, trained, busy
     assert fill(words) in err
 
 
-@pytest.mark.parametrize("error", [IdentityError("built for 'small'"), BoardError("refused TRAIN: BAD_ORDER")])
+@pytest.mark.parametrize(
+    "error", [IdentityError("built for 'small'"), BoardError("refused TRAIN: BAD_ORDER")]
+)
 def test_what_a_board_says_ends_with_the_boards_code(capsys, monkeypatch, error):
     def refuse(*arguments):
         raise error
@@ -111,7 +164,9 @@ def test_without_a_command_there_is_help(capsys):
 
 @pytest.mark.parametrize("module", ["nudge", "nudge.host.cli.main"])
 def test_version(module):
-    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=120
+    )
     assert (done.returncode, done.stderr) == (ExitCode.OK, "")
     assert done.stdout == f"nudge {importlib.metadata.version(DISTRIBUTION)}\n"
 

@@ -32,7 +32,16 @@ def test_board_is_where_it_runs_and_target_what_a_bitstream_is_for():
         *("train", "resume", "eval", "compare", "bench", "flash"),
         *("board info", "board status", "board check"),
     }
-    assert targets == {"build", "flash", "report", "estimate", "verilog", "network show", "board throughput", "board check"}
+    assert targets == {
+        "build",
+        "flash",
+        "report",
+        "estimate",
+        "verilog",
+        "network show",
+        "board throughput",
+        "board check",
+    }
     assert {
         words for words, each in found if each.name == "target" and each.param_type_name == "argument"
     } == {*("build", "flash", "report", "estimate", "verilog")}

@@ -18,7 +18,11 @@ NEW = ["--out", "new"]
 
 #: Arguments, exit code, and words of the error.
 CASES = [
-    ([*TRAIN, *NEW, "--seed", str(1 << 63)], ExitCode.USAGE, f"--seed must be 0..{(1 << 63) - 1}, not {1 << 63}"),
+    (
+        [*TRAIN, *NEW, "--seed", str(1 << 63)],
+        ExitCode.USAGE,
+        f"--seed must be 0..{(1 << 63) - 1}, not {1 << 63}",
+    ),
     ([*TRAIN, *NEW, "--seed", "-1"], ExitCode.USAGE, "--seed must be 0.."),
     *(
         ([*TRAIN, *NEW, "--beta", value], ExitCode.USAGE, "beta must be 0.00390625..1.99609, not")
@@ -34,19 +38,39 @@ CASES = [
         for value in ("nan", "0", "1.1", "-inf")
     ),
     ([*TRAIN, *NEW, "--recover", "-1"], ExitCode.USAGE, "--recover must be 0 or more, not -1"),
-    (["train", "--board", "golden", *NEW, "--epochs", "100001"], ExitCode.USAGE, "--epochs must be 1..100000, not 100001"),
+    (
+        ["train", "--board", "golden", *NEW, "--epochs", "100001"],
+        ExitCode.USAGE,
+        "--epochs must be 1..100000, not 100001",
+    ),
     ([*TRAIN, *NEW, "--shift", "5"], ExitCode.USAGE, "--shift must be 0..4, not 5"),
     ([*TRAIN, *NEW, "--preset", ""], ExitCode.USAGE, "unknown preset '': choose one of tiny"),
     ([*TRAIN, *NEW, "--data", ""], ExitCode.USAGE, "unknown data set ''"),
     ([*TRAIN, "--out", "\udcff"], ExitCode.USAGE, "its name isn't UTF-8, as a weight file's must be"),
-    (["bench", "--board", "golden", "--threads", "100000"], ExitCode.USAGE, "--threads must be 1..256, not 100000"),
-    (["bench", "--board", "golden", "--batch", str(10**30)], ExitCode.USAGE, f"--batch must be 1..65536, not {10**30}"),
+    (
+        ["bench", "--board", "golden", "--threads", "100000"],
+        ExitCode.USAGE,
+        "--threads must be 1..256, not 100000",
+    ),
+    (
+        ["bench", "--board", "golden", "--batch", str(10**30)],
+        ExitCode.USAGE,
+        f"--batch must be 1..65536, not {10**30}",
+    ),
     (["bench", "--board", "golden", "--batch", "0"], ExitCode.USAGE, "--batch must be 1..65536, not 0"),
     (["board", "throughput", "--baud", "inf"], ExitCode.USAGE, "'--baud'"),
     (["board", "throughput", "--baud", "nan"], ExitCode.USAGE, "'--baud'"),
     (["board", "throughput", "--delay", "inf"], ExitCode.USAGE, "'--delay'"),
-    (["board", "info", "--board", "spy:///dev/null?file=new"], ExitCode.LINK, "a URL of socket, rfc2217, hwgrep, not of spy"),
-    (["board", "info", "--board", "loop://?foo"], ExitCode.LINK, "a URL of socket, rfc2217, hwgrep, not of loop"),
+    (
+        ["board", "info", "--board", "spy:///dev/null?file=new"],
+        ExitCode.LINK,
+        "a URL of socket, rfc2217, hwgrep, not of spy",
+    ),
+    (
+        ["board", "info", "--board", "loop://?foo"],
+        ExitCode.LINK,
+        "a URL of socket, rfc2217, hwgrep, not of loop",
+    ),
     (["board", "info", "--board", "hwgrep://("], ExitCode.LINK, "hwgrep://(: "),
     (["board", "info", "--board", "rfc2217://localhost:1"], ExitCode.LINK, "rfc2217://localhost:1: "),
     (["board", "info", "--board", "socket://"], ExitCode.LINK, "socket://: "),
@@ -71,7 +95,9 @@ def test_no_epochs_are_no_way_to_resume(capsys, trained):
     assert "--epochs 0: the run in " in err
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("division by zero"), RecursionError("too deep"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("division by zero"), RecursionError("too deep"), MemoryError()]
+)
 def test_what_nothing_foresaw_has_a_code_and_a_log_of_its_own(error, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
@@ -82,7 +108,9 @@ def test_what_nothing_foresaw_has_a_code_and_a_log_of_its_own(error, capsys, tmp
     code, out, err = run(capsys, "compare", "--board", "golden", "--samples", "2")
     assert (code, out) == (ExitCode.FAULT, "")
     (log,) = tmp_path.glob("nudge-*.log")
-    what = "out of memory" if isinstance(error, MemoryError) else f"unexpected {type(error).__name__}: {error}"
+    what = (
+        "out of memory" if isinstance(error, MemoryError) else f"unexpected {type(error).__name__}: {error}"
+    )
     assert err == f"nudge: {what}; please report it with {log}\n"
     assert "Traceback" in log.read_text()
     assert "in fail" in log.read_text()
@@ -115,7 +143,17 @@ def test_a_reader_that_has_gone_is_no_fault():
 
 def test_a_full_standard_error_stops_nothing():
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "nudge", "eval", "tiny-mnist", "--samples", "5", "--data", "embedded"]
+        command = [
+            sys.executable,
+            "-m",
+            "nudge",
+            "eval",
+            "tiny-mnist",
+            "--samples",
+            "5",
+            "--data",
+            "embedded",
+        ]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
     assert done.stdout.startswith("test error ")
     assert done.returncode == ExitCode.OK

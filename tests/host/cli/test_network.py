@@ -28,7 +28,9 @@ def file(tmp_path):
 
 
 def begin(capsys, file, out):
-    return run(capsys, "train", "--network", file, "--board", "golden", "--samples", 32, "--epochs", 2, "--out", out)
+    return run(
+        capsys, "train", "--network", file, "--board", "golden", "--samples", 32, "--epochs", 2, "--out", out
+    )
 
 
 def test_weights_of_a_file_need_it_no_more(capsys, file, tmp_path):
@@ -101,7 +103,9 @@ def test_a_copied_preset_is_that_preset(capsys, file, tmp_path):
 )
 def test_a_network_that_cannot_be_is_said_at_once(capsys, file, tmp_path, options, message):
     file.write_text(MINE.replace("conv = 3", "conv = -1"))
-    code, out, err = run(capsys, "train", "--network", file, *options, "--board", "golden", "--out", tmp_path / "run")
+    code, out, err = run(
+        capsys, "train", "--network", file, *options, "--board", "golden", "--out", tmp_path / "run"
+    )
     assert (code, out) == (ExitCode.USAGE, "")
     assert message in err
     assert err.count("\n") == 1
@@ -112,19 +116,27 @@ def test_show_says_what_a_network_is(capsys, file):
     assert code == ExitCode.OK
     for expected in ("conv 5x5", "3x12x12", "5,184", "5,404 weights and biases", "6 + 2 x 4 sweeps"):
         assert expected in out
-    file.write_text(MINE.replace("nudged = 4", "nudged = 4, feedback_shift = 2, fine = [4, 2, 1], centred = true"))
+    file.write_text(
+        MINE.replace("nudged = 4", "nudged = 4, feedback_shift = 2, fine = [4, 2, 1], centred = true")
+    )
     code, out, _ = run(capsys, "network", "show", file)
     assert code == ExitCode.OK
     for expected in ("from above comes 1/4 of each drive", "worth 2^-4, 2^-2, 2^-1", "commits centred"):
         assert expected in out
-    file.write_text(MINE.replace("kernel = 5", "kernel = 5, padding = 2") + "[input]\nchannels = 3\nheight = 20\n")
+    file.write_text(
+        MINE.replace("kernel = 5", "kernel = 5, padding = 2") + "[input]\nchannels = 3\nheight = 20\n"
+    )
     code, out, _ = run(capsys, "network", "show", file)
     assert code == ExitCode.OK
     assert re.search(r"0 +│ image +│ 3x20x28 ", out)
     assert "padding 2" in out
     code, found = run_json(capsys, "network", "show", "small", "--samples", 4, "--weights", "small-mnist")
     assert code == ExitCode.OK
-    assert found["parameters"] == PRESETS["small"].parameters == sum(x["weights"] for x in found["layers"]) + 8 + 16 + 32 + 10
+    assert (
+        found["parameters"]
+        == PRESETS["small"].parameters
+        == sum(x["weights"] for x in found["layers"]) + 8 + 16 + 32 + 10
+    )
     assert found["memory_bits"]["masters"] == 18 * PRESETS["small"].parameters
     assert all(0 < layer["spikes_per_neuron_and_step"] < 1 for layer in found["layers"])
     code, _, err = run(capsys, "network", "show", "none.toml")

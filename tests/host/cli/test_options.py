@@ -20,15 +20,27 @@ SPEC = preset("tiny")
 
 def test_each_field_is_an_option_with_its_help(capsys):
     assert main(["train", "--help"]) == 0
-    text = re.sub(r"(?<=\w-) (?=\w)", "", " ".join(capsys.readouterr().out.split()))  # lines may end within a preset's name
+    text = re.sub(
+        r"(?<=\w-) (?=\w)", "", " ".join(capsys.readouterr().out.split())
+    )  # lines may end within a preset's name
     for entry in fields(TrainingOptions):
         flag = re.escape(f"--{entry.name.replace('_', '-')}")
-        assert re.search(rf" {flag} (<\w+> |/ --no-\w+ )?{re.escape(entry.metadata['help'])}", text), entry.name
+        assert re.search(rf" {flag} (<\w+> |/ --no-\w+ )?{re.escape(entry.metadata['help'])}", text), (
+            entry.name
+        )
     assert {entry.name for entry in fields(TrainingOptions)} < set(inspect.signature(train).parameters)
 
 
 def test_each_field_of_a_plan_can_be_asked_for():
-    asked: dict[str, Any] = {"samples": 9, "epochs": 2, "batch": 3, "seed": 4, "lr_scale": 0.5, "beta": 0.25, "free_steps": 40}
+    asked: dict[str, Any] = {
+        "samples": 9,
+        "epochs": 2,
+        "batch": 3,
+        "seed": 4,
+        "lr_scale": 0.5,
+        "beta": 0.25,
+        "free_steps": 40,
+    }
     asked |= {"nudged_steps": 12, "decay": 0.75, "shift": 1, "flip": True, "average": 2, "held_out": 1}
     asked |= {"preset": "tiny", "data": "mnist"}
     assert asked.keys() == {entry.name for entry in fields(Plan)}

@@ -28,7 +28,9 @@ def digits(tmp_path_factory):
 
 def test_a_digit_of_the_networks_size_is_read_as_eval_reads_it(capsys, digits):
     code, found = run_json(capsys, "predict", "small-mnist", *sorted(digits.glob("*.png")))
-    wanted = run_json(capsys, "eval", "small-mnist", "--data", "embedded", "--samples", "40")[1]["predictions"]
+    wanted = run_json(capsys, "eval", "small-mnist", "--data", "embedded", "--samples", "40")[1][
+        "predictions"
+    ]
     assert code == ExitCode.OK
     assert [each["class"] for each in found["pictures"]] == wanted
     assert [each["name"] for each in found["pictures"]] == list(map(str, wanted))
@@ -108,7 +110,9 @@ def test_of_many_outputs_the_largest_are_printed(capsys, tmp_path):
 
 
 def test_a_coloured_network_is_shown_colour(tmp_path):
-    net = nudge.Network([nudge.Dense(3)], input={"channels": 3, "height": 8, "width": 12, "classes": 3}, seed=1)
+    net = nudge.Network(
+        [nudge.Dense(3)], input={"channels": 3, "height": 8, "width": 12, "classes": 3}, seed=1
+    )
     Image.new("RGB", (24, 32), (200, 100, 50)).save(tmp_path / "a.png")
     found = net.predict_pictures(tmp_path / "a.png")[0]
     assert found.pixels[:, 4, 6].tolist() == [200, 100, 50]

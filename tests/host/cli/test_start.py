@@ -51,7 +51,9 @@ def test_an_interrupt_at_any_moment_is_one_line_and_130(tmp_path, seed):
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_lead_nowhere(closed, tmp_path):
     words = [*NUDGE, *TRAIN, "--out", str(tmp_path / "run")]
-    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *words], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *words], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == ExitCode.OK, done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "run" / "weights.safetensors").stat().st_size > 10_000
@@ -89,7 +91,11 @@ def test_a_missing_package_is_named(tmp_path):
 
 
 def test_codes_are_those_of_the_contract():
-    assert (ending.TOOLS, ending.FAULT, ending.INTERRUPTED) == (ExitCode.TOOLS, ExitCode.FAULT, ExitCode.INTERRUPTED)
+    assert (ending.TOOLS, ending.FAULT, ending.INTERRUPTED) == (
+        ExitCode.TOOLS,
+        ExitCode.FAULT,
+        ExitCode.INTERRUPTED,
+    )
 
 
 @pytest.mark.parametrize("rank", [("x", "2"), ("0", ""), ("2", "2"), ("-1", "2"), ("0", "0")])

@@ -41,7 +41,12 @@ def test_its_registers_have_the_names_of_the_contract(board):
     assert set(board.registers()) == readable - link - {*BUILD, *register_names(TINY, CYCLES)}
     board.write_settings(Settings(16, 9, 77, (1, 2), (3, 4)))
     values = board.registers()
-    assert (values["nudged_steps"], values["beta"], values["weight_rate_2"], values["bias_rate_1"]) == (9, 77, 2, 3)
+    assert (values["nudged_steps"], values["beta"], values["weight_rate_2"], values["bias_rate_1"]) == (
+        9,
+        77,
+        2,
+        3,
+    )
 
 
 def test_the_model_and_what_is_open_fulfil_one_protocol():
@@ -66,7 +71,11 @@ def test_masters_change_at_commit_and_are_unreadable_before(board):
     predictions = board.train(images, labels)
     assert predictions.dtype == np.int64
     values = board.registers()
-    assert (values["pending"], values["samples"], values["errors"]) == (8, 8, int((predictions != labels).sum()))
+    assert (values["pending"], values["samples"], values["errors"]) == (
+        8,
+        8,
+        int((predictions != labels).sum()),
+    )
     for forbidden in (board.read, board.digest, lambda: board.load(before)):
         with pytest.raises(BoardError, match="8 samples are pending"):
             forbidden()
@@ -79,9 +88,13 @@ def test_masters_change_at_commit_and_are_unreadable_before(board):
 
 def test_digest_is_of_the_memory_image(board):
     masters = board.read()
-    for bundle, weight, bias, digest in zip(TINY.bundles, masters.weights, masters.biases, board.digest(), strict=True):
+    for bundle, weight, bias, digest in zip(
+        TINY.bundles, masters.weights, masters.biases, board.digest(), strict=True
+    ):
         image = weight_image.pack(CONFIG, bundle, weight.numpy(), bias.numpy())
-        assert digest == zlib.crc32(b"".join(int(v).to_bytes(2, "little", signed=True) for v in image.reshape(-1)))
+        assert digest == zlib.crc32(
+            b"".join(int(v).to_bytes(2, "little", signed=True) for v in image.reshape(-1))
+        )
 
 
 def test_more_samples_than_a_batch_are_refused(board):

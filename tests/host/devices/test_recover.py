@@ -83,7 +83,9 @@ def masters(out) -> list[list[int]]:
         ("disconnect", "model: writing failed: connection lost"),
     ],
 )
-def test_a_lost_board_is_named_and_resume_ends_with_the_same_bits(bench, tmp_path, capsys, undisturbed, event, message):
+def test_a_lost_board_is_named_and_resume_ends_with_the_same_bits(
+    bench, tmp_path, capsys, undisturbed, event, message
+):
     bench({3: event})
     assert cli.main([*TRAIN, "--out", str(tmp_path)]) == ExitCode.LINK
     error = capsys.readouterr().err.splitlines()[-1]

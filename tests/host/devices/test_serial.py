@@ -12,7 +12,15 @@ import torch
 from nudge.golden.contract import layout
 from nudge.golden.contract.config import Config, configuration
 from nudge.golden.contract.presets import preset
-from nudge.golden.contract.protocol import MAX_WINDOW, VERSION, Command, Committed, Sampled, Status, WordAddress
+from nudge.golden.contract.protocol import (
+    MAX_WINDOW,
+    VERSION,
+    Command,
+    Committed,
+    Sampled,
+    Status,
+    WordAddress,
+)
 from nudge.golden.model.difference import first_master
 from nudge.golden.model.fixed import FixedModel
 from nudge.golden.model.parameters import initial
@@ -105,7 +113,9 @@ def test_a_fast_board_is_told_more_ahead(bench, seconds, ahead):
 def test_samples_that_another_host_trained_are_noticed(bench):
     board = bench.board
     board.train(IMAGES[:2], LABELS[:2])
-    with pytest.raises(BoardError, match=r"^model: 10 samples were committed, not 8: does another host use the board\?$"):
+    with pytest.raises(
+        BoardError, match=r"^model: 10 samples were committed, not 8: does another host use the board\?$"
+    ):
         list(board.train_batches(batches(1)))
 
 
@@ -150,7 +160,9 @@ def test_masters_that_the_link_can_not_carry(bench):
         bench.board.load(parameters)
         assert bench.board.read().weights[1].view(-1)[3] == value
         parameters.weights[1].view(-1)[3] = limit
-        with pytest.raises(ModelError, match=rf"^bundle 2: masters must be -32768\.\.32767 \(LSB 2\^-15\), not {limit}$"):
+        with pytest.raises(
+            ModelError, match=rf"^bundle 2: masters must be -32768\.\.32767 \(LSB 2\^-15\), not {limit}$"
+        ):
             bench.board.load(parameters)
 
 
@@ -176,7 +188,9 @@ def test_running_means_stand_behind_the_biases():
     for wrong in (1 << 18, -1):
         written.means[1][2] = wrong
         for each in (board, model):
-            with pytest.raises(ModelError, match=rf"^bundle 2: running means must be 0\.\.262143, not {wrong}$"):
+            with pytest.raises(
+                ModelError, match=rf"^bundle 2: running means must be 0\.\.262143, not {wrong}$"
+            ):
                 each.load(written)
 
 
@@ -209,7 +223,10 @@ def test_windows_that_a_link_may_have(bench):
     for window in (1, MAX_WINDOW):
         assert board._checked(replace(identity, window=window)) == board.config
     for window in (0, MAX_WINDOW + 1):
-        said = f"model: the board's link has version {VERSION}, window {window}; this host needs version {VERSION}, window 1"
+        said = (
+            f"model: the board's link has version {VERSION}, window {window}; this host needs version "
+            f"{VERSION}, window 1"
+        )
         with pytest.raises(IdentityError, match=f"^{re.escape(said)}"):
             board._checked(replace(identity, window=window))
 
@@ -217,7 +234,9 @@ def test_windows_that_a_link_may_have(bench):
 def test_an_answer_of_another_size(bench):
     execute = bench.device.protocol.execute
     bench.device.protocol.execute = lambda command, payload: (Status.OK, execute(command, payload)[1] + b"\1")
-    with pytest.raises(IdentityError, match=r"^model: not a nudge board: 5 bytes, not 4, answer READ_REGISTER$"):
+    with pytest.raises(
+        IdentityError, match=r"^model: not a nudge board: 5 bytes, not 4, answer READ_REGISTER$"
+    ):
         bench.board.read_register("beta")
 
 

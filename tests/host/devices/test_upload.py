@@ -58,12 +58,18 @@ def test_a_second_upload_stores_nothing(bench, capsys):
     size = sum(map(len, records_of(DATA, TRAIN, 500)))
     assert size / RECORDS_PAYLOAD < bench.stores() < 1.25 * size / RECORDS_PAYLOAD, "frames are full"
     says = capsys.readouterr().err.splitlines()
-    assert says[-1] == "the board's memory holds 600 training and 500 test samples, 1100 of them stored in 0.0 s"
+    assert (
+        says[-1] == "the board's memory holds 600 training and 500 test samples, 1100 of them stored in 0.0 s"
+    )
     assert any(line.startswith("upload: 1100/1100") and "0.2 of 0.2 MB" in line for line in says)
     with bench.open() as board:
         board.hold(DATA, TRAIN, test=True)
     assert bench.stores() == 0
-    assert capsys.readouterr().err.splitlines()[-1].endswith("600 training and 500 test samples, all of them from before")
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith("600 training and 500 test samples, all of them from before")
+    )
 
 
 def test_an_upload_that_was_cut_goes_on_where_it_stood(bench):
@@ -141,7 +147,12 @@ def test_another_data_set_takes_the_place_of_the_old_one(bench):
     [
         (1 << 18, 600, 500, "holds 600 training and 500 test samples"),
         (1 << 17, 500, 0, "holds 500 training samples (no room for the 500 test samples)"),
-        (1 << 16, None, 0, "500 training samples take 0.6 MB, the board's memory has 0.6 MB: all samples are streamed"),
+        (
+            1 << 16,
+            None,
+            0,
+            "500 training samples take 0.6 MB, the board's memory has 0.6 MB: all samples are streamed",
+        ),
     ],
 )
 def test_what_fits(capsys, room, train, test, says):
@@ -174,7 +185,9 @@ def test_a_memory_that_keeps_nothing_is_named(bench):
 
     bench.device.store.append = forgetful
     with bench.open() as board:
-        with pytest.raises(BoardError, match=r"^model: its memory doesn't keep samples: 1 of 1100 differ after 3 uploads$"):
+        with pytest.raises(
+            BoardError, match=r"^model: its memory doesn't keep samples: 1 of 1100 differ after 3 uploads$"
+        ):
             board.hold(DATA, TRAIN, test=True)
 
 
@@ -193,7 +206,9 @@ def test_which_batches_are_asked_for(bench):
 
 
 def test_the_label_and_the_moves_of_the_memory_are_those_of_the_data(bench):
-    """Predictions of every stored test sample, and of moved training samples, equal those of the streamed ones."""
+    """Predictions of every stored test sample, and of moved training samples, equal those of the streamed
+    ones.
+    """
     with bench.open() as board:
         board.load(initial(TINY, 3))
         plan = Plan.of(TINY, "embedded", TRAIN, shift=3, flip=True, free_steps=8, nudged_steps=8)
@@ -207,7 +222,8 @@ def test_the_label_and_the_moves_of_the_memory_are_those_of_the_data(bench):
         assert np.array_equal(np.concatenate(list(board.infer_batches(batches))), streamed)
         assert set(bench.executed) == {Command.INFER_STORED}
         assert board.read_register("errors") == sum(
-            int((part != batch.labels).sum()) for part, batch in zip(np.split(streamed, [250, 500]), batches, strict=True)
+            int((part != batch.labels).sum())
+            for part, batch in zip(np.split(streamed, [250, 500]), batches, strict=True)
         )
 
 
@@ -218,7 +234,9 @@ def test_a_damaged_sample_is_named(bench):
         flipped = bench.device.store.words
         at = int.from_bytes(flipped[4 * 77 : 4 * 77 + 4], "little")
         bench.device.store.flip(at + 10, 1)
-        with pytest.raises(ImageError, match=r"^model: sample 77 in its memory is damaged and has to be stored again$"):
+        with pytest.raises(
+            ImageError, match=r"^model: sample 77 in its memory is damaged and has to be stored again$"
+        ):
             list(board.train_batches([Batch(DATA, np.array([5, 77, 6]))]))
         assert board.read_register("bad_image") == 1
         board.held = Held(DATA, TRAIN + 1, 500)

@@ -39,11 +39,19 @@ class FrameDamage(Faults):
         changed = bytes((data[at] ^ 1 << self._random.randrange(8),))
         added = bytes((self._random.randrange(256),))
         return self._random.choice(
-            (b"", data + data, data[:at] + data[at + 1 :], data[:at] + changed + data[at + 1 :], data[:at] + added + data[at:])
+            (
+                b"",
+                data + data,
+                data[:at] + data[at + 1 :],
+                data[:at] + changed + data[at + 1 :],
+                data[:at] + added + data[at:],
+            )
         )
 
 
-def fake_port(board: FakeBoard | None, clock: Clock, damage: float = 0.0, seed: int = 0, **timing: Any) -> FaultPort:
+def fake_port(
+    board: FakeBoard | None, clock: Clock, damage: float = 0.0, seed: int = 0, **timing: Any
+) -> FaultPort:
     """Return a port to a board (None: silent). damage: probability that a frame, either way, is damaged."""
     up, down = (FrameDamage(damage, f"{seed} {way}") for way in ("up", "down"))
     return FaultPort(board.protocol if board else None, clock, up, down, **timing)

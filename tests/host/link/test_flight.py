@@ -78,7 +78,10 @@ def test_silence_doubles_the_wait(flight, clock):
         if len(waits) < 3:
             assert [request.sequence for request in flight.again()] == [1, 2]
     assert waits == [SOONEST, 2 * SOONEST, 4 * SOONEST]
-    with pytest.raises(LinkError, match=r"^fake: gave up on READ_REGISTER \(sequence 1\) after 3 tries: no answer within 4 s$"):
+    with pytest.raises(
+        LinkError,
+        match=r"^fake: gave up on READ_REGISTER \(sequence 1\) after 3 tries: no answer within 4 s$",
+    ):
         flight.again()
 
 
@@ -103,7 +106,9 @@ def test_the_first_refusal_is_told_and_not_what_follows_from_it(flight):
         if flight._counters.resent < 9:
             flight.again()
     told = "an answer was BAD_CRC; its frame has 0 bytes, and 0 came through between two damages"
-    with pytest.raises(LinkError, match=rf"^fake: gave up on READ_REGISTER \(sequence 0\) after 4 tries: {told}$"):
+    with pytest.raises(
+        LinkError, match=rf"^fake: gave up on READ_REGISTER \(sequence 0\) after 4 tries: {told}$"
+    ):
         flight.again()
 
 
@@ -132,7 +137,9 @@ def test_a_board_that_forgot_the_hello_was_reset(flight):
         flight.silence()
         flight.again()
         flight.hear(answer(0, Status.BAD_SEQUENCE))
-    with pytest.raises(LinkError, match=r"^fake: the board was reset: it doesn't know READ_REGISTER \(sequence 0\)$"):
+    with pytest.raises(
+        LinkError, match=r"^fake: the board was reset: it doesn't know READ_REGISTER \(sequence 0\)$"
+    ):
         flight.again()
 
 

@@ -104,7 +104,9 @@ def test_any_changed_byte_is_noticed(body, draw):
 def test_splitter_finds_all_frames_in_any_pieces(messages, step):
     data = b"\0\0".join(frame.encode_answer(message) for message in messages)
     splitter = frame.Splitter()
-    assert [body for at in range(0, len(data), step) for body in splitter.feed(data[at : at + step])] == messages
+    assert [
+        body for at in range(0, len(data), step) for body in splitter.feed(data[at : at + step])
+    ] == messages
     assert splitter.damaged == 0
 
 

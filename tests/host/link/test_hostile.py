@@ -117,12 +117,19 @@ def size(command: Command, payload: bytes) -> int:
     """Return the number of payload bytes that an answer must have."""
     if command is Command.READ_WEIGHTS:
         return payload[-1] * 2 * IDENTITY.lanes[payload[0]]
-    return len(payload) // ASKED_BYTES + VALUE_BYTES if command in BY_SAMPLES else SIZES.get(command, VALUE_BYTES)
+    return (
+        len(payload) // ASKED_BYTES + VALUE_BYTES
+        if command in BY_SAMPLES
+        else SIZES.get(command, VALUE_BYTES)
+    )
 
 
 @pytest.mark.parametrize(("capacity", "work"), [(0, session), (1 << 20, stored_session)])
 @examples(80)
-@given(st.lists(st.tuples(st.sampled_from(Status), st.binary(max_size=ROOM)), min_size=1, max_size=60), st.booleans())
+@given(
+    st.lists(st.tuples(st.sampled_from(Status), st.binary(max_size=ROOM)), min_size=1, max_size=60),
+    st.booleans(),
+)
 def test_a_board_that_answers_nonsense_is_told_apart(capacity, work, replies, lengths):
     """lengths: answers have the right length, and the only refusal is that of a damaged sample."""
     count = 0
@@ -154,7 +161,9 @@ def test_any_identity_is_taken_or_refused(payload):
 
 @pytest.mark.parametrize("lanes", [(), (1, 2), (0, 0, 0), (255, 255, 255)])
 def test_impossible_lanes_are_refused(lanes):
-    port = FaultPort(ProtocolModel(replace(IDENTITY, lanes=lanes), lambda command, payload: (Status.OK, b"")), Clock())
+    port = FaultPort(
+        ProtocolModel(replace(IDENTITY, lanes=lanes), lambda command, payload: (Status.OK, b"")), Clock()
+    )
     with pytest.raises(IdentityError, match="not a nudge board"):
         session(port)
 

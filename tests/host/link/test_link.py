@@ -37,7 +37,10 @@ def link_to(board, clock, **options):
 
 def requests(count, seed=0):
     chooser = random.Random(seed)
-    return [(Command.WRITE_WEIGHTS, n.to_bytes(7, "little") + chooser.randbytes(chooser.randrange(50))) for n in range(count)]
+    return [
+        (Command.WRITE_WEIGHTS, n.to_bytes(7, "little") + chooser.randbytes(chooser.randrange(50)))
+        for n in range(count)
+    ]
 
 
 def test_undisturbed_requests_are_sent_once(clock):
@@ -88,7 +91,9 @@ def test_silence_ends_at_the_deadline(clock):
     link = link_to(board, clock)
     link.hello()
     link.channel.port.board = None
-    with pytest.raises(LinkError, match=r"fake: gave up on COMMIT \(sequence \d+\) after 5 tries: no answer within 10 s"):
+    with pytest.raises(
+        LinkError, match=r"fake: gave up on COMMIT \(sequence \d+\) after 5 tries: no answer within 10 s"
+    ):
         link.call(Command.COMMIT)
     assert clock.now == pytest.approx(50)
     assert not link.channel.port.open
@@ -105,7 +110,9 @@ def test_a_board_that_always_refuses_is_given_up_with_what_it_says(clock, status
             return bytes((VERSION, 0, Command.COMMIT | ANSWER, status))
 
     link.channel.port.board = Refusing()
-    with pytest.raises(LinkError, match=rf"after 41 tries: an answer was {name}; its frame has 9 bytes, and 0 came "):
+    with pytest.raises(
+        LinkError, match=rf"after 41 tries: an answer was {name}; its frame has 9 bytes, and 0 came "
+    ):
         link.call(Command.COMMIT)
     assert link.counters.resent == link.resends
     assert link.counters.refused == link.resends + 1
@@ -115,7 +122,9 @@ def test_board_that_was_reset_is_reported(clock):
     link = link_to(FakeBoard(IDENTITY), clock)
     link.hello()
     link.channel.port.board = FakeBoard(IDENTITY).protocol
-    with pytest.raises(LinkError, match=r"fake: the board was reset: it doesn't know COMMIT \(sequence \d+\)"):
+    with pytest.raises(
+        LinkError, match=r"fake: the board was reset: it doesn't know COMMIT \(sequence \d+\)"
+    ):
         link.call(Command.COMMIT)
     assert clock.now < 1
 
@@ -175,7 +184,10 @@ def test_port_in_use_is_busy():
     master, slave = pty.openpty()
     try:
         name = os.ttyname(slave)
-        with Link.open(name), pytest.raises(LinkError, match=f"{name}: port busy: another program has it open"):
+        with (
+            Link.open(name),
+            pytest.raises(LinkError, match=f"{name}: port busy: another program has it open"),
+        ):
             Link.open(name)
         Link.open(name).close()
     finally:
@@ -183,7 +195,9 @@ def test_port_in_use_is_busy():
         os.close(slave)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pyserial leaves a dead socket to the collector
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # pyserial leaves a dead socket to the collector
 def test_closed_connection_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as server:
         link = Link.open(f"socket://127.0.0.1:{server.getsockname()[1]}")

@@ -72,7 +72,9 @@ def test_a_driver_without_low_latency_will_do(asked, refuses):
     ],
 )
 def test_the_reason_is_told(asked, number, reason):
-    asked.made = serial.SerialException("something else") if number is None else OSError(number, "something else")
+    asked.made = (
+        serial.SerialException("something else") if number is None else OSError(number, "something else")
+    )
     with pytest.raises(LinkError) as told:
         open_port("/dev/ttyUSB0")
     assert str(told.value) == f"/dev/ttyUSB0: {reason}"

@@ -18,7 +18,9 @@ from nudge.plumbing.errors import LinkError
 from sim.rigs.modelled.golden_device import GoldenDevice
 
 # pyserial starts its reader thread with deprecated functions
-pytestmark = pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning", "ignore:setName:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:setDaemon:DeprecationWarning", "ignore:setName:DeprecationWarning"
+)
 
 CONFIG = configuration(preset("tiny"))
 

@@ -45,7 +45,9 @@ def line():
 def test_a_refused_command_uses_up_its_number(line):
     wrong = b"\xff" + bytes(4)  # no such register
     assert line.ask(11, Command.WRITE_REGISTER, wrong) is Status.BAD_RANGE
-    assert line.ask(11, Command.WRITE_REGISTER, WRITE) is Status.BAD_RANGE, "the stored answer, whatever it asks now"
+    assert line.ask(11, Command.WRITE_REGISTER, WRITE) is Status.BAD_RANGE, (
+        "the stored answer, whatever it asks now"
+    )
     assert line.device.values["scratch"] == 0
     assert line.ask(12, Command.WRITE_REGISTER, WRITE) is Status.OK
     masters = WordAddress(1, 0).encode() + bytes(2 * CONFIG.lanes[1])

@@ -1,4 +1,6 @@
-"""Sweeps of the `nudge` command by workers that join a scheduler: killed, restarted, interrupted, with a full disk."""
+"""Sweeps of the `nudge` command by workers that join a scheduler: killed, restarted, interrupted, with a full
+disk.
+"""
 
 import os
 import resource
@@ -37,7 +39,12 @@ seed = [1, 2, 3]
 
 def started(*words: str, **given: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **given
+        [sys.executable, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        **given,
     )
 
 
@@ -64,11 +71,26 @@ def free_port() -> int:
 
 
 def scheduler(port: int) -> tuple[str, ...]:
-    return ("-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    return (
+        "-m",
+        "distributed.cli.dask_scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-dashboard",
+    )
 
 
 def worker(port: int) -> tuple[str, ...]:
-    return ("-m", "distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}", "--nthreads", "1", "--no-dashboard")
+    return (
+        "-m",
+        "distributed.cli.dask_worker",
+        f"tcp://127.0.0.1:{port}",
+        "--nthreads",
+        "1",
+        "--no-dashboard",
+    )
 
 
 def sweep(*words: str) -> tuple[str, ...]:
@@ -114,7 +136,9 @@ def expected(file, tmp_path_factory) -> dict[str, Any]:
 def test_two_workers_of_a_scheduler_one_of_them_killed(tmp_path, file, expected):
     port = free_port()
     with process(*scheduler(port)), process(*worker(port)), process(*worker(port)) as killed:
-        running = started(*sweep(str(file), "--out", str(tmp_path / "s"), "--scheduler", f"tcp://127.0.0.1:{port}"))
+        running = started(
+            *sweep(str(file), "--out", str(tmp_path / "s"), "--scheduler", f"tcp://127.0.0.1:{port}")
+        )
         wait_for_rows(tmp_path / "s" / TABLE, 1)
         end(killed)
         output(running, ExitCode.OK)
@@ -124,7 +148,9 @@ def test_two_workers_of_a_scheduler_one_of_them_killed(tmp_path, file, expected)
 def test_a_scheduler_that_is_started_again(tmp_path, file, expected):
     port = free_port()
     with process(*scheduler(port)) as first, process(*worker(port)):
-        running = started(*sweep(str(file), "--out", str(tmp_path / "s"), "--scheduler", f"tcp://127.0.0.1:{port}"))
+        running = started(
+            *sweep(str(file), "--out", str(tmp_path / "s"), "--scheduler", f"tcp://127.0.0.1:{port}")
+        )
         wait_for_rows(tmp_path / "s" / TABLE, 2)
         end(first)
     with process(*scheduler(port)), process(*worker(port)):
@@ -156,7 +182,8 @@ def test_a_full_disk_fails_runs_that_resuming_makes_again(tmp_path, file, expect
     port, out = free_port(), tmp_path / "s"
     with process(*scheduler(port)), process(*worker(port), preexec_fn=limit):
         text = output(
-            started(*sweep(str(file), "--out", str(out), "--scheduler", f"tcp://127.0.0.1:{port}")), ExitCode.USAGE
+            started(*sweep(str(file), "--out", str(out), "--scheduler", f"tcp://127.0.0.1:{port}")),
+            ExitCode.USAGE,
         )
     assert "6 of 6 runs failed" in text
     assert "File too large" in text

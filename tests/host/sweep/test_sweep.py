@@ -39,8 +39,14 @@ class Recorder(Display):
         self.rows.append(row)
 
 
-def carried_out(cluster: Cluster, document: dict[str, Any], out: Path, display: Display = Display(), resume: bool = False):  # noqa: B008
-    return Sweep(sweep_file.of(document), out, resume=resume).carry_out(cluster, display)
+def carried_out(
+    cluster: Cluster,
+    document: dict[str, Any],
+    out: Path,
+    display: Display | None = None,
+    resume: bool = False,
+):
+    return Sweep(sweep_file.of(document), out, resume=resume).carry_out(cluster, display or Display())
 
 
 def weights(run: Path) -> list[Any]:
@@ -60,12 +66,19 @@ def alone(run: Path, out: Path) -> list[Any]:
 def test_a_grid_has_the_weights_of_single_runs(tmp_path, cluster):
     shown = Recorder()
     rows = carried_out(cluster, GRID, tmp_path / "sweep", shown)
-    assert [row.values for row in rows] == [{"learning.gain": g, "seed": s} for g in (0.7, 1.0) for s in (1, 2)]
+    assert [row.values for row in rows] == [
+        {"learning.gain": g, "seed": s} for g in (0.7, 1.0) for s in (1, 2)
+    ]
     assert {row.state for row in rows} == {State.DONE}
     assert sorted(row.run for row in shown.rows) == sorted(row.run for row in rows)
     for row in rows:
-        assert (row.figures.epochs, row.figures.test_percent) == (2, None)  # held out: the test set isn't asked
-        assert weights(tmp_path / "sweep" / RUNS / row.run) == alone(tmp_path / "sweep" / RUNS / row.run, tmp_path / row.run)
+        assert (row.figures.epochs, row.figures.test_percent) == (
+            2,
+            None,
+        )  # held out: the test set isn't asked
+        assert weights(tmp_path / "sweep" / RUNS / row.run) == alone(
+            tmp_path / "sweep" / RUNS / row.run, tmp_path / row.run
+        )
     found = best(rows)
     assert found is not None
     assert found.figures.held_out_percent == min(row.figures.held_out_percent for row in rows)
@@ -173,5 +186,8 @@ def test_a_worker_of_another_version_is_refused_by_name(cluster, monkeypatch):
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr(plumbing_cluster, "CONNECT_SECONDS", 1)
-    with pytest.raises(ClusterError, match=r"--scheduler tcp://127.0.0.1:9: "), plumbing_cluster.opened(None, "tcp://127.0.0.1:9"):
+    with (
+        pytest.raises(ClusterError, match=r"--scheduler tcp://127.0.0.1:9: "),
+        plumbing_cluster.opened(None, "tcp://127.0.0.1:9"),
+    ):
         pass

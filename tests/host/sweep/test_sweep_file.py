@@ -22,7 +22,10 @@ def test_a_grid_has_every_combination_in_order(tmp_path):
 
 
 def test_options_and_network_keys_reach_the_run(tmp_path):
-    text = "[train]\npreset = 'small'\nepochs = 3\nboard = 'sim'\nengines = 'line'\n[vary]\nseed = [5]\nbatch = [8]\n"
+    text = (
+        "[train]\npreset = 'small'\nepochs = 3\nboard = 'sim'\nengines = 'line'\n[vary]\nseed = "
+        "[5]\nbatch = [8]\n"
+    )
     text += "stage.1.conv = [4]\nlearning.rates.2 = [0.25]\nschedule.free = [20]"
     found = read(tmp_path, text)
     (values,) = found.grid()
@@ -54,8 +57,13 @@ def test_a_search_has_ranges_and_lists(tmp_path):
 
 def test_paths_are_made_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = read(tmp_path, "[train]\nnetwork = 'mine.toml'\ndata-dir = 'sets'\n[vary]\ndata = ['a.npz', 'mnist']")
-    assert (found.train["network"], found.train["data-dir"]) == (str(tmp_path / "mine.toml"), str(tmp_path / "sets"))
+    found = read(
+        tmp_path, "[train]\nnetwork = 'mine.toml'\ndata-dir = 'sets'\n[vary]\ndata = ['a.npz', 'mnist']"
+    )
+    assert (found.train["network"], found.train["data-dir"]) == (
+        str(tmp_path / "mine.toml"),
+        str(tmp_path / "sets"),
+    )
     assert found.vary["data"] == [str(tmp_path / "a.npz"), "mnist"]
 
 
@@ -73,11 +81,26 @@ def test_paths_are_made_absolute(tmp_path, monkeypatch):
         ("[search]\ntrials = 3\n[vary]\nseed = [1]", "give held-out"),
         ("[train]\nheld-out = 9\n[search]\n[vary]\nseed = [1]", "needs trials"),
         ("[train]\nheld-out = 9\n[search]\ntrials = 0\n[vary]\nseed = [1]", "trials must be 1..10000, not 0"),
-        ("[train]\nheld-out = 9\n[search]\ntrials = 'a'\n[vary]\nseed = [1]", "trials must be a whole number, not 'a'"),
-        ("[train]\nheld-out = 9\n[search]\ntrials = 3\n[vary]\nbeta = {low = 1, high = 0}", "beta must range from low to a l"),
-        ("[train]\nheld-out = 9\n[search]\ntrials = 3\n[vary]\nbeta = {low = 0, high = 1, log = true}", "begins above 0"),
-        ("[train]\nheld-out = 9\n[search]\ntrials = 3\n[vary]\nbeta = {low = 0, high = 1, lg = 1}", "the range beta: .lg"),
-        ("[vary]\nseed = [" + ", ".join(map(str, range(101))) + "]\nepochs = [" + "1, " * 100 + "]", "the grid has 10100 runs"),
+        (
+            "[train]\nheld-out = 9\n[search]\ntrials = 'a'\n[vary]\nseed = [1]",
+            "trials must be a whole number, not 'a'",
+        ),
+        (
+            "[train]\nheld-out = 9\n[search]\ntrials = 3\n[vary]\nbeta = {low = 1, high = 0}",
+            "beta must range from low to a l",
+        ),
+        (
+            "[train]\nheld-out = 9\n[search]\ntrials = 3\n[vary]\nbeta = {low = 0, high = 1, log = true}",
+            "begins above 0",
+        ),
+        (
+            "[train]\nheld-out = 9\n[search]\ntrials = 3\n[vary]\nbeta = {low = 0, high = 1, lg = 1}",
+            "the range beta: .lg",
+        ),
+        (
+            "[vary]\nseed = [" + ", ".join(map(str, range(101))) + "]\nepochs = [" + "1, " * 100 + "]",
+            "the grid has 10100 runs",
+        ),
     ],
 )
 def test_mistakes_are_named(tmp_path, text, message):

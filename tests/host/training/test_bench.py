@@ -19,7 +19,8 @@ DATA = load("embedded")
 
 
 def test_bound_of_tiny_by_hand():
-    # layer 1: 4 x 13 x 13 in words of 4 lanes; the dense bundle has 10 post lanes, so one working word a position
+    # layer 1: 4 x 13 x 13 in words of 4 lanes; the dense bundle has 10 post lanes, so one working word a
+    # position
     counts = bound(CONFIG, Settings.of(SPEC, free=24, nudged=12), {}, batch=32)
     step = 13 * 13
     # three of nine taps in a cycle: three cycles a pooled position, and pixels wait for the third
@@ -70,7 +71,9 @@ def test_events_are_counted_in_golden():
     part = {part.name: part for part in parts(config, settings, counted)}["synapses 2 forward"]
     assert part.cycles == forward / 8
     # two backward passes: each computes half of the sums, and reads the same spikes again
-    halved = {part.name: part for part in parts(replace(config, passes=(1, 2)), settings, counted)}["synapses 2 backward"]
+    halved = {part.name: part for part in parts(replace(config, passes=(1, 2)), settings, counted)}[
+        "synapses 2 backward"
+    ]
     assert (halved.lanes, halved.cycles) == (4 * 32 / 2, 2 * backward / 4)
 
 
@@ -89,14 +92,17 @@ def test_silent_tiles_are_counted_in_golden():
                 tiles += 1
                 silent += not (pre[2 * group : 2 * group + 2, position].any() or row.any())
     assert 0 < silent < tiles
-    assert silent_tiles(config, settings, parameters, images, labels)[bundle.index] == pytest.approx(silent / tiles)
+    assert silent_tiles(config, settings, parameters, images, labels)[bundle.index] == pytest.approx(
+        silent / tiles
+    )
 
 
 def test_bound_of_a_conv_bundle_by_hand():
     spec = preset("small")
     config = configuration(spec, "line")
     assert config.lanes[1:3] == (4, 4)
-    # 8 -> 16 channels: 2 x 4 pairs of groups of 4, each the 13 x 13 map with a border of 2 for the 3 x 3 kernel
+    # 8 -> 16 channels: 2 x 4 pairs of groups of 4, each the 13 x 13 map with a border of 2 for the 3 x 3
+    # kernel
     assert bound(config, Settings.of(spec, free=10, nudged=8), {}, batch=1)["free"] == 10 * 2 * 4 * 15 * 15
 
 

@@ -38,7 +38,9 @@ def test_without_a_compiler_it_says_so(capsys, monkeypatch):
     result = json.loads(capsys.readouterr().out)
     assert result["fastest"] == "folded"
     assert (
-        result["ratio"] == result["engines"]["folded"]["samples_per_second"] / result["engines"]["plain"]["samples_per_second"]
+        result["ratio"]
+        == result["engines"]["folded"]["samples_per_second"]
+        / result["engines"]["plain"]["samples_per_second"]
     )
 
 

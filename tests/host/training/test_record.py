@@ -14,7 +14,10 @@ from nudge.plumbing import files
 from nudge.plumbing.errors import DesignError, ExitCode
 
 SPEC = preset("tiny")
-LINES = (Line("link", HELD, "a | b", 1.5, {}), Line("rate", HELD, "streamed", 2.0, {END_TO_END: 321.25, CORE: 654.5}))
+LINES = (
+    Line("link", HELD, "a | b", 1.5, {}),
+    Line("rate", HELD, "streamed", 2.0, {END_TO_END: 321.25, CORE: 654.5}),
+)
 #: No measurement: invented numbers.
 RECORD = Record("ulx3s", "tiny", SPEC.identity, ON_A_BOARD, "2000-01-02-030405", {"seed": 0}, LINES)
 BROKEN = replace(RECORD, date="2000-01-03-030405", lines=(replace(LINES[0], outcome=FAILED), LINES[1]))

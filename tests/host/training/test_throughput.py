@@ -39,7 +39,9 @@ def test_requests_in_flight_keep_a_board_busy_over_the_adapters_delay(millisecon
     assert occupied(TINY, DIGITS, milliseconds / 1e3, window=1) < 0.3
 
 
-@pytest.mark.parametrize(("name", "milliseconds"), [("ulx3s", 1), ("ulx3s-45f", 1), ("ulx3s-25f", 1.2), ("orangecrab", 2.2)])
+@pytest.mark.parametrize(
+    ("name", "milliseconds"), [("ulx3s", 1), ("ulx3s-45f", 1), ("ulx3s-25f", 1.2), ("orangecrab", 2.2)]
+)
 def test_boards_with_block_ram_to_spare_stay_busy_at_their_own_rate(name, milliseconds):
     fpga = board(name)
     busy = occupied(TINY, DIGITS, milliseconds / 1e3, window=fpga.facts("tiny").window, baud=fpga.baud)
@@ -62,7 +64,8 @@ def most_kept(requests):
 
 REQUESTS = {
     "training": list(batches(DIGITS, 16)),
-    "weights": [(Command.READ_WEIGHTS, Words(1, 0, readable_words(configuration(TINY).lanes[1])).encode())] * 40,
+    "weights": [(Command.READ_WEIGHTS, Words(1, 0, readable_words(configuration(TINY).lanes[1])).encode())]
+    * 40,
     "registers": [(Command.READ_REGISTER, RegisterRange(0, 1).encode())] * 40,
     "stored": [(Command.TRAIN_STORED, Asked(0).encode() * MAX_ASKED)] * 40,
 }

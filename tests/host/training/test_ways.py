@@ -34,7 +34,9 @@ def listed(title: str) -> list[str]:
 
 @functools.cache
 def ours(path: str) -> str | None:
-    """A file of the product, below the checkout's root: `host/...`, though it is imported as `nudge/host/...`."""
+    """A file of the product, below the checkout's root: `host/...`, though it is imported as
+    `nudge/host/...`.
+    """
     below, package = Path(path), ROOT / "nudge"
     name = below.relative_to(package).as_posix() if below.is_relative_to(package) else ""
     return name if name.startswith(("host/", "golden/", "plumbing/")) else None
@@ -42,7 +44,9 @@ def ours(path: str) -> str | None:
 
 @pytest.fixture
 def passed(tmp_path, monkeypatch, heard):
-    """All files that run in a training on a board, and those that call when a sample is sent and when weights are kept."""
+    """All files that run in a training on a board, and those that call when a sample is sent and when weights
+    are kept.
+    """
     board, ran = Modelled(configuration(preset("tiny"))), set()
     stacks: dict[str, set[str]] = {}
 
@@ -70,7 +74,10 @@ def passed(tmp_path, monkeypatch, heard):
     assert session  # imported: not traced
     sys.setprofile(called)
     try:
-        words = f"train --board /dev/null --preset tiny --data {data} --batch 3 --epochs 1 --out {tmp_path / 'run'}"
+        words = (
+            f"train --board /dev/null --preset tiny --data {data} --batch 3 --epochs 1 --out "
+            f"{tmp_path / 'run'}"
+        )
         assert start.main(words.split()) == 0
     finally:
         sys.setprofile(None)
@@ -79,7 +86,10 @@ def passed(tmp_path, monkeypatch, heard):
 
 def test_the_ways_are_as_listed_and_short(passed):
     ran, stacks = passed
-    pixel, weight = listed("A pixel, from `nudge train` to the wire:"), listed("A weight, from the wire to its file:")
+    pixel, weight = (
+        listed("A pixel, from `nudge train` to the wire:"),
+        listed("A weight, from the wire to its file:"),
+    )
     for files in (pixel, weight):
         assert len(files) == len(set(files)) <= MOST
         assert set(files) <= ran, set(files) - ran

@@ -85,12 +85,17 @@ def measure(pairs: int, epochs: int) -> tuple[float, float]:
     for number in range(pairs):
         first = bool(number % 2)  # alternate which one comes first
         costs = {page: training(page, epochs) for page in (first, not first)}
-        ratios.append((costs[False].processor / costs[True].processor, costs[False].clock / costs[True].clock))
+        ratios.append(
+            (costs[False].processor / costs[True].processor, costs[False].clock / costs[True].clock)
+        )
         words = [
             f"{name} {c.processor:.2f} s of processor, {c.clock:.2f} s"
             for name, c in (("without", costs[False]), ("with", costs[True]))
         ]
-        print(f"pair {number + 1}: {'; '.join(words)}; ratios {ratios[-1][0]:.3f}, {ratios[-1][1]:.3f}", flush=True)
+        print(
+            f"pair {number + 1}: {'; '.join(words)}; ratios {ratios[-1][0]:.3f}, {ratios[-1][1]:.3f}",
+            flush=True,
+        )
     processor, clock = (statistics.median(each) for each in zip(*ratios, strict=True))
     return processor, clock
 
@@ -102,7 +107,10 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=4)
     options = parser.parse_args()
     processor, clock = measure(options.pairs, options.epochs)
-    print(f"rate with --live: {processor:.1%} of that without, by processor time; {clock:.1%} by the clock (medians)")
+    print(
+        f"rate with --live: {processor:.1%} of that without, by processor time; {clock:.1%} by the clock "
+        f"(medians)"
+    )
     return 0 if processor >= LEAST else 1
 
 

@@ -24,7 +24,9 @@ def image(chromium, name: str) -> np.ndarray:
     script = """
         for (const doc of Bokeh.documents) {
             const source = doc.get_model_by_name(arguments[0]);
-            if (source) return [source.data.image[0].shape, Array.from(source.data.image[0], (x) => isNaN(x) ? null : x)];
+            if (!source) continue;
+            const picture = source.data.image[0];
+            return [picture.shape, Array.from(picture, (x) => isNaN(x) ? null : x)];
         }"""
     shape, values = chromium.execute_script(script, name)
     return np.array(values, float).reshape(shape)
@@ -33,10 +35,12 @@ def image(chromium, name: str) -> np.ndarray:
 #: JavaScript: `blank(element)` is true if no canvas below the element, in shadow roots too, has two colours.
 BLANK = """
     const canvases = (root) => [...root.querySelectorAll('*')].flatMap((element) =>
-        [...(element.tagName === 'CANVAS' ? [element] : []), ...(element.shadowRoot ? canvases(element.shadowRoot) : [])]);
+        [...(element.tagName === 'CANVAS' ? [element] : []),
+         ...(element.shadowRoot ? canvases(element.shadowRoot) : [])]);
     const blank = (plot) => !canvases(plot).some((canvas) => {
         if (!canvas.width || !canvas.height) return false;
-        const pixels = new Uint32Array(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+        const drawn = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        const pixels = new Uint32Array(drawn.data.buffer);
         return pixels.some((pixel) => pixel !== pixels[0]);
     });"""
 
@@ -61,7 +65,10 @@ def test_any_images_and_classes_are_drawn(chromium, shapes, tmp_path):
     """Colour, few classes, and a network that begins with a dense layer."""
     opened(chromium, save([shapes], tmp_path / "report.html").as_uri())
     check_drawn(chromium)
-    sizes = "return [...document.querySelectorAll('.image, .misread img')].map((x) => `${x.naturalWidth}x${x.naturalHeight}`)"
+    sizes = (
+        "return [...document.querySelectorAll('.image, .misread img')].map((x) => "
+        "`${x.naturalWidth}x${x.naturalHeight}`)"
+    )
     assert set(chromium.execute_script(sizes)) == {"32x32", "9x8", "28x28", "20x16"}
     for stepper in chromium.find_elements("css selector", ".stepper"):
         stepper.find_element("css selector", ".next").click()
@@ -73,7 +80,12 @@ def check_drawn(page):
     """Check that no plot is blank, nothing was fetched, and the console has no errors."""
     assert complaints(page) == []
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
-    assert page.execute_script(f"{BLANK} return [...document.querySelectorAll('.plot')].filter(blank).map((x) => x.id)") == []
+    assert (
+        page.execute_script(
+            f"{BLANK} return [...document.querySelectorAll('.plot')].filter(blank).map((x) => x.id)"
+        )
+        == []
+    )
 
 
 def test_the_stepper_shows_the_trace(page, runs):
@@ -113,10 +125,18 @@ def test_it_plays_and_pauses(page):
     stepper = page.find_element("css selector", ".stepper")
     play, where = (stepper.find_element("css selector", f".{name}") for name in ("play", "where"))
     play.click()
-    assert (play.text, play.get_attribute("aria-pressed"), where.get_attribute("aria-live")) == ("Pause", "true", "off")
+    assert (play.text, play.get_attribute("aria-pressed"), where.get_attribute("aria-live")) == (
+        "Pause",
+        "true",
+        "off",
+    )
     until(lambda: "sweep 3 of 6" in where.text)
     play.click()
-    assert (play.text, play.get_attribute("aria-pressed"), where.get_attribute("aria-live")) == ("Play", "false", "polite")
+    assert (play.text, play.get_attribute("aria-pressed"), where.get_attribute("aria-live")) == (
+        "Play",
+        "false",
+        "polite",
+    )
     still = where.text
     time.sleep(0.7)
     assert where.text == still
@@ -156,12 +176,15 @@ def test_a_keyboard_reaches_everything_and_everything_has_a_name(page):
     assert all(after - before <= 1 for before, after in pairwise(levels))
     assert page.execute_script("return document.documentElement.lang") == "en"
     assert page.execute_script(
-        "const ids = [...document.querySelectorAll('[id]')].map((e) => e.id); return ids.length === new Set(ids).size"
+        "const ids = [...document.querySelectorAll('[id]')].map((e) => e.id); return ids.length === new "
+        "Set(ids).size"
     )
     page.execute_script("document.activeElement.blur(); window.scrollTo(0, 0)")
     body = page.find_element("css selector", "body")
     reached: list[str] = []
     for _ in range(40):
         page.switch_to.active_element.send_keys("\ue004") if reached else body.send_keys("\ue004")  # Tab
-        reached.append(page.execute_script("return document.activeElement.className || document.activeElement.tagName"))
+        reached.append(
+            page.execute_script("return document.activeElement.className || document.activeElement.tagName")
+        )
     assert {"choice", "back", "play", "next", "sweep"} <= set(reached), reached

@@ -34,7 +34,9 @@ def scalars(found, tag):
 
 
 def train(tmp_path, *more):
-    return cli.main([*COMMAND, "--out", str(tmp_path / "run"), "--tensorboard", str(tmp_path / "events"), *more])
+    return cli.main(
+        [*COMMAND, "--out", str(tmp_path / "run"), "--tensorboard", str(tmp_path / "events"), *more]
+    )
 
 
 def test_event_files_have_what_the_run_has(tmp_path, accumulator, capsys):
@@ -44,10 +46,18 @@ def test_event_files_have_what_the_run_has(tmp_path, accumulator, capsys):
     assert len(rows) == 6
     steps = [60 * row.epoch + row.position for row in rows]
     by_step = dict(zip(steps, rows, strict=True))
-    assert scalars(found, events.BATCH) == pytest.approx({s: 100 * row.errors / row.samples for s, row in by_step.items()})
-    assert scalars(found, events.SO_FAR) == pytest.approx({s: row.error_percent for s, row in by_step.items()})
-    assert scalars(found, events.TRAINING) == pytest.approx({end.samples: end.training_error_percent for end in ends})
-    assert scalars(found, events.HELD_OUT) == pytest.approx({end.samples: end.held_out_error_percent for end in ends})
+    assert scalars(found, events.BATCH) == pytest.approx(
+        {s: 100 * row.errors / row.samples for s, row in by_step.items()}
+    )
+    assert scalars(found, events.SO_FAR) == pytest.approx(
+        {s: row.error_percent for s, row in by_step.items()}
+    )
+    assert scalars(found, events.TRAINING) == pytest.approx(
+        {end.samples: end.training_error_percent for end in ends}
+    )
+    assert scalars(found, events.HELD_OUT) == pytest.approx(
+        {end.samples: end.held_out_error_percent for end in ends}
+    )
     (percent,) = scalars(found, events.TEST).values()
     assert f"test error {percent:.2f} %" in capsys.readouterr().out
     weights = nudge.Network.load(tmp_path / "run").weights

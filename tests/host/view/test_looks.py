@@ -36,7 +36,8 @@ def named(shapes, tmp_path_factory):
 def shown_in(chromium, script, *arguments):
     """Run a script in which `all(selector)` lists elements, those in shadow roots too; return its result."""
     deep = """const all = (selector, root = document) => [...root.querySelectorAll(selector),
-        ...[...root.querySelectorAll('*')].flatMap((e) => e.shadowRoot ? all(selector, e.shadowRoot) : [])];"""
+        ...[...root.querySelectorAll('*')].flatMap(
+            (e) => e.shadowRoot ? all(selector, e.shadowRoot) : [])];"""
     return chromium.execute_script(deep + script, *arguments)
 
 
@@ -49,27 +50,37 @@ def test_nothing_is_cut_off(chromium, request, pages, width):
         assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
         outside = """return all('body *').filter((e) => {
             const {left, right, width, height} = e.getBoundingClientRect();
-            const clipped = e.matches('.scroll *, .skip') || e.getRootNode().host?.matches?.('.bk-GlyphRenderer');
-            return width && height && !clipped && (left < 0 || right > document.documentElement.clientWidth + 1);
+            const clipped = e.matches('.scroll *, .skip') ||
+                e.getRootNode().host?.matches?.('.bk-GlyphRenderer');
+            const within = left >= 0 && right <= document.documentElement.clientWidth + 1;
+            return width && height && !clipped && !within;
         }).map((e) => `${e.tagName}.${e.className}`)"""
         assert shown_in(chromium, outside) == []
-        widths = "return [...document.querySelectorAll('.plot')].map((e) => [e.clientWidth, e.firstChild.clientWidth])"
+        widths = (
+            "return [...document.querySelectorAll('.plot')].map((e) => [e.clientWidth, "
+            "e.firstChild.clientWidth])"
+        )
         assert all(drawn == place > 0 for place, drawn in chromium.execute_script(widths))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_64_named_classes_can_be_read(chromium, named, width):
-    """Each name lies within its heading, in two lines at most, and stays in view when the matrix is scrolled."""
+    """Each name lies within its heading, in two lines at most, and stays in view when the matrix is
+    scrolled.
+    """
     names = """return [...document.querySelectorAll('.confusion th')].map((head) => {
         const [box, text] = [head, head.firstChild].map((e) => e.getBoundingClientRect());
-        const within = text.left >= box.left && text.right <= box.right && text.top >= box.top && text.bottom <= box.bottom;
-        return [within && head.scrollWidth <= head.clientWidth, Math.min(text.width, text.height), box.width, box.height];
+        const across = text.left >= box.left && text.right <= box.right;
+        const within = across && text.top >= box.top && text.bottom <= box.bottom;
+        const thin = Math.min(text.width, text.height);
+        return [within && head.scrollWidth <= head.clientWidth, thin, box.width, box.height];
     })"""
-    scrolled = """const [box, column, row] = ['.scroll:has(> .confusion)', '.confusion thead th', '.confusion tbody th'].map(
-        (selector) => document.querySelector(selector));
+    scrolled = """const places = ['.scroll:has(> .confusion)', '.confusion thead th', '.confusion tbody th'];
+        const [box, column, row] = places.map((selector) => document.querySelector(selector));
         box.scrollTo(400, 500);
         const [at, top, left] = [box, column, row].map((e) => e.getBoundingClientRect());
-        return [box.scrollLeft, box.scrollTop, top.top - at.top, left.left - at.left, left.right < at.right]"""
+        return [box.scrollLeft, box.scrollTop, top.top - at.top, left.left - at.left,
+            left.right < at.right]"""
     with emulated(chromium, width=width):
         opened(chromium, named)
         found = chromium.execute_script(names)
@@ -85,8 +96,10 @@ def test_64_named_classes_can_be_read(chromium, named, width):
 def test_the_systems_scheme_is_followed_by_plots_too(chromium, one, scheme):
     with emulated(chromium, scheme=scheme):
         opened(chromium, one)
-        paper, ink = (chromium.execute_script(f"return getComputedStyle(document.body).{what}") for what in (
-            "getPropertyValue('--paper')", "getPropertyValue('--ink')"))  # fmt: skip
+        paper, ink = (
+            chromium.execute_script(f"return getComputedStyle(document.body).{what}")
+            for what in ("getPropertyValue('--paper')", "getPropertyValue('--ink')")
+        )
         assert (light(paper) > 0.9, light(ink) < 0.1) == (scheme == "light", scheme == "light")
         plot = chromium.find_element("css selector", "#plot-error")
         pixels = np.array(PIL.Image.open(io.BytesIO(plot.screenshot_as_png)).convert("RGB")).reshape(-1, 3)
@@ -194,7 +207,8 @@ def test_the_keyboard_is_at_the_stepper_in_a_few_keys(chromium, one):
 
     def outlined():
         script = """const e = document.activeElement, s = getComputedStyle(e), b = e.getBoundingClientRect();
-            return [s.outlineStyle, parseFloat(s.outlineWidth) >= 2, b.left >= 0 && b.top >= 0 && b.bottom <= innerHeight]"""
+            return [s.outlineStyle, parseFloat(s.outlineWidth) >= 2,
+                b.left >= 0 && b.top >= 0 && b.bottom <= innerHeight]"""
         return chromium.execute_script(script) == ["solid", True, True]
 
     focus.send_keys("\ue004")  # Tab

@@ -100,7 +100,9 @@ def check_steps(run, lengths):
     phases = [trace.free, trace.plus, trace.minus]
     assert tuple(map(len, phases)) == lengths
     for n in range(1, len(folder.spec.layers)):
-        spikes, xi = (np.concatenate([getattr(phase[n], name) for phase in phases]) for name in ("spikes", "xi"))
+        spikes, xi = (
+            np.concatenate([getattr(phase[n], name) for phase in phases]) for name in ("spikes", "xi")
+        )
         assert image["frames"][f"spikes-{n}"] == packed(tiled(spikes.astype(np.uint16), GAP))
         assert image["frames"][f"xi-{n}"] == packed(tiled(xi.astype(np.uint16), GAP))
     outputs = np.concatenate([phase[len(folder.spec.bundles)].xi[:, :, 0, 0] for phase in phases]) / 256
@@ -138,7 +140,10 @@ def test_any_images_and_classes_have_a_page(shapes, tmp_path, name, classes, mis
     first = np.hstack(nudge.Network.load(run).weights["bundle1.weight"][0].reshape(tile)) / 2**15
     assert np.array_equal(made.images["kernels-now-0"][: tile[1], : tile[0] * tile[2]], np.round(first, 4))
     for scope in ("col", "row"):
-        assert re.findall(rf'<th scope="{scope}"><span>([^<]*)</span></th>', made.texts["confusion-0"]) == classes
+        assert (
+            re.findall(rf'<th scope="{scope}"><span>([^<]*)</span></th>', made.texts["confusion-0"])
+            == classes
+        )
     assert ('class="turned"' in made.texts["confusion-0"]) == (name == "named")
     read_as = re.findall(r">([^<>]+) read as ([^<>]+)</li>", made.texts["misread-0"])
     assert read_as
@@ -178,7 +183,9 @@ def test_tiles_lose_nothing():
     assert picture.shape == (2 * 3 - 1, 3 * 4 - 1)
     assert sorted(picture[picture >= 0]) == list(range(30))
     assert np.array_equal(picture[3:5, 4:7], maps[4])
-    assert np.array_equal(tiled(np.arange(40).reshape(40, 1, 1), -1)[1, :10], [32, 33, 34, 35, 36, 37, 38, 39, -1, -1])
+    assert np.array_equal(
+        tiled(np.arange(40).reshape(40, 1, 1), -1)[1, :10], [32, 33, 34, 35, 36, 37, 38, 39, -1, -1]
+    )
     large = np.zeros((10, 1000))
     large[3, 777] = -5
     large[4, 2] = 4
@@ -204,30 +211,71 @@ def test_a_run_that_grows_can_be_read_at_any_moment(runs, tmp_path):
 
 def test_a_stopped_run_is_shown_as_far_as_it_went(tmp_path):
     nudge.Network.preset("tiny").fit(
-        epochs=2, samples=40, batch=20, free_steps=4, nudged_steps=4, out=tmp_path / "cut", callbacks=[lambda _: True]
+        epochs=2,
+        samples=40,
+        batch=20,
+        free_steps=4,
+        nudged_steps=4,
+        out=tmp_path / "cut",
+        callbacks=[lambda _: True],
     )
     folder = read(tmp_path / "cut")
     assert (folder.done, folder.total) == (20, 80)
     text = save([folder.path], tmp_path / "r.html").read_text()
     header = text[: text.index("<main>")]
-    assert re.search(r'<progress value="20" max="80" [^>]*></progress> 20 of 80 training samples; \d:\d\d:\d\d left', header)
+    assert re.search(
+        r'<progress value="20" max="80" [^>]*></progress> 20 of 80 training samples; \d:\d\d:\d\d left',
+        header,
+    )
 
 
 @pytest.mark.parametrize(
     ("spoil", "error", "says"),
     [
         (lambda run: shutil.rmtree(run), ViewError, "no run at .*: give the --out of a `nudge train`"),
-        (lambda run: (run / "weights.safetensors").unlink(), ViewError, r"it has no weights.safetensors \(yet\)"),
+        (
+            lambda run: (run / "weights.safetensors").unlink(),
+            ViewError,
+            r"it has no weights.safetensors \(yet\)",
+        ),
         (lambda run: (run / "weights.safetensors").write_bytes(b"half"), WeightsError, "no safetensors"),
-        (lambda run: (run / "metrics.csv").write_text("epoch\nx,y\n"), MetricsError, "metrics.csv is damaged"),
+        (
+            lambda run: (run / "metrics.csv").write_text("epoch\nx,y\n"),
+            MetricsError,
+            "metrics.csv is damaged",
+        ),
         (lambda run: (run / "epochs.csv").write_text("epoch\n1,2\n"), MetricsError, "epochs.csv is damaged"),
-        (lambda run: (run / "metrics.csv").write_text(f"epoch\n0,20,{MANY},1,5.0,1.0\n"), MetricsError, "9 counts nothing"),
-        (lambda run: (run / "metrics.csv").write_text("epoch\n0,20,20,1,nan,1.0\n"), MetricsError, "nan counts nothing"),
-        (lambda run: (run / "epochs.csv").write_text(f"epoch\n1,{MANY},5.0,,1.0\n"), MetricsError, "9 counts nothing"),
-        (lambda run: (run / "board.json").write_text(f'{{"link": {{"a": {MANY}}}, "registers": {{}}}}'), ViewError, "damaged"),
+        (
+            lambda run: (run / "metrics.csv").write_text(f"epoch\n0,20,{MANY},1,5.0,1.0\n"),
+            MetricsError,
+            "9 counts nothing",
+        ),
+        (
+            lambda run: (run / "metrics.csv").write_text("epoch\n0,20,20,1,nan,1.0\n"),
+            MetricsError,
+            "nan counts nothing",
+        ),
+        (
+            lambda run: (run / "epochs.csv").write_text(f"epoch\n1,{MANY},5.0,,1.0\n"),
+            MetricsError,
+            "9 counts nothing",
+        ),
+        (
+            lambda run: (run / "board.json").write_text(f'{{"link": {{"a": {MANY}}}, "registers": {{}}}}'),
+            ViewError,
+            "damaged",
+        ),
         (lambda run: (run / "board.json").write_text("[1"), ViewError, "board.json is damaged"),
-        (lambda run: (run / "board.json").write_text('{"registers": {"a": "<b>"}}'), ViewError, "board.json is damaged"),
-        (lambda run: (run / "board.json").write_text(" " * 70000), ViewError, "board.json has 70000 bytes; at most 65536"),
+        (
+            lambda run: (run / "board.json").write_text('{"registers": {"a": "<b>"}}'),
+            ViewError,
+            "board.json is damaged",
+        ),
+        (
+            lambda run: (run / "board.json").write_text(" " * 70000),
+            ViewError,
+            "board.json has 70000 bytes; at most 65536",
+        ),
     ],
 )
 def test_what_is_no_run_is_one_line(runs, tmp_path, spoil, error, says):
@@ -247,7 +295,9 @@ def test_one_run_at_least_and_a_place_to_write(runs, tmp_path, capsys):
         save(runs, tmp_path / "none" / "r.html")
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "metrics.csv", "epoch-3.safetensors", "notes.txt", "pipe"])
+@pytest.mark.parametrize(
+    "name", ["weights.safetensors", "metrics.csv", "epoch-3.safetensors", "notes.txt", "pipe"]
+)
 def test_a_report_replaces_a_page_alone(runs, tmp_path, capsys, name):
     """This holds in a run's folder too, where nothing is left behind."""
     run = tmp_path / "run"
@@ -288,9 +338,13 @@ def test_names_that_are_no_unicode_are_escaped(runs, tmp_path):
     run, images = tmp_path / os.fsdecode(b"r\xff"), tmp_path / os.fsdecode(b"d\xff.npz")
     shutil.copytree(runs[0], run)
     assert "r\\udcff" in save([run], tmp_path / "r.html").read_text()
-    parts: dict[str, Any] = {name: part[:30].numpy() for name, part in nudge.data("embedded")._asdict().items()}
+    parts: dict[str, Any] = {
+        name: part[:30].numpy() for name, part in nudge.data("embedded")._asdict().items()
+    }
     np.savez(images, **parts)
-    nudge.Network.preset("tiny").fit(str(images), samples=20, free_steps=4, nudged_steps=4, out=tmp_path / "own")
+    nudge.Network.preset("tiny").fit(
+        str(images), samples=20, free_steps=4, nudged_steps=4, out=tmp_path / "own"
+    )
     assert "d\\udcff.npz" in save([tmp_path / "own"], tmp_path / "r.html").read_text()
     assert (tmp_path / "own" / "learning-curve.png").exists()
 
@@ -298,10 +352,15 @@ def test_names_that_are_no_unicode_are_escaped(runs, tmp_path):
 def test_a_network_too_large_to_step_says_so(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(looks, "STEPPED_BYTES", 1000)
     text = save([runs[0]], tmp_path / "r.html").read_text()
-    assert re.search(r'id="nosteps-0">a trace of tiny over 6 \+ 2 x 4 sweeps has [\d,]+ bytes, 1,000 are allowed', text)
+    assert re.search(
+        r'id="nosteps-0">a trace of tiny over 6 \+ 2 x 4 sweeps has [\d,]+ bytes, 1,000 are allowed', text
+    )
 
 
 def test_images_of_ones_own_are_not_tried(tmp_path):
     own = nudge.Data(*(part[:30] for part in nudge.data("embedded")))
     nudge.Network.preset("tiny").fit(own, free_steps=4, nudged_steps=4, out=tmp_path / "own")
-    assert "the images that it learnt aren&#x27;t kept" in save([tmp_path / "own"], tmp_path / "r.html").read_text()
+    assert (
+        "the images that it learnt aren&#x27;t kept"
+        in save([tmp_path / "own"], tmp_path / "r.html").read_text()
+    )

@@ -95,9 +95,18 @@ def test_it_listens_on_this_machine_alone_and_needs_the_token(url):
     assert "script-src 'unsafe-inline'" in headers["Content-Security-Policy"]
     assert "unsafe-eval" not in headers["Content-Security-Policy"]
     assert text.startswith("<!DOCTYPE html>")
-    for path in ("/", "/?token=", "/?token=wrong", "/news", "/news?token=%00", url.split("127")[0] and "/?TOKEN=" + url[-22:]):
+    for path in (
+        "/",
+        "/?token=",
+        "/?token=wrong",
+        "/news",
+        "/news?token=%00",
+        url.split("127")[0] and "/?TOKEN=" + url[-22:],
+    ):
         status, _, text = ask(url, path)
-        assert (status, text) == (403, "this page needs the address that nudge printed, token included\n"), path
+        assert (status, text) == (403, "this page needs the address that nudge printed, token included\n"), (
+            path
+        )
     # another host's name that resolves to this machine, as in DNS rebinding
     assert ask(url, Host="example.com")[0] == 403
     assert ask(url, f"/etc/passwd?{url.split('?')[1]}")[0] == 404
@@ -201,7 +210,19 @@ def test_values_change_in_a_browser_while_a_run_learns(chromium, tmp_path):
 
 
 def test_train_live_prints_the_address_and_learns_the_same(tmp_path, capsys):
-    command = ["train", "--board", "golden", "--samples", "40", "--free-steps", "4", "--nudged-steps", "4", "--seed", "3"]
+    command = [
+        "train",
+        "--board",
+        "golden",
+        "--samples",
+        "40",
+        "--free-steps",
+        "4",
+        "--nudged-steps",
+        "4",
+        "--seed",
+        "3",
+    ]
     assert cli.main([*command, "--live", "--out", str(tmp_path / "live")]) == ExitCode.OK
     assert re.search(r"^live: http://127\.0\.0\.1:\d+/\?token=[\w-]{22}$", capsys.readouterr().err, re.M)
     assert cli.main([*command, "--out", str(tmp_path / "plain")]) == ExitCode.OK
@@ -212,7 +233,18 @@ def test_train_live_prints_the_address_and_learns_the_same(tmp_path, capsys):
 def test_a_live_page_stays_at_a_terminal_until_an_interrupt(tmp_path):
     """The training has ended and said so. Without a terminal, as in the test above, `nudge` ends itself."""
     out = str(tmp_path / "run")
-    options = ["--board", "golden", "--samples", "40", "--free-steps", "4", "--nudged-steps", "4", "--out", out]
+    options = [
+        "--board",
+        "golden",
+        "--samples",
+        "40",
+        "--free-steps",
+        "4",
+        "--nudged-steps",
+        "4",
+        "--out",
+        out,
+    ]
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "nudge", "train", "--live", *options]
     with contextlib.ExitStack() as stack:
@@ -260,7 +292,12 @@ def _servers(run) -> list[int]:
 def _is_server(pid: str, run) -> bool:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as stream:  # noqa: PTH123
-            return stream.read().split(b"\0")[1:5] == [b"-m", b"nudge.host.view.serve", str(run).encode(), b""]
+            return stream.read().split(b"\0")[1:5] == [
+                b"-m",
+                b"nudge.host.view.serve",
+                str(run).encode(),
+                b"",
+            ]
     except OSError:
         return False
 
@@ -302,7 +339,9 @@ def test_a_port_in_use_and_other_bad_input_is_one_line(runs, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert cli.main(["view", str(runs[0]), "--port", str(port)]) == ExitCode.USAGE
-        expected = f"nudge: port {port} of 127.0.0.1: Address already in use: choose another --port, or 0 for any"
+        expected = (
+            f"nudge: port {port} of 127.0.0.1: Address already in use: choose another --port, or 0 for any"
+        )
         assert capsys.readouterr().err.strip() == expected
     for arguments, says in (
         ((runs[0], "--port", 70000), "--port must be 0..65535, not 70000"),

@@ -47,7 +47,11 @@ def finished(tmp_path_factory) -> Path:
     rows = []
     for name, values in VALUES.items():
         state = ENDED.get(name, State.DONE)
-        options: dict[str, Any] = FEW | {"seed": values["seed"], "lr_scale": values["lr-scale"], "held_out": 40}
+        options: dict[str, Any] = FEW | {
+            "seed": values["seed"],
+            "lr_scale": values["lr-scale"],
+            "held_out": 40,
+        }
         if state is State.PRUNED:
             options["callbacks"] = [lambda run: len(run.epochs) == 1]
         if state is State.FAILED:
@@ -56,7 +60,9 @@ def finished(tmp_path_factory) -> Path:
         run = folder / RUNS / name
         nudge.Network.preset("tiny").fit(epochs=3, out=run, **options)
         last = read_epochs(run / "epochs.csv", 3)[-1]
-        figures = Figures(last.epoch, last.training_error_percent, last.held_out_error_percent, None, last.seconds)
+        figures = Figures(
+            last.epoch, last.training_error_percent, last.held_out_error_percent, None, last.seconds
+        )
         if name != "g":
             rows.append(Row(name, state, values, figures))
     (folder / COPY).write_text(FILE)

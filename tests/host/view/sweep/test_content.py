@@ -45,8 +45,10 @@ def test_the_table_has_all_runs_with_their_states(finished):
     rows = rows_of(tables(sweep)[0])
     assert list(rows) == ["a", "b", "c", "d", "e", "f", "g"]
     assert {name: row["state"] for name, row in rows.items()} == dict.fromkeys("abcd", "done") | {
-        "e": "failed", "f": "pruned", "g": IN_PROGRESS,
-    }  # fmt: skip
+        "e": "failed",
+        "f": "pruned",
+        "g": IN_PROGRESS,
+    }
     for row in table.read(finished / TABLE):
         for key, value in VALUES[row.run].items():
             assert rows[row.run][key] == str(value)
@@ -92,23 +94,34 @@ def test_points_and_curves_are_those_of_the_runs(finished):
         assert made["curves"]["xs"][number] == [end.samples for end in ends]
         assert made["curves"]["ys"][number] == [end.held_out_error_percent for end in ends]
     best = sorted(rows, key=lambda run: (rows[run].state != State.DONE, rows[run].figures.percent or 0))[:3]
-    coloured = [run for run, colour in zip(made["curves"]["run"], made["curves"]["colour"], strict=True) if colour != "#808080"]
+    coloured = [
+        run
+        for run, colour in zip(made["curves"]["run"], made["curves"]["colour"], strict=True)
+        if colour != "#808080"
+    ]
     assert sorted(coloured) == sorted(best)
-    assert dict(zip(made["ends"]["run"], made["ends"]["marker"], strict=True)) == {"f": "triangle", "g": "circle_dot"}
+    assert dict(zip(made["ends"]["run"], made["ends"]["marker"], strict=True)) == {
+        "f": "triangle",
+        "g": "circle_dot",
+    }
     lr, board, seed = axes(sweep)
     assert (lr.key, lr.categories, lr.logarithmic, lr.ticks) == ("lr-scale", None, True, (0.1, 2.0))
     assert (board.key, board.categories) == ("board", ("<i>sim</i>", "golden"))
     assert (seed.key, seed.logarithmic) == ("seed", False)
     points = made["points-0"]
     assert dict(zip(points["run"], zip(points["value"], points["percent"], strict=True), strict=True)) == {
-        run: (float(VALUES[run]["lr-scale"]), row.figures.percent) for run, row in rows.items() if row.state != State.FAILED
+        run: (float(VALUES[run]["lr-scale"]), row.figures.percent)
+        for run, row in rows.items()
+        if row.state != State.FAILED
     }
     assert [made["unknown-1"][name] for name in ("run", "value", "marker")] == [["e"], ["<i>sim</i>"], ["x"]]
     means = [made["means-0"][name] for name in ("percent", "low", "high")]
     for *drawn, each in zip(*means, settings(sweep), strict=True):
         assert drawn == pytest.approx([each.mean, each.mean - each.deviation, each.mean + each.deviation])
     assert made["means-2"]["value"] == [], "a seed has no mean over seeds"
-    assert [x[1] for x in made["means-1"]["value"]] == [-0.3, 0.3], "two settings of one category lie side by side"
+    assert [x[1] for x in made["means-1"]["value"]] == [-0.3, 0.3], (
+        "two settings of one category lie side by side"
+    )
 
 
 def test_the_summary_counts_and_names_the_smallest_error(finished):
@@ -117,15 +130,19 @@ def test_the_summary_counts_and_names_the_smallest_error(finished):
     first = min(rows, key=lambda row: row.figures.percent or 0)
     values = ", ".join(f"{key} {value}" for key, value in VALUES[first.run].items())
     assert text == (
-        '<progress value="6" max="12" aria-label="progress"></progress> 6 of 12 runs have ended: 4 done, 1 pruned, '
-        f"1 failed, 1 in progress. Smallest: {first.figures.percent:.2f} % held-out error of {first.run} ({values})"
+        '<progress value="6" max="12" aria-label="progress"></progress> 6 of 12 runs have ended: 4 done, 1 '
+        "pruned, "
+        f"1 failed, 1 in progress. Smallest: {first.figures.percent:.2f} % held-out error of {first.run} "
+        f"({values})"
     )
 
 
 def test_without_held_out_images_curves_are_of_the_training_error(growing):
     for path in (growing / RUNS).glob(f"*/{EPOCHS}"):
         path.unlink()
-    rows = [Row(r.run, r.state, r.values, Figures(3, 40.0, None, 30.0, 1.0)) for r in table.read(growing / TABLE)]
+    rows = [
+        Row(r.run, r.state, r.values, Figures(3, 40.0, None, 30.0, 1.0)) for r in table.read(growing / TABLE)
+    ]
     table.write(growing / TABLE, rows)
     reader = Reader(growing)
     sweep = reader.read()
@@ -168,12 +185,21 @@ def test_a_run_with_a_damaged_file_says_so_and_the_others_are_shown(growing):
 def test_more_runs_than_curves_show_those_of_the_smallest_errors(finished, monkeypatch):
     monkeypatch.setattr(folders, "CURVES", 3)
     sweep = Reader(finished).read()
-    ranked = sorted((row.figures.percent, row.run) for row in table.read(finished / TABLE) if row.figures.percent is not None)
+    ranked = sorted(
+        (row.figures.percent, row.run)
+        for row in table.read(finished / TABLE)
+        if row.figures.percent is not None
+    )
     assert {trial.name for trial in sweep.trials if trial.curve} == {"g", *(run for _, run in ranked[:2])}
 
 
 def test_numbers_and_labels_are_short():
-    assert [short(x) for x in ("0.3159853874556992", "8", "[0.5, 1.0]", "1e-05")] == ["0.316", "8", "[0.5, 1.0]", "1e-05"]
+    assert [short(x) for x in ("0.3159853874556992", "8", "[0.5, 1.0]", "1e-05")] == [
+        "0.316",
+        "8",
+        "[0.5, 1.0]",
+        "1e-05",
+    ]
     path = "/a/path/to/some/network/file.toml"
     assert (shown(path), shown(path[:24])) == (f"…{path[-23:]}", path[:24])
     assert [mantissas(ends) for ends in ([2, 4], [1, 90], [0.01, 90], [1e-9, 1e3])] == list(MANTISSAS)
@@ -209,7 +235,10 @@ def test_a_folder_that_becomes_a_sweep_is_waited_for(tmp_path, finished):
 def test_what_is_no_sweep_or_one_of_several_is_one_line(finished, tmp_path, capsys):
     page = str(tmp_path / "r.html")
     assert cli.main(["view", str(finished), str(finished / RUNS / "a"), "--save", page]) == ExitCode.USAGE
-    assert capsys.readouterr().err.strip() == f"nudge: {finished} is a sweep, which has a page of its own: view it alone"
+    assert (
+        capsys.readouterr().err.strip()
+        == f"nudge: {finished} is a sweep, which has a page of its own: view it alone"
+    )
     with pytest.raises(ViewError, match=r"no sweep at .*: it has no sweep\.toml"):
         write(tmp_path)
     (tmp_path / TABLE).write_text("run,state\na,lost\n")
@@ -234,5 +263,7 @@ def test_the_picture_is_written_to_the_folder(growing):
 
 
 def test_a_page_needs_no_extra(finished):
-    found = subprocess.run([sys.executable, "-c", WITHOUT, str(finished)], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", WITHOUT, str(finished)], capture_output=True, text=True, check=True
+    )
     assert found.stdout.strip() == str(Reader(finished).read().total)

@@ -37,7 +37,9 @@ def columns_of(browser, name):
     """Return the columns of a figure's data source."""
     script = """for (const doc of Bokeh.documents) {
         const source = doc.get_model_by_name(arguments[0]);
-        if (source) return Object.fromEntries(Object.entries(source.data).map(([key, x]) => [key, Array.from(x)]));
+        if (!source) continue;
+        const columns = Object.entries(source.data);
+        return Object.fromEntries(columns.map(([key, x]) => [key, Array.from(x)]));
     }"""
     return browser.execute_script(script, name)
 
@@ -48,19 +50,32 @@ def test_the_numbers_of_the_page_are_those_of_the_table(chromium, report, finish
     with (finished / TABLE).open() as stream:
         rows = {row["run"]: row for row in csv.DictReader(stream)}
     names = column(chromium, 0, "run")
-    for title, key in (("held-out error (%)", "held_out_percent"), ("training error (%)", "training_percent")):
+    for title, key in (
+        ("held-out error (%)", "held_out_percent"),
+        ("training error (%)", "training_percent"),
+    ):
         shown = dict(zip(names, column(chromium, 0, title), strict=True))
         for name, row in rows.items():
             assert shown[name] == (f"{float(row[key]):.2f}" if row[key] else ""), (name, key)
     points = columns_of(chromium, "points-0")
-    assert {name: f"{percent:.6g}" for name, percent in zip(points["run"], points["percent"], strict=True)} == {
-        name: row["held_out_percent"] for name, row in rows.items() if row["held_out_percent"]
-    }
+    assert {
+        name: f"{percent:.6g}" for name, percent in zip(points["run"], points["percent"], strict=True)
+    } == {name: row["held_out_percent"] for name, row in rows.items() if row["held_out_percent"]}
     states = dict(zip(names, column(chromium, 0, "state"), strict=True))
     assert (states["e"], states["f"], states["g"]) == ("failed", "pruned", "in progress")
     assert chromium.execute_script("return performance.getEntriesByType('resource').length") == 0
-    assert shown_in(chromium, "return all('a').map((a) => a.getAttribute('href')).filter((to) => !to.startsWith('#'))") == []
-    assert chromium.execute_script(f"{BLANK} return [...document.querySelectorAll('.plot')].filter(blank).length") == 0
+    assert (
+        shown_in(
+            chromium, "return all('a').map((a) => a.getAttribute('href')).filter((to) => !to.startsWith('#'))"
+        )
+        == []
+    )
+    assert (
+        chromium.execute_script(
+            f"{BLANK} return [...document.querySelectorAll('.plot')].filter(blank).length"
+        )
+        == 0
+    )
     assert len(chromium.find_elements("css selector", ".plot")) == 4
 
 
@@ -68,7 +83,9 @@ def test_every_column_sorts_and_empty_cells_are_last(chromium, report):
     opened(chromium, report)
     errors = column(chromium, 0, "held-out error (%)")
     assert errors == [*sorted(filter(None, errors), key=float), ""], "at first by the error"
-    for button in chromium.find_elements("css selector", ".sorted")[0].find_elements("css selector", "button"):
+    for button in chromium.find_elements("css selector", ".sorted")[0].find_elements(
+        "css selector", "button"
+    ):
         for descending in (False, True):
             button.click()
             name = button.text
@@ -88,12 +105,16 @@ def test_the_pointer_names_the_run(chromium, report):
         number = curves["run"].index("f")
         plot = chromium.find_element("css selector", "#plot-curves")
         chromium.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
-        script = """const view = Bokeh.index.roots.find((v) => v.el === document.querySelector('#plot-curves').firstChild);
+        script = """const drawn = document.querySelector('#plot-curves').firstChild;
+            const view = Bokeh.index.roots.find((v) => v.el === drawn);
             return [view.frame.x_scale.compute(arguments[0]), view.frame.y_scale.compute(arguments[1])]"""
         x, y = chromium.execute_script(script, curves["xs"][number][0], curves["ys"][number][0])
         across, down = int(x - plot.size["width"] / 2), int(y - plot.size["height"] / 2)
         ActionChains(chromium).move_to_element_with_offset(plot, across, down).perform()
-        tips = "return all('.bk-Tooltip').map((tip) => all('*', tip.shadowRoot).map((e) => e.textContent).join(' ')).join()"
+        tips = (
+            "return all('.bk-Tooltip').map((tip) => all('*', tip.shadowRoot).map((e) => "
+            "e.textContent).join(' ')).join()"
+        )
         until(lambda: "pruned, lr-scale 0.1, board <i>sim</i>, seed 1" in shown_in(chromium, tips))
 
 
@@ -106,16 +127,21 @@ def test_nothing_is_cut_off_or_overlaps(chromium, report, width):
         outside = """return all('body *').filter((e) => {
             const {left, right, width, height} = e.getBoundingClientRect();
             const clipped = e.matches('.scroll *') || e.getRootNode().host?.matches?.('.bk-GlyphRenderer');
-            return width && height && !clipped && (left < 0 || right > document.documentElement.clientWidth + 1);
+            const within = left >= 0 && right <= document.documentElement.clientWidth + 1;
+            return width && height && !clipped && !within;
         }).map((e) => `${e.tagName}.${e.className}`)"""
         assert shown_in(chromium, outside) == []
-        over = """const texts = [...document.querySelectorAll('h1, h2, p, .scroll, figcaption, .legend li, .plot')];
+        over = """const kinds = 'h1, h2, p, .scroll, figcaption, .legend li, .plot';
+            const texts = [...document.querySelectorAll(kinds)];
             const boxes = texts.map((e) => [e, e.getBoundingClientRect()]);
             return boxes.flatMap(([e, a], i) => boxes.slice(i + 1).filter(([, b]) =>
                 a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
                 .map(([f]) => `${e.tagName} ${e.id} over ${f.tagName} ${f.id}`))"""
         assert chromium.execute_script(over) == []
-        widths = "return [...document.querySelectorAll('.plot')].map((e) => [e.clientWidth, e.firstChild.clientWidth])"
+        widths = (
+            "return [...document.querySelectorAll('.plot')].map((e) => [e.clientWidth, "
+            "e.firstChild.clientWidth])"
+        )
         assert all(drawn == place > 0 for place, drawn in chromium.execute_script(widths))
 
 
@@ -144,7 +170,10 @@ def test_a_row_that_is_added_comes_to_the_open_page(chromium, finished, tmp_path
         until(lambda: chromium.execute_script("return document.body.dataset.ready") == "yes")
         chromium.execute_script("window.before = true")
         assert "6 of 12 runs have ended" in chromium.find_element("css selector", "#progress").text
-        smallest = min(row.figures.percent for row in table.read(folder / TABLE) if row.figures.percent is not None) - 1
+        smallest = (
+            min(row.figures.percent for row in table.read(folder / TABLE) if row.figures.percent is not None)
+            - 1
+        )
         add(folder, Row("g", State.DONE, VALUES["d"], Figures(3, 50.0, smallest, None, 1.0)))
         until(lambda: "7 of 12 runs have ended" in chromium.find_element("css selector", "#progress").text)
         assert column(chromium, 0, "held-out error (%)")[0] == f"{smallest:.2f}"
