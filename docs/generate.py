@@ -83,7 +83,7 @@ def command_pages(program: str = "nudge") -> dict[str, str]:
         "# The command line",
         "",
         f"What `{program} COMMAND --help` says, a page for each command; `{program} --version` prints the "
-        f"version.",
+        "version.",
         "",
         "| command | what it does |",
         "| --- | --- |",
@@ -110,9 +110,9 @@ def register_map(preset: str = "tiny") -> list[str]:
         "## Registers",
         "",
         f"Of a board built for `{preset}`; a network with more bundles has more of the numbered ones. "
-        f"Without memory for",
+        "Without memory for",
         f"samples there are none from {STORED[0]:#04x} on. All have 32 bits. `wo`: writing does something, "
-        f"and it reads 0.",
+        "and it reads 0.",
         "",
         "| address | name | access | what | allowed | at reset |",
         "| --- | --- | --- | --- | --- | --- |",

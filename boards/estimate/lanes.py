@@ -265,9 +265,7 @@ class Search:
         return size.fits(self.part) and self.part.likely(size.cells, size.registers)
 
     def closest(self) -> Config:
-        """Return the design that exceeds the part, and what a router is likely to find wires for, by the
-        smallest factor.
-        """
+        """Return the design that exceeds the part, or what is routable, by the smallest factor."""
 
         def factor(config: Config) -> float:
             size, part = self.size(config), self.part
@@ -290,10 +288,8 @@ class Search:
         smallest = self.size(self.closest())
         raise DesignError(
             f"{self.spec.name}: even the smallest design takes about {smallest.cells:,.0f} of {part.cells:,} "
-            f"cells, "
-            f"{smallest.blocks} of {part.blocks} block RAMs and {smallest.multipliers} of {part.multipliers} "
-            f"multipliers "
-            f"of the {part.name}"
+            f"cells, {smallest.blocks} of {part.blocks} block RAMs and {smallest.multipliers} of "
+            f"{part.multipliers} multipliers of the {part.name}"
         )
 
     def _fastest(self, possible: list[Config]) -> Config:

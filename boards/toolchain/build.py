@@ -107,7 +107,7 @@ def build_bitstream(
     if verify and fpga.family not in readback.FAMILIES:
         raise ToolError(
             f"{fpga.name} can't be built with --verify: no tool here reads a {fpga.family.name} bitstream "
-            f"back"
+            "back"
         )
     seed = design.seed if seed is None else seed
     names = ("yosys", fpga.family.nextpnr, fpga.family.packer)
@@ -183,8 +183,7 @@ def _build(
         first = routes[0]
         raise TimingError(
             f"{fpga.name} {preset}: {first.fmax_hz / 1e6:.2f} MHz with seed {seed} misses "
-            f"{design.clock_hz / 1e6:g} MHz "
-            f"({first.critical}): try another --seed; see {folder}"
+            f"{design.clock_hz / 1e6:g} MHz ({first.critical}): try another --seed; see {folder}"
         )
     return result
 

@@ -210,8 +210,8 @@ def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
     if needed > LARGEST_MEMORY:
         raise ConfigError(
             f"{spec.name}: its {spec.parameters} weights and biases take {needed / 1e6:.1f} Mbit, and the "
-            f"largest part here "
-            f"has {LARGEST_MEMORY / 1e6:.1f} Mbit: this network is for the model, --board golden"
+            f"largest part here has {LARGEST_MEMORY / 1e6:.1f} Mbit: this network is for the model, --board "
+            "golden"
         )
     check_schedule(spec)
     check_depth(spec)

@@ -117,32 +117,17 @@ def document(spec: Spec) -> dict[str, Any]:
         name: {key: list(x) if isinstance(x, tuple) else x for key, x in asdict(of).items() if x is not None}
         for name, of in spec.lanes
     }
-    return (
-        {
-            "name": spec.name,
-            "stage": [
-                {"conv": x.channels, "kernel": x.kernel} | ({"padding": x.padding} if x.padding else {})
-                if isinstance(x, Conv)
-                else {"dense": x.units}
-                for x in spec.stages
-            ],
-            "schedule": {
-                "order": s.order,
-                "free": s.free,
-                "nudged": s.nudged,
-                "window": s.window,
-                "decay_shift": s.decay_shift,
-            }
-            | ({"halvings": list(s.halvings)} if s.halvings else {})
-            | ({"feedback_shift": s.feedback_shift} if s.feedback_shift else {})
-            | ({"fine": list(s.fine)} if s.fine else {})
-            | {name: True for name in FLAGS if getattr(s, name)},
-            "learning": rates | {name: getattr(learning, name) for name in DEFAULTS["learning"]},
-            "formats": formats,
-        }
-        | ({"lanes": lanes} if lanes else {})
-        | ({"input": asdict(spec.input)} if spec.input != Input() else {})
-    )
+    stages = [
+        {"conv": x.channels, "kernel": x.kernel} | ({"padding": x.padding} if x.padding else {})
+        if isinstance(x, Conv)
+        else {"dense": x.units}
+        for x in spec.stages
+    ]
+    timing = {name: getattr(s, name) for name in ("order", "free", "nudged", "window", "decay_shift")}
+    learned = rates | {name: getattr(learning, name) for name in DEFAULTS["learning"]}
+    found = {"name": spec.name, "stage": stages, "schedule": timing | s.options, "learning": learned}
+    shown = {"lanes": lanes, "input": asdict(spec.input) if spec.input != Input() else {}}
+    return found | {"formats": formats} | {name: x for name, x in shown.items() if x}
 
 
 def _network(values: Any) -> Spec:

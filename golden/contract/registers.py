@@ -180,8 +180,7 @@ def rate_register(spec: Spec, bundle: Bundle, *, lr: float, beta: float, batch: 
         low, high = (x * 2 * beta * batch / unit for x in (0.5, top))
         raise SpecError(
             f"bundle {bundle.index}: learning rate must be 0 or {low:.6g}..{high:.6g} at beta {beta:g}, "
-            f"batch {batch}, "
-            f"not {lr:g}"
+            f"batch {batch}, not {lr:g}"
         )
     return value
 

@@ -2,6 +2,7 @@
 
 import reprlib
 from dataclasses import dataclass
+from typing import Any
 
 from nudge.plumbing.errors import SpecError
 
@@ -93,6 +94,13 @@ class Schedule:
     def steps_range(self) -> range:
         """Allowed values of the registers `free_steps` and `nudged_steps`."""
         return range(self.window, MAX_STEPS + 1)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return the settings that aren't at their defaults, of those that a schedule needn't have."""
+        names = ("halvings", "feedback_shift", "fine", *FLAGS)
+        found = {name: getattr(self, name) for name in names if getattr(self, name)}
+        return {name: list(x) if isinstance(x, tuple) else x for name, x in found.items()}
 
     def __post_init__(self) -> None:
         check_whole("window_log2", self.window_log2, 0, MAX_STEPS.bit_length() - 1)

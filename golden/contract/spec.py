@@ -14,7 +14,7 @@ from nudge.plumbing.errors import SpecError
 
 from .formats import Formats, signed_bits
 from .lanes import Lanes
-from .schedule import FLAGS, FOLLOW, Schedule, turns
+from .schedule import FOLLOW, Schedule, turns
 from .shapes import Bundle, Conv, Dense, Input, Layer, shapes_of
 
 
@@ -264,8 +264,8 @@ class Spec:
         """Largest |g| of a weight: g = sum over positions of pre+ post+ - pre- post-, of window sums (in
         bundle 1: pixels).
 
-        With fine spikes, g is made of `golden.model.ops.deviation_sums`: `products`, with differences of up
-        to twice a window sum.
+        With fine spikes, g is made of `golden.model.fine_spikes.deviation_sums`: `products`, with differences
+        of up to twice a window sum.
         """
         top = self.window_bound
         pre = (1 << self.formats.pixel_bits) - 1 if bundle.on_image else top
@@ -334,22 +334,13 @@ class Spec:
 
         Keys that came later are left out at their first values, so that older networks keep their identity.
         """
-        schedule: dict[str, int | str | list[int]] = {
-            "window_log2": self.schedule.window_log2,
-            "decay_shift": self.schedule.decay_shift,
-        }
-        if self.schedule.order != "all":  # "all" was once the only order
-            schedule["order"] = self.schedule.order
-        if self.schedule.halvings:
-            schedule["halvings"] = list(self.schedule.halvings)
-        if self.schedule.feedback_shift:
-            schedule["feedback_shift"] = self.schedule.feedback_shift
-        if self.schedule.fine:
-            schedule["fine"] = list(self.schedule.fine)
-        schedule |= {name: True for name in FLAGS if getattr(self.schedule, name)}
+        s = self.schedule
+        schedule = {"window_log2": s.window_log2, "decay_shift": s.decay_shift} | s.options
+        if s.order != "all":  # "all" was once the only order
+            schedule["order"] = s.order
         stages = [
-            [type(s).__name__, {key: x for key, x in asdict(s).items() if key != "padding" or x}]
-            for s in self.stages
+            [type(stage).__name__, {key: x for key, x in asdict(stage).items() if key != "padding" or x}]
+            for stage in self.stages
         ]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
         if self.input != Input():

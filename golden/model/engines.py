@@ -27,7 +27,7 @@ from nudge.golden.contract.shapes import Bundle
 from nudge.golden.contract.spec import Spec
 from nudge.plumbing.errors import ModelError
 
-from . import ops
+from . import fine_spikes, ops
 from .parameters import Working
 
 FLOAT32_EXACT = 1 << 24
@@ -80,7 +80,7 @@ def _operands(
     if bundle.index == 1:
         return images, sums.plus[0], images, sums.minus[0]
     if spec.schedule.fine:
-        return ops.deviation_sums(bundle, spec, sums.free, sums.plus, sums.minus)
+        return fine_spikes.deviation_sums(bundle, spec, sums.free, sums.plus, sums.minus)
     pre, post = bundle.index - 2, bundle.index - 1
     return sums.plus[pre], sums.plus[post], sums.minus[pre], sums.minus[post]
 
@@ -161,7 +161,7 @@ class Folded:
             if 2 * largest >= ops.FLOAT64_EXACT:
                 raise ModelError(
                     f"bundle {bundle.index}: g times rate may reach {largest}: too much for 53 bits, take "
-                    f"plain"
+                    "plain"
                 )
         if torch.get_float32_matmul_precision() != "highest":
             raise RuntimeError(

@@ -92,7 +92,7 @@ def check(spec: Spec) -> None:
         if most >= 1 << 15:
             raise NativeError(
                 f"bundle {bundle.index}: a sum over the averaging window may reach {most}: too much for 16 "
-                f"bits"
+                "bits"
             )
         bound = spec.correlation_bound(bundle) << f.rate_bits
         if bound >= 1 << 62 or (bundle.full and bound >> spec.weight_shift(bundle) >= HALF):

@@ -83,8 +83,7 @@ def check_parameters(spec: Spec, parameters: Parameters) -> Parameters:
         if tuple(w.shape) != bundle.weight_shape or tuple(b.shape) != (bundle.post.channels,):
             raise ModelError(
                 f"bundle {bundle.index}: weight and bias must be {bundle.weight_shape} and "
-                f"({bundle.post.channels},), "
-                f"not {tuple(w.shape)} and {tuple(b.shape)}"
+                f"({bundle.post.channels},), not {tuple(w.shape)} and {tuple(b.shape)}"
             )
     f = spec.formats
     masters = "masters", range(f.master_low, f.master_high + 1), f" (LSB 2^-{f.master_fraction})"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nudge.golden.contract.spec import Spec
 
-from . import ops
+from . import fine_spikes, ops
 from .engines import Engine
 from .ops import State
 from .parameters import Working
@@ -50,7 +50,7 @@ def steps(
         count: int,
         sign: int,
         target: Tensor | None,
-        bases: list[ops.Base] | None = None,
+        bases: list[fine_spikes.Base] | None = None,
     ) -> Iterator[Step]:
         """Yield the steps of one phase. bases: the layers' bases, if they send deviations."""
         for t in range(count):
@@ -66,10 +66,12 @@ def steps(
                     state, nudged = layers[n - 1], None
                     phi, shift = ops.drive(below, above, spec.drive_shifts(n, bases is not None))
                     if target is not None and n == len(layers):
-                        xi = ops.whole(state.xi, bases[-1], spec) if bases else state.xi
+                        xi = fine_spikes.whole(state.xi, bases[-1], spec) if bases else state.xi
                         nudged = ops.nudge(xi, target, settings.beta, sign, spec.formats)
                     if bases:
-                        layers[n - 1] = ops.deviation(state, bases[n - 1], phi, nudged, spec, n, shift, k)
+                        layers[n - 1] = fine_spikes.deviation(
+                            state, bases[n - 1], phi, nudged, spec, n, shift, k
+                        )
                     else:
                         layers[n - 1] = ops.neuron(
                             state, phi, biases[n - 1], nudged, spec, k, following, shift
@@ -88,7 +90,10 @@ def steps(
     bases = None
     if spec.schedule.fine:
         k = spec.schedule.shift(last)
-        begun = [ops.begin_deviation(state, bias, spec, k) for state, bias in zip(kept, biases, strict=True)]
+        begun = [
+            fine_spikes.begin_deviation(state, bias, spec, k)
+            for state, bias in zip(kept, biases, strict=True)
+        ]
         kept, bases = [state for state, _ in begun], [base for _, base in begun]
     yield from phase("plus", kept, settings.nudged_steps, 1, target, bases)
     yield from phase("minus", kept, settings.nudged_steps, -1, target, bases)

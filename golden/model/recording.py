@@ -144,7 +144,7 @@ def record(
         sweeps = f"{settings.free_steps} + 2 x {settings.nudged_steps} sweeps"
         raise ModelError(
             f"a trace of {spec.name} over {sweeps} has {needed:,} bytes, {limit:,} are allowed: take fewer "
-            f"sweeps"
+            "sweeps"
         )
     lengths = {"free": settings.free_steps}
     if labels is not None:

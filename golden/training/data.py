@@ -111,7 +111,7 @@ class Source:
             return cls(PATH, os.path.realpath(place))
         raise PlanError(
             f"unknown data set {data!r}: choose one of {', '.join(NAMES)}, a .npz file, or a folder of "
-            f"pictures"
+            "pictures"
         )
 
     @classmethod

@@ -137,7 +137,7 @@ class Run:
         if there and not force:
             raise PlanError(
                 f"{there[0]} exists: `nudge resume` continues it, --force overwrites it, or choose another "
-                f"--out"
+                "--out"
             )
         start, where = initial(spec, plan.seed), _absolute(data_dir)
         return cls(plan, spec, out, start, found=folder.state, data_dir=where, classes=classes)
@@ -155,7 +155,7 @@ class Run:
         if plan.average > 1 and epochs != plan.epochs:
             raise PlanError(
                 f"--epochs {epochs}: the run in {out} averages the last of {plan.epochs}; leave it out to "
-                f"resume"
+                "resume"
             )
         rows = report.read_metrics(out / METRICS, found.epoch, found.position, found.metrics)
         run = cls(replace(plan, epochs=epochs), spec, out, parameters, found=before, checkpointed=True)
@@ -263,7 +263,7 @@ class Run:
             except OSError as error:
                 kept = (
                     f"; {self.weights} holds the state after {self.saved} samples: `nudge resume` "
-                    f"continues it"
+                    "continues it"
                 )
                 raise PlanError(f"{error}{kept if self.found else ''}") from None
         self.saved = self.done

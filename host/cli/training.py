@@ -142,6 +142,5 @@ def compare(
         as_json,
         {"equal": True, "compared": result.compared, "samples": samples} | asdict(result),
         f"equal: {result.weights} weights and biases, {result.predictions} predictions, {result.counters} "
-        f"spike counters{how} "
-        f"(board {board!r} == golden)",
+        f"spike counters{how} (board {board!r} == golden)",
     )

@@ -99,7 +99,7 @@ def header(values: dict[str, Any]) -> str:
     lines = [
         f"nudge: {values['network']['name']} ({values['identity']}) for {values['part']}",
         f"clk: {values['clock_hz']} Hz; serial line: {values['baud']:.0f} baud, {values['uart_divisor']} "
-        f"cycles a bit",
+        "cycles a bit",
         "no memory for samples: each one comes over the line",
         "",
         *(f"{p['name']}: {p['direction']}, {p['width']} bit: {p['what']}" for p in values["ports"]),

@@ -307,7 +307,7 @@ class SerialBoard(OpenBoard):
             if request is COMMIT and (done := Committed.decode(answer).samples) != samples:
                 raise BoardError(
                     f"{self.name}: {done} samples were committed, not {samples}: does another host use the "
-                    f"board?"
+                    "board?"
                 )
             if answers == count:
                 told.popleft()

@@ -75,7 +75,7 @@ def carry_out(task: Task) -> tuple[State, Figures]:
     if not task.out.parent.is_dir():
         raise PlanError(
             f"{task.out.parent} doesn't exist here: the sweep's folder must be on a disk that all workers "
-            f"share"
+            "share"
         )
     if (task.out / WEIGHTS).exists():
         run, images = Run.again(task.out, ResumeOptions(data=None, data_dir=task.options.data_dir))

@@ -177,10 +177,8 @@ def check_link(subject: Subject) -> Found:
         seen[np.frombuffer(image, np.uint8)] = True
         sent, number = sent + len(image), number + 1
     no_new(board, before)
-    return "what was written reads back; no error counted", {
-        "weight_bytes_each_way": sent,
-        "byte_values": int(seen.sum()),
-    }
+    figures = {"weight_bytes_each_way": sent, "byte_values": int(seen.sum())}
+    return "what was written reads back; no error counted", figures
 
 
 def check_memory(subject: Subject) -> Found:
@@ -203,11 +201,8 @@ def check_memory(subject: Subject) -> Found:
         raise BoardError(f"{stored - count} of {count} records had to be stored again")
     covered = sum(map(len, records)) + 4 * count  # with the entries of the table
     figures = {"records": count, "bytes_covered": covered, "bytes": capacity}
-    return (
-        f"self test passed; {count} records of noise ({covered / capacity:.1%} of the memory) keep their "
-        f"digests",
-        figures,
-    )
+    says = f"self test passed; {count} records of noise ({covered / capacity:.1%} of the memory) keep digests"
+    return says, figures
 
 
 def check_batches(subject: Subject) -> Found:
@@ -273,17 +268,12 @@ def check_cycles(subject: Subject) -> Found:
         simulated = subject.simulate()
     except ToolError as error:
         raise NotApplicableError(f"nothing to compare with: {error}") from None
-    wrong = [
-        f"{name}: {found[name]} cycles, simulated {count}"
-        for name, count in simulated.items()
-        if found[name] != count
-    ]
-    if wrong:
-        raise ComparisonError("; ".join(wrong))
-    says = (
-        f"as the simulated RTL in each phase of {CYCLE_SAMPLES} samples sent singly (overlapping ones "
-        f"depend on the line)"
-    )
+    differ = [name for name, count in simulated.items() if found[name] != count]
+    if differ:
+        raise ComparisonError(
+            "; ".join(f"{name}: {found[name]} cycles, simulated {simulated[name]}" for name in differ)
+        )
+    says = f"as the simulated RTL, in each phase of {CYCLE_SAMPLES} samples sent one after another"
     return says, {name.replace(" ", "_"): count for name, count in found.items() if count}
 
 
@@ -353,9 +343,7 @@ def run_checks(subject: Subject) -> Iterator[Line]:
 
 
 def _settled(board: SerialBoard) -> bool:
-    """Commit what a failed check left pending, so that the next one may write weights; return if
-    that worked.
-    """
+    """Commit samples that a failed check left pending, so that weights may be written; return success."""
     try:
         board.settle()
     except NudgeError:

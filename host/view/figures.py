@@ -136,10 +136,9 @@ def together(artist: Artist, runs: list[tuple[Folder, Look]]) -> dict[str, Panel
         "error": Panel(
             "Error",
             "Training error over the last samples, each predicted before it was learned (line), and over "
-            "whole epochs "
-            "(circles); held-out images after each epoch (diamonds); test images with the weights that were "
-            "saved last "
-            "(square). The axis is logarithmic: no error at all is drawn as half of one.",
+            "whole epochs (circles); held-out images after each epoch (diamonds); test images with the "
+            "weights that were saved last (square). The axis is logarithmic: no error at all is drawn as "
+            "half of one.",
             _errors(artist, runs),
         ),
         "rate": Panel(

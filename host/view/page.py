@@ -27,8 +27,7 @@ COMPONENTS = ["bokeh"]
 
 FOOTER = (
     "Everything on this page but the curves is computed from the saved weights by the model, which every "
-    "board equals "
-    "bit for bit."
+    "board equals bit for bit."
 )
 
 

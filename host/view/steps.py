@@ -43,8 +43,7 @@ def stepped(recording: Recording, names: list[str]) -> dict[str, Any]:
             for bundle, update in zip(recording.spec.bundles, recording.updates, strict=True)
         },
         "moved": "Weights that this image moves, red up and blue down, each picture by its own largest "
-        "change. "
-        f"{'; '.join(moved)}.",
+        f"change. {'; '.join(moved)}.",
     }
 
 

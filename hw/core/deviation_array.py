@@ -41,9 +41,8 @@ class DeviationArray(NeuronArray):
     ``spike_count`` counts spikes of both signs.
 
     d saturates to 16 bits; xi is clipped to 0..256, of deviations to +-256; U stays within
-    `Spec.membrane_low` .. `membrane_high` by construction.
-    Latency: that of `NeuronArray`.
-    Integer model: `golden.model.ops.neuron`, `begin_deviation`, `deviation`; not in the paper
+    `Spec.membrane_low` .. `membrane_high` by construction. Latency: that of `NeuronArray`. Integer model:
+    `golden.model.ops.neuron`, `golden.model.fine_spikes.begin_deviation`, `deviation`; not in the paper
     (docs/arithmetic.md).
     """
 

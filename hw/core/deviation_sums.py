@@ -26,7 +26,7 @@ class DeviationSums(WindowSums):
     part, means and differences word by word, each only if one of both bundles reads it. Differences never
     overflow.
     Latency: means and differences are complete two cycles after the last xi, free sums after one.
-    Integer model: `golden.model.ops.deviation_sums`.
+    Integer model: `golden.model.fine_spikes.deviation_sums`.
     """
 
     def __init__(self, config: Config, layer: Layer):

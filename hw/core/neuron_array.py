@@ -73,12 +73,9 @@ class NeuronArray(wiring.Component):
         Read ports of the window sums of xi.
     annealing : In(annealing)
         Only if the schedule has halvings: the sample's position in them; stable as ``step`` is.
-    label : In
-        Output layer only: class of the sample.
-    beta : In
-        Output layer only: strength of the nudge, LSB 2^-8.
+    label, beta : In
+        Output layer only: class of the sample; strength of the nudge, LSB 2^-8.
     clear : In(1)
-        Zeroes ``spike_count``.
     spike_count : Out(32)
         Spikes since ``clear``, mod 2^32; updated two cycles after they are sent.
     trace : Out(Flow(trace_word))
@@ -221,9 +218,7 @@ class NeuronArray(wiring.Component):
         return (sides[0] << self.ahead) + (0 if self.output else sides[1])
 
     def _load(self, m, at, group, states, bias):
-        """Stage 2: register state and bias. The output layer's xi and a flag for the label are also
-        returned.
-        """
+        """Stage 2: register state and bias; return them, and xi and label flags of the output layer."""
         old2 = Signal(self.state, name="old2", reset_less=True)
         bias2 = Signal(self.biases, name="bias2", reset_less=True)
         group1 = Signal.like(group)
@@ -239,9 +234,7 @@ class NeuronArray(wiring.Component):
         return old2, (bias2, base2), (xi2, labelled2)
 
     def _take_state(self, m, old, states):
-        """Register the state that was read. Return the registered xi of the output layer ([] in others), and
-        None (for fine spikes: the base of the deviations).
-        """
+        """Register the state that was read. Return the output layer's xi, else [], and None: no base."""
         (state,) = states
         for lane, kept in enumerate(old):
             m.d.sync += kept.eq(state[lane])
@@ -280,9 +273,7 @@ class NeuronArray(wiring.Component):
         return d3, u3, pull3
 
     def _pull(self, m, xi, labelled, pull3):
-        """Stage 3 of the output layer: the nudge +-beta (y - xi), or 0 in the free phase; y is 1 for the
-        label, else 0.
-        """
+        """Stage 3 of the output layer: the nudge +-beta (y - xi), or 0 in the free phase."""
         f, step = self.config.spec.formats, self.step
         strength = Signal(signed(f.beta_bits + 1))
         m.d.sync += strength.eq(Mux(step.nudge, Mux(step.negative, -self.beta, self.beta), 0))

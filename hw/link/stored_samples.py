@@ -82,13 +82,9 @@ class StoredSamples(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [
-                    run.samples.eq(size >> 2),
-                    run.unchecked.eq(size >> 2),
-                    run.fed.eq(0),
-                    run.taken.eq(0),
-                ]
-                m.d.sync += [run.ended.eq(0), run.cycles.eq(0), left.eq(VALUE_BYTES)]
+                m.d.sync += [run.samples.eq(size >> 2), run.unchecked.eq(size >> 2)]
+                m.d.sync += [x.eq(0) for x in (run.fed, run.taken, run.ended, run.cycles)]
+                m.d.sync += left.eq(VALUE_BYTES)
                 with m.If(execute.start):
                     m.next = "MEASURE"
             with m.State("MEASURE"):

@@ -19,9 +19,9 @@ def sums_word(config: Config, layer: Layer, side: str):
     bundle above the layer, "post" for that of the bundle below.
 
     ``plus`` is the sum of the +beta phase, ``minus`` that of the -beta phase. With fine spikes a word has
-    instead (`golden.model.ops.deviation_sums`) ``mean``, the window sum of xi averaged over both nudged
-    phases, and ``difference``, +beta minus -beta, in units of the layer's fine spikes or, for the bundle
-    above, of the next layer's. With `Schedule.vector_field` it has the one in `READ` alone.
+    instead (`golden.model.fine_spikes.deviation_sums`) ``mean``, the window sum of xi averaged over both
+    nudged phases, and ``difference``, +beta minus -beta, in units of the layer's fine spikes or, for the
+    bundle above, of the next layer's. With `Schedule.vector_field` it has the one in `READ` alone.
     """
     if config.spec.schedule.fine:
         kept = data.ArrayLayout(signed(config.spec.sum_bits + 2), config.lanes[layer.index])

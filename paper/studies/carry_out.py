@@ -48,8 +48,7 @@ def carry_out(
     if needed > free and scheduler is None:
         raise StudyError(
             f"--budget {budget.name} needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB "
-            f"are free: "
-            f"choose a smaller one of {', '.join(b.name for b in study.budgets)}"
+            f"are free: choose a smaller one of {', '.join(b.name for b in study.budgets)}"
         )
     cells = study.cells(budget, budget.seeds if seeds is None else seeds, data_dir)
     wanted = cells if only is None else chosen(study, cells, only)
@@ -67,7 +66,7 @@ def carry_out(
         if len(missing) < len(wanted):
             note(
                 f"{path} has {len(wanted) - len(missing)} of {len(wanted)} cells already: --force measures "
-                f"them again"
+                "them again"
             )
         place = Place(study.name, budget.name, device, data_dir and data_dir.absolute(), path.absolute())
         with Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:

@@ -179,8 +179,8 @@ def intro(budget: Budget) -> str:
     """Return the text above the table."""
     return (
         f"Budget {budget.name}, batch {budget.values['batch']}: update of equilibrium propagation against "
-        f"BPTT's gradient. "
-        "The paper gives no figures, but states that EP's gradients approximate BPTT's for a small beta."
+        "BPTT's gradient. The paper gives no figures, but states that EP's gradients approximate BPTT's for "
+        "a small beta."
     )
 
 

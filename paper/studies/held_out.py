@@ -137,10 +137,8 @@ def study(
         values = budget.values
         return (
             f"{intro} Budget {budget.name}: {values['samples']} training images ({values['data']}), "
-            f"{values['epochs']} epochs. "
-            f"Errors in percent on {values['held_out']} other training images and in the last epoch's "
-            f"training; mean and "
-            "deviation over seeds."
+            f"{values['epochs']} epochs. Errors in percent on {values['held_out']} other training images and "
+            "in the last epoch's training; mean and deviation over seeds."
         )
 
     both = Column("held out", "error_percent"), Column("training", "training_percent")

@@ -101,7 +101,7 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     ]
     text = (
         f"Budget {budget.name}, 2C2FC of widths {budget.values['widths']}, batch 10: peak memory of training "
-        f"in MB.\n\n"
+        "in MB.\n\n"
         f"{page.table([row for mine in by_system.values() for row in mine], COLUMNS)}\n\n"
         f"BPTT over EP at {STEPS} steps: {', '.join(ratios)}."
     )

@@ -187,12 +187,10 @@ def intro(budget: Budget) -> str:
     values = budget.values
     return (
         f"Budget {budget.name}: sum of magnitudes from below over that from above, and the same of signed "
-        f"sums, "
-        f"{values['measured']} digits a seed. top: what is above layer 4. Weights: initial ones, times a "
-        f"factor, "
-        f"T {values['free'][0]} unless said, or trained by Adam with {values['taught']} digits. {LEARNED}: "
-        f"test error of "
-        f"2C2FC, 8-16-64, after {values['samples']} samples x {values['epochs']} epochs."
+        f"sums, {values['measured']} digits a seed. top: what is above layer 4. Weights: initial ones, times "
+        f"a factor, T {values['free'][0]} unless said, or trained by Adam with {values['taught']} digits. "
+        f"{LEARNED}: test error of 2C2FC, 8-16-64, after {values['samples']} samples x {values['epochs']} "
+        "epochs."
     )
 
 

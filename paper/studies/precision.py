@@ -79,10 +79,8 @@ STUDY = study(
     trials,
     "The first row is `small` as it was for this study: 8-16-64-10, all layers at once, working weights of "
     f"{BASE.formats.weight_bits} bits, masters {BASE.formats.master_bits}, states "
-    f"{BASE.formats.state_fraction} "
-    f"fractional bits, decoders {BASE.formats.decoder_bits}, T {BASE.schedule.free}/{BASE.schedule.nudged}, "
-    f"M {BASE.schedule.window}. Each other row changes one quantity of it; T free has half as many nudged "
-    f"steps, at "
-    "least 8.",
+    f"{BASE.formats.state_fraction} fractional bits, decoders {BASE.formats.decoder_bits}, T "
+    f"{BASE.schedule.free}/{BASE.schedule.nudged}, M {BASE.schedule.window}. Each other row changes one "
+    "quantity of it; T free has half as many nudged steps, at least 8.",
     facts=facts,
 )

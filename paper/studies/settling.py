@@ -160,12 +160,9 @@ def intro(budget: Budget) -> str:
     """Return the text above the table."""
     return (
         f"Trained weights, {budget.values['digits']} embedded test digits: root mean square distance of the "
-        f"states in "
-        f"[0, 1] from their equilibrium, after steps (all) or sweeps (odd-even). Spiking states are means of "
-        f"the last "
-        f"{WINDOW}. With weights times a factor: digits in percent whose states, in floating point without "
-        f"damping (lambda 1), "
-        "end in a cycle of period two."
+        "states in [0, 1] from their equilibrium, after steps (all) or sweeps (odd-even). Spiking states "
+        f"are means of the last {WINDOW}. With weights times a factor: digits in percent whose states, in "
+        "floating point without damping (lambda 1), end in a cycle of period two."
     )
 
 

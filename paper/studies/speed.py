@@ -128,8 +128,8 @@ def intro(budget: Budget) -> str:
     """Return the text above the table."""
     return (
         f"Budget {budget.name}: one thread. float32: the paper's systems, phases of {STEPS.free} + 2 x "
-        f"{STEPS.nudged} steps. "
-        "int8: training in the gateware's arithmetic, with the preset's sweeps, updates included."
+        f"{STEPS.nudged} steps. int8: training in the gateware's arithmetic, with the preset's sweeps, "
+        "updates included."
     )
 
 

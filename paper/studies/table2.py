@@ -230,9 +230,8 @@ def intro(budget: Budget) -> str:
         f"Budget {budget.name}: "
         + (f"2C2FC of {'-'.join(map(str, widths))}, others' " if widths else "")
         + f"widths over {values['narrow']}, {values['samples']} samples an epoch, {values['tested']} test "
-        f"images. "
-        f"Epochs: {epochs}. Hours are processor time of one thread. "
-        f"`nudge repro table2 --budget {budget.name} --only SYSTEM,VARIANT` adds a line."
+        f"images. Epochs: {epochs}. Hours are processor time of one thread. `nudge repro table2 --budget "
+        f"{budget.name} --only SYSTEM,VARIANT` adds a line."
     )
 
 

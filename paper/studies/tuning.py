@@ -88,12 +88,10 @@ def intro(budget: Budget) -> str:
     values, start = budget.values, starts(budget.values["widths"])[0]
     return (
         f"Widths {'-'.join(map(str, values['widths']))}, {values['data']}, {values['samples']} training "
-        f"images, "
-        f"{values['epochs']} epoch: error in percent on {values['held_out']} other training images, mean and "
-        f"deviation over "
-        f"seeds. Each row changes one thing of the first: rates "
-        f"{', '.join(f'{rate:.3g}' for rate in start.rates)}, batch "
-        f"{start.batch}, gain {start.gain:g}, T {start.dynamics.free}/{start.dynamics.nudged}."
+        f"images, {values['epochs']} epoch: error in percent on {values['held_out']} other training images, "
+        "mean and deviation over seeds. Each row changes one thing of the first: rates "
+        f"{', '.join(f'{rate:.3g}' for rate in start.rates)}, batch {start.batch}, gain {start.gain:g}, T "
+        f"{start.dynamics.free}/{start.dynamics.nudged}."
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from nudge.golden.contract.shapes import Layer
-from nudge.golden.model import ops
+from nudge.golden.model import fine_spikes, ops
 from nudge.hw.core.deviation_array import DeviationArray
 from sim.harness.networks import config_of, hidden_layer, output_layer
 from sim.harness.random_values import generator
@@ -179,15 +179,15 @@ class Deviating(Driver):
             old = ops.State(*[self.zero] * 4) if fields["first"] else going.banks[0]
             parts = self.parts(self.drive(generator(), old, self.bias))
             return parts, ops.neuron(old, self.phi(parts), self.bias, None, spec, self.k, self.following, 0)
-        begun, base = ops.begin_deviation(going.banks[0], self.bias, spec, self.k)
+        begun, base = fine_spikes.begin_deviation(going.banks[0], self.bias, spec, self.k)
         old = going.banks[1] if fields["state_read"] else begun
         pull = None
         if self.unit.output:
             pull = ops.nudge(
-                ops.whole(old.xi, base, spec), going.target, beta, -1 if fields["negative"] else 1, f
+                fine_spikes.whole(old.xi, base, spec), going.target, beta, -1 if fields["negative"] else 1, f
             )
         parts = self.parts(self.drift(generator(), old, base, 0 if pull is None else pull))
-        return parts, ops.deviation(old, base, self.phi(parts), pull, spec, n, 0, self.k)
+        return parts, fine_spikes.deviation(old, base, self.phi(parts), pull, spec, n, 0, self.k)
 
     def drift(self, rng, old, base, pull):
         """Return the phi that moves each neuron's deviation towards its aim.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Layer
-from nudge.golden.model import ops
+from nudge.golden.model import fine_spikes
 from nudge.hw.update.interface import sums_word
 
 from .streams import Port
@@ -68,5 +68,7 @@ async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str],
 def finished(config: Config, layer: Layer, free: Tensor, plus: Tensor, minus: Tensor) -> dict[str, Tensor]:
     """Mean and differences of a layer's sums of three phases, named as in `compare_sums`."""
     spec, n, difference = config.spec, layer.index, plus - minus
-    found = {"mean": ops.mean_sum(spec, n, free, plus, minus), "post difference": difference}
-    return found | ({} if n == len(spec.bundles) else {"pre difference": ops.above(spec, n, difference)})
+    found = {"mean": fine_spikes.mean_sum(spec, n, free, plus, minus), "post difference": difference}
+    return found | (
+        {} if n == len(spec.bundles) else {"pre difference": fine_spikes.above(spec, n, difference)}
+    )

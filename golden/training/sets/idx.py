@@ -78,6 +78,6 @@ def _verified(name: str, raw: Path, hint: str) -> Iterator[bytes]:
         if (found := hashlib.sha256(content).hexdigest()) != (expected := CHECKSUMS[name][file]):
             raise DataError(
                 f"{raw / file}: SHA-256 is {found}, not {expected}: fetch {raw.parent.name} again, "
-                f"uncompressed"
+                "uncompressed"
             )
         yield content

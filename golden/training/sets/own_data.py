@@ -93,7 +93,7 @@ def of_folder(folder: Path, shown: Input) -> tuple[Arrays, Names]:
     if count * shown.pixels > MAX_BYTES:
         raise DataError(
             f"{folder} has {count} images: {count * shown.pixels} bytes of pixels, and {MAX_BYTES} are "
-            f"allowed"
+            "allowed"
         )
     return (*read(train, shown), *read(test, shown)), class_names.of(names[: shown.classes])
 

@@ -130,5 +130,5 @@ def delays(
         where = f"virtual board, {run.delay * 1e3:.0f} ms of delay, {run.window} in flight"
         print(
             f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the "
-            f"undelayed"
+            "undelayed"
         )

@@ -21,7 +21,7 @@ from nudge.golden.contract.registers import rate_scale
 from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.shapes import Conv, Dense, Input
 from nudge.golden.contract.spec import Learning, Spec
-from nudge.golden.model import centring, ops
+from nudge.golden.model import centring, fine_spikes, ops
 from nudge.golden.model.fixed import FixedModel
 from nudge.golden.model.parameters import Parameters, initial, mean
 from nudge.golden.model.settings import Settings
@@ -124,21 +124,21 @@ def test_a_neurons_step_at_its_limits(data):
     assert drive == int(phi) << shift
     wanted = ops.neuron(state, phi, torch.tensor(bias), nudged, spec, k, following, shift)
     assert found.neuron(d, U, drive, bias, int(nudged), k, following) == tuple(map(int, wanted))
-    begun, base = ops.begin_deviation(state, torch.tensor(bias), spec, k)
+    begun, base = fine_spikes.begin_deviation(state, torch.tensor(bias), spec, k)
     v0, xi0, V = found.begin(d, U, xi, bias, k)
     assert (v0, xi0, V) == (int(base.v), int(base.xi), int(begun.U))
     moved = begun._replace(d=torch.tensor(draw(f.decoder_low, f.decoder_high)))
     phi, shift = ours(True, 2)
     drive = found.fine_drive(forward, backward, point, below, point)
     assert drive == int(phi) << shift
-    wanted = ops.deviation(moved, base, phi, nudged, spec, 2, shift, k)
+    wanted = fine_spikes.deviation(moved, base, phi, nudged, spec, 2, shift, k)
     assert found.fine_neuron(int(moved.d), V, drive, v0, int(nudged), k, point, False) == tuple(
         map(int, wanted)
     )
     if above:
         # layer 4 is the output; its binary point is `above`
         linear = replace(spec, schedule=replace(spec.schedule, linear_output=True))
-        wanted = ops.deviation(moved, base, torch.tensor(drive), nudged, linear, 4, 0, k)
+        wanted = fine_spikes.deviation(moved, base, torch.tensor(drive), nudged, linear, 4, 0, k)
         assert found.fine_neuron(int(moved.d), V, drive, v0, int(nudged), k, above, True) == tuple(
             map(int, wanted)
         )

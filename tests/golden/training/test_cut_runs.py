@@ -124,7 +124,7 @@ def test_a_lost_board_leaves_what_was_saved(tmp_path):
     run.every = 0
     message = (
         f"/dev/ttyUSB0: reading failed; {tmp_path}/weights.safetensors holds the state after 16 "
-        f"samples: `nudge resume`"
+        "samples: `nudge resume`"
     )
     with pytest.raises(LinkError, match=message):
         train(run, Unplugged(CONFIG), DATA, Stop())

@@ -225,7 +225,7 @@ def test_flash_builds_loads_and_checks(programs, capsys, monkeypatch, tmp_path):
     assert checked == [("/dev/ttyUSB7", preset("tiny"), result["build"], 1)]
     (tmp_path / "build").joinpath(result["bitstream"]).write_bytes(b"")
     loader = (
-        f"import pathlib, sys; "
+        "import pathlib, sys; "
         f"pathlib.Path({str(seen)!r}).write_bytes(pathlib.Path(sys.argv[1]).read_bytes())"
     )
     programs(iceprog=loader)

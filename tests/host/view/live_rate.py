@@ -109,7 +109,7 @@ def main() -> int:
     processor, clock = measure(options.pairs, options.epochs)
     print(
         f"rate with --live: {processor:.1%} of that without, by processor time; {clock:.1%} by the clock "
-        f"(medians)"
+        "(medians)"
     )
     return 0 if processor >= LEAST else 1
 
