@@ -57,9 +57,8 @@ def drawn(run: Path) -> "Figure":
     for (name, phase), row in zip(phases.items(), grid, strict=True):
         for panel in row[:-1]:
             panel.set(xticks=[], yticks=[])
-        row[0].imshow(
-            image if image.ndim == 2 else image.transpose(1, 2, 0), cmap="Greys"
-        )  # no map for colour
+        # colour takes no map
+        row[0].imshow(image if image.ndim == 2 else image.transpose(1, 2, 0), cmap="Greys")
         row[0].set(ylabel=TITLES[name])
         for t, panel in zip(np.linspace(0, len(phase) - 1, SHOWN).astype(int), row[1:-1], strict=True):
             panel.imshow(tiled(abs(phase[1].spikes[t].astype(float)), 0.2), cmap="Greys", vmin=0, vmax=1)

@@ -86,9 +86,7 @@ class Command(enum.IntEnum):
     INFER = 0x06  #: Sample -> Sampled
     TRAIN = 0x07  #: Sample -> Sampled
     COMMIT = 0x08  #: empty -> Committed
-    DIGEST = (
-        0x09  #: BundleNumber -> CRC-32 u32 over the bundle's master memory, words in order, lanes in order
-    )
+    DIGEST = 0x09  #: BundleNumber -> CRC-32 u32 over the bundle's masters, words in order, lanes in order
     # Payloads in `stored_messages`; a board without sample memory answers BAD_COMMAND.
     STORE = 0x0A  #: SampleNumber, then n records (Header) -> empty
     STORE_DIGEST = 0x0B  #: SampleRange -> CRC-32 u32 over their records

@@ -212,9 +212,8 @@ class Folded:
         """Compute (c, h, w, batch) of pre to (o, h, w, batch) of post: one GEMM over stride-2 windows."""
         side = bundle.kernel + 1
         frame = (0, 0) + (bundle.padding,) * 4
-        windows = (
-            functional.pad(s, frame).unfold(1, side, 2).unfold(2, side, 2)
-        )  # (c, post h, post w, batch, ky, kx)
+        # (c, post h, post w, batch, ky, kx)
+        windows = functional.pad(s, frame).unfold(1, side, 2).unfold(2, side, 2)
         taps = windows.permute(0, 4, 5, 1, 2, 3).reshape(self.kernels[bundle.index - 1].shape[1], -1)
         return (self.kernels[bundle.index - 1] @ taps).unflatten(1, (*bundle.post.shape[1:], -1))
 

@@ -50,9 +50,8 @@ def spike_cycles(bundle: Bundle, groups: int, folds: bool) -> list[list[int]]:
     )
 
     def cycles(taps) -> int:
-        looked = added = end = (
-            0  # cycle in which the next tap may be looked at, and that of the last addition
-        )
+        # cycle in which the next tap may be looked at, and that of the last addition
+        looked = added = end = 0
         last: dict[tuple[int, int, int], int] = {}
         for _ in range(2):
             begin = end

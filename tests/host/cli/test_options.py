@@ -20,9 +20,8 @@ SPEC = preset("tiny")
 
 def test_each_field_is_an_option_with_its_help(capsys):
     assert main(["train", "--help"]) == 0
-    text = re.sub(
-        r"(?<=\w-) (?=\w)", "", " ".join(capsys.readouterr().out.split())
-    )  # lines may end within a preset's name
+    # lines may end within a preset's name
+    text = re.sub(r"(?<=\w-) (?=\w)", "", " ".join(capsys.readouterr().out.split()))
     for entry in fields(TrainingOptions):
         flag = re.escape(f"--{entry.name.replace('_', '-')}")
         assert re.search(rf" {flag} (<\w+> |/ --no-\w+ )?{re.escape(entry.metadata['help'])}", text), (

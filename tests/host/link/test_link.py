@@ -195,9 +195,8 @@ def test_port_in_use_is_busy():
         os.close(slave)
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # pyserial leaves a dead socket to the collector
+# pyserial leaves a dead socket to the collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_closed_connection_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as server:
         link = Link.open(f"socket://127.0.0.1:{server.getsockname()[1]}")

@@ -72,13 +72,10 @@ def test_a_grid_has_the_weights_of_single_runs(tmp_path, cluster):
     assert {row.state for row in rows} == {State.DONE}
     assert sorted(row.run for row in shown.rows) == sorted(row.run for row in rows)
     for row in rows:
-        assert (row.figures.epochs, row.figures.test_percent) == (
-            2,
-            None,
-        )  # held out: the test set isn't asked
-        assert weights(tmp_path / "sweep" / RUNS / row.run) == alone(
-            tmp_path / "sweep" / RUNS / row.run, tmp_path / row.run
-        )
+        # held out: the test set isn't asked
+        assert (row.figures.epochs, row.figures.test_percent) == (2, None)
+        run = tmp_path / "sweep" / RUNS / row.run
+        assert weights(run) == alone(run, tmp_path / row.run)
     found = best(rows)
     assert found is not None
     assert found.figures.held_out_percent == min(row.figures.held_out_percent for row in rows)
