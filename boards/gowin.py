@@ -18,9 +18,7 @@ CMOS = Attrs(IO_TYPE="LVCMOS33")
 
 
 class HimbaechelPlatform(GowinPlatform):
-    """A Gowin part, built by nextpnr-himbaechel-gowin; Amaranth's own platform calls nextpnr-gowin, its
-    predecessor.
-    """
+    """A Gowin part, built by nextpnr-himbaechel-gowin; Amaranth's platform calls the older nextpnr-gowin."""
 
     #: Name of the part's database in nextpnr and apycula.
     database = ""
@@ -67,9 +65,7 @@ class HimbaechelPlatform(GowinPlatform):
 
 
 class TangPrimer20kPlatform(HimbaechelPlatform, TangPrimer20kDockPlatform):
-    """The Primer's part. amaranth_boards calls it a GW2A-18C; apycula's examples, which were run on boards, a
-    GW2A-18.
-    """
+    """The Primer's part: GW2A-18C in amaranth_boards, GW2A-18 in apycula's examples, which ran on boards."""
 
     family = database = "GW2A-18"
 

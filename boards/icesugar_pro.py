@@ -1,6 +1,4 @@
-"""iCESugar-Pro (MuseLab): LFE5U-25F, speed grade 6, 25 MHz; the iCELink on its carrier as serial adapter, 32
-MB of SDRAM.
-"""
+"""iCESugar-Pro (MuseLab): LFE5U-25F, speed grade 6, 25 MHz, 32 MB of SDRAM; serial: the carrier's iCELink."""
 
 from amaranth_boards.icesugar_pro import ICESugarProPlatform
 

@@ -1,6 +1,4 @@
-"""ULX3S (Radiona): LFE5U-85F, -45F or -25F, speed grade 6, 25 MHz; an FT231X as serial adapter, 32 MB of
-SDRAM.
-"""
+"""ULX3S (Radiona): LFE5U-85F, -45F or -25F, speed grade 6, 25 MHz, 32 MB of SDRAM; serial: an FT231X."""
 
 from dataclasses import replace
 from fractions import Fraction

@@ -146,9 +146,7 @@ def wiring(fpga: Fpga) -> str:
 
 
 def lights(fpga: Fpga) -> tuple[str, tuple[tuple[str, str, str], ...], str]:
-    """Return a board's name; name, fill and ball of the LED of each signal; the ball of the button, or
-    nothing.
-    """
+    """Return a board's name; name, fill and ball of each signal's LED; the button's ball, or ""."""
     platform = with_pins(fpga)
     named = []
     for port in led_ports(fpga, platform):

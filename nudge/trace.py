@@ -98,9 +98,7 @@ class Trace:
         return self._recording.updates
 
     def levels(self, layer: int) -> dict[str, np.ndarray]:
-        """Return xi of a layer by phase, 0..256, LSB 2^-8, in all networks alike: (sweeps, channels, height,
-        width).
-        """
+        """Return a layer's xi by phase: (sweeps, channels, height, width), 0..256, LSB always 2^-8."""
         return self._recording.levels(layer)
 
     def plot(self, neurons: int = CLASS_COUNTS[-1]) -> "Figure":

@@ -151,9 +151,7 @@ def _sources(module: str, root: Path) -> dict[Path, str]:
 
 
 def _file(module: str, root: Path) -> Path | None:
-    """Return the file of a first-party module; None for `nudge`, an attribute, or another package's
-    module.
-    """
+    """Return the file of a first-party module; None for `nudge`, attributes and other packages' modules."""
     if module == "nudge" or module.partition(".")[0] not in FIRST_PARTY:
         return None
     path = root.joinpath(*module.split("."))

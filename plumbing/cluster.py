@@ -60,9 +60,7 @@ Told = Callable[[str, dict[str, Any]], None]
 
 @cache
 def version() -> str:
-    """Return the version of this installation, with a digest of its sources: equal ones compute equal
-    results.
-    """
+    """Return this installation's version with a digest of its sources; equal ones compute equal results."""
     digest = hashlib.sha256()
     for folder, below, names in os.walk(ROOT / "nudge", followlinks=True):
         below.sort()

@@ -61,9 +61,7 @@ def names(path: Path) -> set[str]:
 
 
 def defined(dotted: str) -> bool:
-    """Return whether a dotted name, without its `nudge.`, is a folder, a module, a name in a module, or a
-    public name of `nudge`.
-    """
+    """Return whether a name without `nudge.` is a folder, a module, a name in one, or public in `nudge`."""
     words = dotted.split(".")
     for length in range(len(words), 0, -1):
         place, rest = ROOT.joinpath(*words[:length]), ".".join(words[length:])

@@ -31,9 +31,7 @@ def constraints(name: str) -> str:
 
 @pytest.mark.parametrize("name", WIRED)
 def test_wires_lead_to_the_pins_of_the_gateware(name):
-    """TXD is driven by the adapter and drawn to the ball of `rx`, RXD is driven by the FPGA's `tx`; 3.3 V at
-    both.
-    """
+    """The adapter drives TXD, drawn to the ball of `rx`; the FPGA's `tx` drives RXD; both have 3.3 V."""
     found, pins = elements(f"wires-{name}.svg"), constraints(name)
     texts = {
         (int(each.get("x", 0)), int(each.get("y", 0))): each.text or ""
@@ -55,9 +53,7 @@ def test_wires_lead_to_the_pins_of_the_gateware(name):
 
 
 def test_labels_are_those_of_the_platforms():
-    """amaranth_boards names the same pins by the OrangeCrab's connector and by the ButterStick's I2C
-    resource.
-    """
+    """amaranth_boards has the same pins in the OrangeCrab's connector and the ButterStick's I2C resource."""
     crab, stick = BOARDS["orangecrab"], BOARDS["butterstick"]
     connector = crab.platform().connectors["io", 0].mapping
     i2c = stick.platform().request("i2c", 0, dir="-")

@@ -1,3 +1,1 @@
-"""Area and cycles of a network on a part, without synthesis or simulation, and the lanes that a part has room
-for.
-"""
+"""Area and cycles of a network on a part without synthesis or simulation, and the lanes that fit a part."""

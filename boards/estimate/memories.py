@@ -167,9 +167,7 @@ def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def scatter_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """Memories of `hw.synapse.scatter.engine`: queues of spikes, transposed and folded weights, drives of
-    both directions.
-    """
+    """Memories of `hw.synapse.scatter.engine`: spike queues, transposed and folded weights, both drives."""
     pre, post, lanes, bits = bundle.pre, bundle.post, config.lanes, config.spec.formats.weight_bits
     out = [Shape(bits * lanes[pre.index], bundle.weights // lanes[pre.index], parts=lanes[pre.index])]
     if bundle.index in config.folded:
@@ -230,9 +228,7 @@ def weight_memory(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def centred(config: Config, bundle: Bundle) -> list[Shape]:
-    """Further memories of `hw.core.centred_commit`: c of each pre channel, updates of biases,
-    three sums of c w.
-    """
+    """Further memories of `hw.core.centred_commit`: c of pre channels, bias updates, three sums of c w."""
     widths, lanes, groups = Widths(config, bundle), config.lanes[bundle.index], config.groups(bundle.post)
     sums = Shape(widths.width * widths.sum_bits, groups * widths.slices, combinational=True, count=3)
     return [

@@ -111,9 +111,7 @@ def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, Folde
 
 
 def prepare_cycles(config: Config, bundle: Bundle) -> int:
-    """Return the cycles that a bundle's engine takes after a commit to recompute what it derives from
-    weights.
-    """
+    """Return the cycles in which a bundle's engine recomputes values derived from weights after a commit."""
     if config.engine(bundle) == "event":
         return event_engine(config, bundle)[1].cycles + 2
     if config.engine(bundle) == "scatter":
@@ -162,9 +160,7 @@ class Scattered:
     """Timing of one direction of `hw.synapse.scatter.engine`, in all halves."""
 
     def __init__(self, config: Config, bundle: Bundle, name: str, fired: np.ndarray):
-        """name: "forward" or "backward". fired: whether each neuron of the source spikes, (pairs, halves,
-        channels, positions).
-        """
+        """name: "forward" or "backward". fired: bool source spikes, (pairs, halves, channels, positions)."""
         source, target = (bundle.pre, bundle.post) if name == "forward" else (bundle.post, bundle.pre)
         lanes, words = config.lanes[source.index], config.words(source)
         of_words = fired.reshape(*fired.shape[:2], -1, lanes, source.positions).sum(-2)

@@ -184,9 +184,7 @@ class GowinPll:
 
     @classmethod
     def of(cls, source_hz: int, hz: int) -> "GowinPll":
-        """Return dividers that make exactly `hz`, with the fastest phase detector; `DesignError` if there are
-        none.
-        """
+        """Return dividers for exactly `hz` with the fastest phase detector; `DesignError` if none exist."""
         for reference in range(1, min(64, source_hz // 3_000_000) + 1):
             feedback, rest = divmod(hz * reference, source_hz)
             outputs = [output for output in cls.OUTPUTS if 500_000_000 < hz * output < 1_250_000_000]

@@ -43,9 +43,7 @@ CHECK = re.compile(r"\(SETUPHOLD \(posedge (\S+)\) \(\w+ \S+\)" + NUMBERS)
 
 @dataclass
 class Cell:
-    """A cell of an SDF file: delays in ps from an input to an output, and times in ps before the clock's
-    edge.
-    """
+    """A cell of an SDF file: delays from an input to an output, and setup times of inputs, in ps."""
 
     kind: str | None
     arcs: dict[tuple[str, str], int] = field(default_factory=dict)

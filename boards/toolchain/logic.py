@@ -18,18 +18,14 @@ SHOWN = ("error", "busy", *PHASES)
 
 
 def led_ports(fpga: Fpga, platform: Any) -> list[Any]:
-    """Request a board's LEDs, and return a port for each signal of `SHOWN`, or fewer. A coloured LED counts
-    as three.
-    """
+    """Request a board's LEDs; return a port for each of `SHOWN`, or fewer. A coloured LED counts as three."""
     requested = [platform.request(*led, dir="-") for led in fpga.leds]
     coloured = [[led.r, led.g, led.b] if hasattr(led, "b") else [led] for led in requested]
     return [port for lines in coloured for port in lines][: len(SHOWN)]
 
 
 class BoardLogic(Elaboratable):
-    """`Top` on a board: clock, serial pins and, where the board has them, reset button, SDRAM, LEDs and
-    constant outputs.
-    """
+    """`Top` on a board: clock, serial pins and, if present, reset button, SDRAM, LEDs, constant outputs."""
 
     def __init__(self, fpga: Fpga, preset: str, build: BuildFacts):
         self.fpga, facts = fpga, fpga.facts(preset)

@@ -82,9 +82,7 @@ def check(fpga: Fpga, preset: str, platform: Any) -> None:
 
 
 def commands(made: Any) -> list[list[str]]:
-    """Return the commands of a plan: synthesise, place and route, pack, and any after that; each a tool and
-    its arguments.
-    """
+    """Return a plan's commands, each a tool with arguments: synthesis, place and route, packing, others."""
     out: list[list[str]] = json.loads(made.files["build_top.json"])["commands"]
     return out
 

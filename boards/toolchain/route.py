@@ -111,9 +111,7 @@ def place_and_route(
 
 
 def completed(route: Route, written: Path, clock_hz: int) -> Route:
-    """Return the route with the fmax of all its paths, for which nextpnr wrote a file of delays; removes the
-    file.
-    """
+    """Return the route with the fmax of all its paths by nextpnr's file of delays; remove the file."""
     with written.open() as lines:
         path = delays.slowest(lines)
     written.unlink()

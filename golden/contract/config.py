@@ -110,9 +110,7 @@ class Config:
             raise ConfigError(f"shared must name bundles 1..{len(kinds)}, not {index}")
 
     def engine(self, bundle: Bundle) -> str:
-        """Kind of a bundle's synapse engine: "event" or "scatter", else `Bundle.kind`; "conv" is the line
-        engine.
-        """
+        """Synapse engine of a bundle: "event", "scatter", else `Bundle.kind` ("conv": the line engine)."""
         if bundle.index in self.scatters:
             return "scatter"
         return "event" if bundle.index in self.events else bundle.kind
@@ -130,9 +128,7 @@ class Config:
         return self.lanes[layer.index] // self.arrays[layer.index] if self.arrays else 1
 
     def item_cycles(self, bundle: Bundle) -> int:
-        """Cycles that a bundle's update engine takes for one word and position: one, or one for each product
-        if they share a multiplier.
-        """
+        """Update cycles of a word and position: 1, or 1 for each product if they share a multiplier."""
         return self.spec.products(bundle) if bundle.index in self.shared else 1
 
 

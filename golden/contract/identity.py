@@ -47,9 +47,7 @@ class Identity:
 
     @classmethod
     def decode(cls, data: bytes) -> "Identity":
-        """Return the identity that `encode` encoded; `ValueError` if the bytes aren't a nudge
-        board's answer.
-        """
+        """Return the identity that `encode` encoded; `ValueError` if `data` isn't a nudge board's answer."""
         size = _IDENTITY.size
         end = size + data[size - 1] if len(data) >= size else 0
         if not end or not data.startswith(MAGIC) or len(data) not in (end, end + _CAPACITY.size):

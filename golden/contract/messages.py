@@ -95,9 +95,7 @@ class Command(enum.IntEnum):
 
 
 class Status(enum.IntEnum):
-    """First byte of an answer after its header. Anything but OK means: state unchanged, error counted; but
-    see BAD_IMAGE.
-    """
+    """First byte after an answer's header. All but OK: state unchanged, error counted; but see BAD_IMAGE."""
 
     OK = 0
     BAD_FRAME = 1  #: the last block is cut short

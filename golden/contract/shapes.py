@@ -122,9 +122,7 @@ def shapes_of(shown: Input, stages: Sequence[Conv | Dense]) -> list[tuple[int, i
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer's map. A dense layer has height = width = 1. Neuron (c, y, x) has flat index (c*height +
-    y)*width + x.
-    """
+    """A layer's map; dense: height = width = 1. Flat index of neuron (c, y, x): (c*height + y)*width + x."""
 
     #: 0 is the image.
     index: int

@@ -141,9 +141,7 @@ class Asked:
     mirrored: bool = False  #: 1: mirrored
 
     def encode(self) -> bytes:
-        """u32: index in bits 0..22, mirrored in bit 23, dy s4 in bits 24..27, dx s4 in 28..31; `ValueError`
-        out of range.
-        """
+        """u32: bits 0..22 index, 23 mirrored, 24..27 dy (s4), 28..31 dx (s4); `ValueError` out of range."""
         if not 0 <= self.index < 1 << 23:
             raise ValueError(f"index must be 0..{(1 << 23) - 1}, not {self.index}")
         if not (abs(self.dy) <= MAX_MOVE and abs(self.dx) <= MAX_MOVE):

@@ -117,9 +117,7 @@ STORED_ANSWERED_BYTES: dict[Command, int] = {Command.STORE: 0, Command.STORE_DIG
 
 
 def most_answered(command: Command, payload: bytes) -> int:
-    """Return the payload bytes of the answer to a request, or the most where these depend on more than the
-    request.
-    """
+    """Return the bytes of an answer's payload, or their maximum if they depend on more than the request."""
     fixed = (ANSWERED_BYTES | STORED_ANSWERED_BYTES).get(command)
     match command:
         case Command.TRAIN_STORED | Command.INFER_STORED:

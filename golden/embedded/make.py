@@ -1,6 +1,4 @@
-"""`python -m nudge.golden.embedded.make [ROOT]`: make mnist-1500.npz from MNIST's files (default root:
-NUDGE_DATA).
-"""
+"""`python -m nudge.golden.embedded.make [ROOT]`: mnist-1500.npz from MNIST in ROOT (default: NUDGE_DATA)."""
 
 import sys
 

@@ -60,9 +60,7 @@ class Engine(Protocol):
         """Return the drive of layer 1 by the images (batch, channels, height, width), LSB 2^-9."""
 
     def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Terms]:
-        """Return the drives of a turn's layers (`Spec.turns`) by the latest spikes of layers 1..N,
-        LSB 2^-9.
-        """
+        """Return the drives, LSB 2^-9, of a turn's layers (`Spec.turns`) by layers 1..N's latest spikes."""
 
     def updates(
         self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]

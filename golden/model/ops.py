@@ -121,16 +121,12 @@ def conv_backward(s: Tensor, w: Tensor, bundle: Bundle) -> Tensor:
 
 
 def dense_forward(s: Tensor, w: Tensor) -> Tensor:
-    """Forward drive of a dense bundle: 4 (w @ s), LSB 2^-9. s: (batch, ...) of pre neurons; result (batch,
-    post).
-    """
+    """Forward drive of a dense bundle, (batch, post): 4 (w @ s), LSB 2^-9. s: pre spikes, (batch, ...)."""
     return 4 * matmul(s.flatten(1), w.T)
 
 
 def dense_backward(s: Tensor, w: Tensor) -> Tensor:
-    """Backward drive of a dense bundle: 4 (w.T @ s), LSB 2^-9. s: (batch, ...) of post neurons; result
-    (batch, pre).
-    """
+    """Backward drive of a dense bundle, (batch, pre): 4 (w.T @ s), LSB 2^-9. s: post spikes, (batch, ...)."""
     return 4 * matmul(s.flatten(1), w)
 
 

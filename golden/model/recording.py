@@ -61,9 +61,7 @@ class Layer:
 
 
 def lsbs(spec: Spec, n: int, deviating: bool) -> dict[str, float]:
-    """Return the value of integer 1 of layer n's quantities. deviating: in a nudged phase with fine
-    spikes.
-    """
+    """Return the LSBs of layer n's quantities by name. deviating: in a nudged phase with fine spikes."""
     formats, m = spec.formats, spec.schedule.fine[n - 1] if deviating else 0
     decoder, state = (2.0 ** -(point + m) for point in (formats.decoder_fraction, formats.state_fraction))
     drive = decoder * 2 ** min(spec.drive_shifts(n, deviating))

@@ -152,9 +152,7 @@ def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint)
 
 
 def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
-    """Return the SHA-256 of a file's tensors and metadata but the digest itself; any changed bit
-    changes it.
-    """
+    """Return the SHA-256 of a file's tensors and metadata except the digest; any changed bit changes it."""
     found = hashlib.sha256()
 
     def add(part: bytes) -> None:
@@ -231,9 +229,7 @@ def content(path: Path, most: int) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def check(path: Path, own: Spec, spec: Spec) -> None:
-    """Raise `WeightsError` unless `own`, the network of the file at `path`, is `spec` but for name
-    and lanes.
-    """
+    """Raise `WeightsError` if `own`, the network of `path`, differs from `spec` beyond name and lanes."""
     if own.identity != spec.identity:
         ours, theirs = (f"{one.name} (spec {one.identity:08x})" for one in (spec, own))
         raise WeightsError(f"{path} is of {theirs}, not {ours}")

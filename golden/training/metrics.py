@@ -181,7 +181,5 @@ def sliding_error(rows: list[Row]) -> tuple[int, list[int], list[float]]:
 
 
 def drawable(percent: Iterable[float], samples: int) -> list[float]:
-    """Return errors over `samples` samples for a logarithmic axis: 0, which it lacks, becomes half
-    a sample.
-    """
+    """Return errors in percent of `samples` samples for a logarithmic axis: 0 becomes half a sample."""
     return [error or 50 / samples for error in percent]

@@ -53,9 +53,7 @@ class Plan:
 
     @classmethod
     def of(cls, spec: Spec, data: Source | str, samples: int, **options: Any) -> "Plan":
-        """Return a plan with the preset's value for each option that is None; `PlanError` if it is
-        invalid.
-        """
+        """Return a plan with the preset's values for options that are None; `PlanError` if it is invalid."""
         learning, schedule = spec.learning, spec.schedule
         asked: dict[str, Any] = {
             "epochs": 1,

@@ -77,9 +77,7 @@ class Flight:
         self._reason = ""
 
     def room(self, answer: int) -> bool:
-        """Return True if the adapter can keep an answer of so many bytes beside all that are still
-        expected.
-        """
+        """Return whether the adapter can keep an answer of so many bytes beside all that are expected."""
         expected = sum(request.answer for request in self.requests if request.status is None)
         return not expected or expected + answer <= ADAPTER_BYTES
 

@@ -11,9 +11,7 @@ from nudge.golden.contract.protocol import ANSWER_BYTES, ANSWER_HEADER, CRC_BYTE
 
 
 def encoded_bytes(decoded: int) -> int:
-    """Largest size in bytes of a coded answer without its zero byte: COBS adds one byte, and one for each
-    full 254.
-    """
+    """Largest size in bytes of a coded answer without its zero byte: COBS adds 1 + floor(decoded / 254)."""
     return decoded + decoded // 254 + 1
 
 

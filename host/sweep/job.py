@@ -1,6 +1,4 @@
-"""One run of a sweep, on a worker: as `nudge train` would train it, or as `nudge resume` would
-continue it.
-"""
+"""One run of a sweep, on a worker: trained as by `nudge train`, or continued as by `nudge resume`."""
 
 import hashlib
 import json

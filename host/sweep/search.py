@@ -46,9 +46,7 @@ class Tree:
         self._reopened = optuna.Trial
 
     def trials(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """Yield number, Optuna's identifier and values of each trial that must be trained, up to the number
-        asked for.
-        """
+        """Yield the trials to train, up to the number asked for: number, Optuna's identifier, values."""
         for old in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
             trial = self._reopened(self._study, old._trial_id)
             yield old.number, old._trial_id, self._drawn(trial)

@@ -165,9 +165,7 @@ class Sweep:
 
 
 def row_of(name: str, values: dict[str, Any], result: Any) -> Row:
-    """Return the row of a run from its result, or the exception that ended it; `ClusterError`
-    passes through.
-    """
+    """Return a run's row from its result or the exception that ended it, but raise a `ClusterError`."""
     if isinstance(result, ClusterError):
         raise result
     if isinstance(result, NudgeError | OSError):

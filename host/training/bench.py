@@ -86,9 +86,7 @@ def windows(bundle: Bundle) -> np.ndarray:
 def events(
     config: Config, settings: Settings, parameters: Parameters, images: np.ndarray, labels: np.ndarray
 ) -> Events:
-    """Count, in the golden model, the kernels that event engines add, and the taps that scatter engines do:
-    the mean over these samples.
-    """
+    """Count kernels (event engines) or taps (scatter) added in the golden model: means over these samples."""
     bundles = [bundle for bundle in config.spec.bundles if bundle.index in config.events | config.scatters]
     scattered = config.scatters
     taps = {b.index: taps_of(b, b.index in config.folded) for b in bundles}

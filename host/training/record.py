@@ -38,9 +38,7 @@ Figures = Mapping[str, int | float | str]
 
 @dataclass(frozen=True)
 class Line:
-    """One check. outcome: of `OUTCOMES`. says: the finding in words. seconds: duration by the
-    host's clock.
-    """
+    """One check. outcome: of `OUTCOMES`. says: the finding. seconds: duration by the host's clock."""
 
     name: str
     outcome: str

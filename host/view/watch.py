@@ -1,6 +1,4 @@
-"""Watches runs or a sweep that change while they are shown: reads changed files, and evaluates changed
-weights.
-"""
+"""Watches runs or a sweep while they change: reads changed files, and evaluates changed weights."""
 
 import time
 from collections.abc import Sequence

@@ -86,9 +86,7 @@ class Slot:
         self.unlearned = flag("unlearned")
 
     def compare(self, m, free_steps):
-        """Drive ``last`` and ``falls``; in an empty slot also ``left``. free_steps: sweeps of the
-        free phase.
-        """
+        """Drive ``last``, ``falls`` and, in an empty slot, ``left``. free_steps: sweeps of the free phase."""
         m.d.comb += self.last.eq(self.left == 1)
         with m.If(~self.active):
             m.d.sync += self.left.eq(free_steps)
@@ -97,9 +95,7 @@ class Slot:
             m.d.comb += self.falls.eq(~self.nudged & ~self.last & halves_next)
 
     def end_sweep(self, m, free_steps, nudged_steps):
-        """Go on to the next sweep, else to the next phase, else to the sample's end. The arguments: sweeps of
-        the free and of a nudged phase.
-        """
+        """Begin the next sweep or phase, or end the sample. free_steps, nudged_steps: sweeps of a phase."""
         m.d.sync += [self.left.eq(self.left - 1), self.first.eq(0)]
         if self.halvings:
             m.d.sync += self.count.eq(self.count + 1)

@@ -1,6 +1,4 @@
-"""Memories with words that their users may not depend on: those before the first write, and block RAM's
-collisions.
-"""
+"""Memories with undefined words: before the first write, and when block RAM's reads and writes collide."""
 
 from functools import partial
 

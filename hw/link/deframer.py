@@ -136,9 +136,7 @@ class Deframer(wiring.Component):
                 m.d.sync += frame.head[n].eq(byte)
 
     def _status(self, m, frame, crc):
-        """Status of the frame if it ends in this cycle; a register, since no byte was decoded in the cycle
-        before.
-        """
+        """Status of the frame if it ends now; a register, since the cycle before decoded no byte."""
         status = Signal(Status)
         m.d.sync += status.eq(Status.OK)
         with m.If(frame.left != 0):

@@ -1,6 +1,4 @@
-"""Interfaces between the parts of the link: requests, answers, the executors' handshake, sources of
-samples.
-"""
+"""Interfaces between parts of the link: requests, answers, executors' handshake, sources of samples."""
 
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out

@@ -105,9 +105,7 @@ class RecordAccess(wiring.Component):
         m.next = "IDLE"
 
     def _header(self, m, frame, at):
-        """Reads length and label of the current record, then waits two cycles for values derived
-        from them.
-        """
+        """Reads the record's length and label, then waits two cycles for values derived from them."""
         with m.State("SEEK"):
             m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
             m.d.sync += at.read.eq(0)

@@ -54,9 +54,7 @@ class Step(data.Struct):
 
 
 class Halves(data.Struct):
-    """The two halves that run at the same time: one sample's odd layers, the other's even layers. With one
-    slot either of them is idle.
-    """
+    """The concurrent halves: one sample's odd layers, the other's even ones. With one slot either is idle."""
 
     odd: Step
     even: Step
@@ -123,9 +121,7 @@ def tile(config: Config, bundle: Bundle):
 
 
 def static_banks(config: Config) -> int:
-    """Return the number of banks of static drives: one for each sample that steps, and one for the next
-    sample.
-    """
+    """Return the number of banks of static drives: one for each stepping sample, one for the next sample."""
     return config.slots + 1
 
 

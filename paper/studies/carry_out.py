@@ -93,9 +93,7 @@ def carry_out(
 
 @dataclass(frozen=True)
 class Place:
-    """All that a worker needs to find a cell: study, budget, device, folder of the data, and the table's
-    path.
-    """
+    """Where a worker finds a cell: study, budget, device, folder of the data, path of the table."""
 
     study: str
     budget: str
@@ -128,9 +126,7 @@ def _here(budget: Budget, missing: list[Cell], path: Path, meter: Meter) -> Iter
 def _on_workers(
     place: Place, missing: list[Cell], workers: int | None, scheduler: str | None, meter: Meter
 ) -> Iterator[tuple[Cell, Figures]]:
-    """Yield the missing cells as workers measure them; raise the first error of one, after which
-    others end.
-    """
+    """Yield the missing cells as workers measure them; raise the first error, after which the others end."""
     cells = {cell.fingerprint: cell for cell in missing}
     jobs = [Job(name, _on_a_worker, (place, cell.seed, name)) for name, cell in cells.items()]
     with (

@@ -79,9 +79,7 @@ class Trained(NamedTuple):
 
 
 def pixels(images: Tensor, device: str = "cpu") -> Tensor:
-    """Convert images (n, h, w) or (n, 3, h, w) uint8 to float32 (n, channels, h, w) in [0, 1]:
-    value / 255.
-    """
+    """Convert uint8 images (n, h, w) or (n, 3, h, w) to float32 (n, channels, h, w), value / 255."""
     return (images if images.ndim == 4 else images[:, None]).to(device).float() / 255
 
 

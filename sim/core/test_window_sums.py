@@ -18,9 +18,7 @@ from sim.harness.words import layer_words, packed
 
 
 def hidden(shape, lanes, at_once=None, *, window_log2=2, fine=False, **rest):
-    """Return the sums of layer 1 with any shape. fine: binary points of fine spikes. rest: flags of the
-    schedule, slots.
-    """
+    """Return layer 1's sums in any shape. fine: binary points of fine spikes. rest: schedule flags, slots."""
     kind = DeviationSums if fine else WindowSums
     schedule = {"window_log2": window_log2, "decay_shift": 1, "fine": fine}
     return kind(*hidden_layer(shape, lanes, at_once, **schedule, **rest))

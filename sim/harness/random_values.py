@@ -14,9 +14,7 @@ def generator() -> np.random.Generator:
 
 
 def integers(low: int, high: int, shape: Iterable[int], kind: str | None = None) -> Tensor:
-    """int64 within low..high. kind: all "low" or "high", "uniform", "mixed" (half are extremes);
-    None: any.
-    """
+    """int64 within low..high. kind: all "low" or "high", "uniform", "mixed" (half extremes); None: any."""
     rng, shape = generator(), tuple(shape)
     kind = kind or random.choice(("low", "high", "uniform", "mixed", "mixed"))
     if kind in ("low", "high"):

@@ -62,9 +62,7 @@ async def start(dut, cycles: int = 2, *, before: int = 50) -> None:
 
 
 class Port:
-    """An interface of the design: `port.valid` is the handle of `<name>__valid`; `edge` is the next clock
-    edge.
-    """
+    """A design's interface: `port.valid` is the handle of `<name>__valid`, `edge` the next clock edge."""
 
     def __init__(self, dut, name: str):
         self.name = name

@@ -1,6 +1,4 @@
-"""Sums of the averaging windows: reads them like an update engine; those of deviations, by the
-golden model.
-"""
+"""Window sums: reads them like an update engine; computes those of deviations by the golden model."""
 
 import random
 

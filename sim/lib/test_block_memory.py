@@ -1,7 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Memories against a list: two read ports, partial writes, the word of a read that hits a write, ones at
-first.
-"""
+"""Memories against a list: two read ports, partial writes, reads during a write, ones at power-up."""
 
 import random
 from collections.abc import Callable

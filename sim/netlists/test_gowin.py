@@ -1,7 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Block RAMs, multipliers, an event engine and an update engine as cells of a GW2A pass the checks of their
-benches.
-"""
+"""Block RAMs, multipliers, an event and an update engine as GW2A cells pass the checks of their benches."""
 
 import re
 

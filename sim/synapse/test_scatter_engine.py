@@ -1,7 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The scatter engine against the golden model: both directions, borders, padding, groups, lanes,
-kept drives.
-"""
+"""The scatter engine against the golden model: directions, borders, padding, groups, lanes, kept drives."""
 
 import cocotb
 import numpy as np
@@ -118,9 +116,7 @@ async def a_half_takes_as_long_as_its_spikes(dut):
 
 
 async def check_time(dut, name, unit):
-    """Send all spikes of a half at once, and start the next half: its drives must follow the last
-    addition.
-    """
+    """Send all spikes of a half at once and start the next half: its drives must follow the last addition."""
     config, bundle = unit.config, unit.bundle
     port, layers, sources, sinks = attached(dut, name, unit)
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", [])

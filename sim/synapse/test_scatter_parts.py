@@ -63,9 +63,7 @@ UNITS = QUEUES | SUMS | WEIGHTS | FOLDS | SCATTERS
 
 
 def singles(config, layer, s):
-    """Return the spikes s (channels, height, width) of a layer as values of `spike_of`, in the
-    queue's order.
-    """
+    """Return a layer's spikes s (channels, height, width) as values of `spike_of`, in the queue's order."""
     lanes = config.lanes[layer.index]
     grouped = s.reshape(-1, lanes, *s.shape[1:]).permute(0, 2, 3, 1)
     return [

@@ -41,9 +41,7 @@ BARE = Fpga(
 
 
 def add_board(folder: Path, monkeypatch, file: str = FILE) -> None:
-    """Write `bare.py` into a folder, and add that folder to the package `nudge.boards` for the time of the
-    test.
-    """
+    """Write `bare.py` into a folder, and add the folder to the package `nudge.boards` during the test."""
     folder.mkdir(exist_ok=True)
     (folder / "bare.py").write_text(file)
     monkeypatch.setattr(boards, "__path__", [*boards.__path__, str(folder)])

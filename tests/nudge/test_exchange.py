@@ -50,9 +50,7 @@ def test_padding_goes_there_and_back():
     ],
 )
 def test_any_images_and_classes_go_there_and_back(tmp_path, stages, shown):
-    """Also without metadata: the graph's input has the images' shape, and its last layer a unit for each
-    class.
-    """
+    """Without metadata too: the graph's input has the images' shape, its last layer a unit for each class."""
     net = nudge.Network(stages, input=shown, seed=1)
     nir.write(tmp_path / "net.nir", net.to_nir())
     graph = nir.read(tmp_path / "net.nir")

@@ -92,9 +92,7 @@ def test_integers_become_numbers(net, traced):
 
 
 def test_levels_are_xi_in_every_phase(net, traced):
-    """Deviations of fine spikes are added to where the free phase ended; the nudge moves the label's output
-    up, or down.
-    """
+    """Fine spikes' deviations add to the free phase's end; the nudge moves the label's output up or down."""
     assert (traced.plus[1].spikes.min() < 0) == bool(net.spec.schedule.fine)
     for n in range(1, len(net.spec.layers)):
         levels = traced.levels(n)

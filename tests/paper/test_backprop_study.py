@@ -1,6 +1,4 @@
-"""The feed-forward network of the studies takes any network of the contract: colour, padding, any number of
-classes.
-"""
+"""The studies' feed-forward network takes any network of the contract: colour, padding, number of classes."""
 
 from dataclasses import replace
 from typing import Any

@@ -115,9 +115,7 @@ def test_nothing_but_the_sample_counts():
 @pytest.mark.parametrize("count", [1, 10, 20, 25])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_outputs_along_a_vector_have_the_bits_of_samples_along_it(threads, count, threshold):
-    """Batches of 20 in dense networks are computed with outputs along a vector; those of 32 with samples
-    along it.
-    """
+    """A vector holds outputs for batches of 20 in dense networks, and samples for batches of 32."""
     network, dynamics = NETWORKS["dense"], replace(ROUNDED["annealed"], threshold=threshold)
     parameters, pixels, labels = sample(network, 2, bits=None)
     pixels[:, :, :, :9] = 0  # black in all images

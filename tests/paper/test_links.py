@@ -42,9 +42,7 @@ def test_pooling_is_as_written(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_pooling_and_its_inverse_are_adjoint(size):
-    """<P x, y> = <x, P^-1 y>: for the average with alpha = F^2 and no other, for the maximum where its
-    indices are kept.
-    """
+    """<P x, y> = <x, P^-1 y>: for the average only with alpha = F^2, for the maximum at the kept indices."""
     x, y = random(2, 3, *size), random(2, 3, size[0] // 2, size[1] // 2)
     there = inner(pooling.average(x), y)
     assert there == pytest.approx(inner(x, pooling.spread(y, size)), rel=1e-12)

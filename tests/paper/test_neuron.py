@@ -63,9 +63,7 @@ def test_a_step_is_equation_10(prediction, rate, count, spiking):
     "prediction", [Fraction(3, 5), Fraction(1, 2), Fraction(1, 7), Fraction(1, 8), Fraction(1)]
 )
 def test_u_form_is_equation_10_for_any_lambda(prediction):
-    """s = [U + xi / lambda > theta]; U += xi - s, in rational numbers over 3,000 steps: the same spikes, and
-    U is bounded.
-    """
+    """s = [U + xi / lambda > theta]; U += xi - s, in rationals over 3,000 steps: same spikes, bounded U."""
     kappa, theta = (1 - prediction) / prediction, Fraction(1, 2)
     generator = torch.Generator().manual_seed(1)
     V = U = before = Fraction(0)
@@ -85,9 +83,7 @@ def test_u_form_is_equation_10_for_any_lambda(prediction):
 @pytest.mark.parametrize("prediction", [0.6, 0.5, 0.25, 0.125])
 @pytest.mark.parametrize("rate", [0.9, 1.0])
 def test_u_form_sends_the_papers_spikes(prediction, rate):
-    """All layers of 2C2FC and the image's encoder through all three phases; lambda 0.6 with epsilon 0.9 or 1
-    is Table I.
-    """
+    """All layers of 2C2FC and the image's encoder in all phases; lambda 0.6, epsilon 0.9 or 1: Table I."""
     dynamics = Dynamics(40, 20, 1, prediction, rate, 0.2, image_spikes=True)
     parameters = NARROW.initial(3, 2.0, dtype=torch.float64)
     x, compared, fired = pixels(2), 0, 0

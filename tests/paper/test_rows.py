@@ -26,9 +26,7 @@ def test_sign_moves_each_weight_by_the_rate():
     [(name, budget.name) for name in NAMES for budget in find(name).budgets],
 )
 def test_rows_differ(study, budget):
-    """Rows differ in labels, and, except in `speed` and `settling`, in their data or the facts that fix their
-    results.
-    """
+    """Rows differ in labels and, except in `speed` and `settling`, in data or in facts that fix results."""
     known = find(study)
     cells = known.cells(on_device(known, known.budget(budget), "cpu"), 1, None)
     assert len({one.fingerprint for one in cells}) == len(cells)

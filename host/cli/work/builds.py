@@ -163,9 +163,7 @@ def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
 
 @contextmanager
 def simulated_board(config: Any, memory: bool) -> Iterator[str]:
-    """Run a virtual board of a configuration; yield its URL. Raises `ToolError` if nothing here
-    simulates it.
-    """
+    """Run a virtual board of a configuration; yield its URL. `ToolError` if nothing here simulates it."""
     try:
         from nudge.boards.virtual import VIRTUAL, VIRTUAL_SDRAM
         from nudge.boards.virtual.board import VirtualBoard
@@ -226,9 +224,7 @@ def link_bits(shown: Input) -> float:
 
 
 def link_rate(baud: float, shown: Input) -> float:
-    """Return how many embedded digits a second the serial line carries, the upper bound of streamed
-    training.
-    """
+    """Return the embedded digits per second on the serial line, the upper bound of streamed training."""
     return float(round(baud / link_bits(shown), 1))
 
 

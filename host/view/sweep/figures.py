@@ -99,9 +99,7 @@ def against(artist: Artist, sweep: Sweep) -> list[Section]:
 
 
 def round_errors(content: Content) -> list[tuple[float, ...]]:
-    """Return the mantissas of labelled errors, of curves and of points; () where the axis chooses
-    its labels.
-    """
+    """Return the mantissas of labelled errors, of curves and of points; () if the axis chooses its labels."""
     curves = [percent for ys in content.tables["curves"]["ys"] for percent in ys]
     points = [
         percent

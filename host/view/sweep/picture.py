@@ -35,9 +35,7 @@ MEAN = "mean over seeds, ± standard deviation"
 
 
 def write(folder: Path) -> Path:
-    """Write `PICTURE` to a sweep's folder, atomically, and return its path. Raises the errors of
-    `picture`.
-    """
+    """Write `PICTURE` to a sweep's folder atomically; return its path. Raises the errors of `picture`."""
     path = folder / PICTURE
     figure = picture(folder)
     with files.atomic(path, files.PNG) as temporary:
@@ -46,9 +44,7 @@ def write(folder: Path) -> Path:
 
 
 def picture(folder: Path) -> "Figure":
-    """Draw a sweep in its present state. `ViewError` for a folder that is no sweep's, `PlanError` for a
-    damaged table.
-    """
+    """Draw a sweep's state. `ViewError` if the folder isn't a sweep's, `PlanError` for a damaged table."""
     from matplotlib.figure import Figure  # late import: takes half a second
 
     if not is_sweep(folder):

@@ -100,9 +100,7 @@ def _axis(key: str, values: set[str]) -> Axis:
 
 
 def _ticks(numbers: list[float], logarithmic: bool) -> tuple[float, ...]:
-    """Return the numbers themselves if their labels have room; else round ones over the decades of a
-    logarithmic axis.
-    """
+    """Return the numbers if their labels fit; else round ones on a logarithmic axis, none on a linear one."""
     places = [math.log(number) if logarithmic else number for number in numbers]
     nearest = min((after - before for before, after in pairwise(places)), default=0.0)
     if len(numbers) <= TICKS and nearest >= APART * (places[-1] - places[0]):

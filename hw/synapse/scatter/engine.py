@@ -122,9 +122,7 @@ class ScatterEngine(wiring.Component):
         return m
 
     def _take_spikes(self, m, begin, scatter, source: Layer, reach, spikes, step):
-        """Queue a layer's spikes for a direction. reach: rows and columns that drive anything. step: the
-        layer's.
-        """
+        """Queue a layer's spikes for a direction. reach: rows and columns with targets. step: the layer's."""
         m.submodules[f"queue_{source.index}"] = queue = SpikeQueue(self.config, source, reach)
         connect(m, queue.o, scatter.i)
         m.d.comb += [queue.start.eq(begin), queue.i.payload.eq(spikes.payload)]

@@ -44,9 +44,7 @@ def folding(m, lane: int, moving, weight, outside, side: int):
 
 
 def even_side(bundle: Bundle) -> int:
-    """Return the side of a folded kernel with as many even rows as odd ones: k + 1 or k + 2, of which the
-    last is 0.
-    """
+    """Return a folded kernel's side rounded up to even: k + 1, or k + 2 with a last row and column of 0."""
     return bundle.kernel + 1 + (bundle.kernel + 1) % 2
 
 

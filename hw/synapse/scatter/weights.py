@@ -14,9 +14,7 @@ from nudge.hw.synapse.interface import tile
 
 
 def copy_cycles(config: Config, bundle: Bundle) -> int:
-    """Return the cycles of a copy: for each word of the working memory one to read it, and one for each
-    weight.
-    """
+    """Return the cycles of a copy: one to read each word of the working memory, one for each weight."""
     return layout.tiles(config, bundle) * (1 + config.lanes[bundle.index])
 
 

@@ -1,6 +1,4 @@
-"""Cores that no part here can hold, in simulation alone: predictions of trained weights, and one learned
-image.
-"""
+"""Cores too large for any part here, in simulation: predictions of trained weights, one learned image."""
 
 from nudge.golden.contract.config import Config
 from nudge.golden.model.batch import infer, train_batch

@@ -1,7 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A core unlike any preset: kernels 4 and 5, padding, odd maps, unequal lanes, lambda = 1/4, window of two
-sweeps.
-"""
+"""A core unlike any preset: kernels 4 and 5, padding, odd maps, unequal lanes, lambda 1/4, 2-sweep window."""
 
 import cocotb
 

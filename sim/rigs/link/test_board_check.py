@@ -27,9 +27,7 @@ EXTENT = replace(SHORT, link_bytes=1, patterns=8, samples=8)
 
 
 class Clocked(Modelled):
-    """A modelled board with a clock, which counts cycles. speed: its real clock, as a share of the stated
-    one.
-    """
+    """A modelled board with a clock, which counts cycles. speed: its real clock / the stated one."""
 
     def __init__(self, speed: float = 1.0, build: int = 7, stuck: int | None = None, **options):
         self.hz, self.build, self.stuck, self.taken = CLOCK_HZ * speed, build, stuck, 0.0

@@ -80,9 +80,7 @@ def test_a_smaller_part_gets_fewer(mine):
 
 @pytest.mark.parametrize(("padding", "part", "scatters"), [(1, "LFE5U-45F", (2,)), (0, "LFE5U-85F", None)])
 def test_engines_are_chosen_for_each_convolution(padding, part, scatters):
-    """A scatter engine is faster than the line engine that a small part has room for, an event engine than
-    both.
-    """
+    """A scatter engine is faster than the line engine that fits a small part, an event engine than both."""
     schedule = {
         "free": 12,
         "nudged": 8,

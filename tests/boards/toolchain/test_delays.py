@@ -1,6 +1,4 @@
-"""The slowest path of a Gowin design has the cells that nextpnr gives no delay; output enables follow their
-ports'.
-"""
+"""Cells to which nextpnr gives no delay are on a Gowin design's slowest path; output enables follow ports."""
 
 import re
 

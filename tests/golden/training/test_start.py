@@ -54,9 +54,7 @@ def test_a_network_without_them_begins_at_zero():
 
 
 def test_a_run_begins_with_them(tmp_path):
-    """The first commit's bias compensates for them, so the same images give other weights than from means of
-    0.
-    """
+    """The first commit's bias compensates for the means, so weights differ from those with means of 0."""
     weights = []
     for images in (0, 16):
         spec, plan = measuring(images)

@@ -1,6 +1,4 @@
-"""The command line, in this process: results, files, exit codes and one-line errors, with the golden model as
-the board.
-"""
+"""The command line in this process, on the golden model: results, files, exit codes and one-line errors."""
 
 import csv
 import json

@@ -206,9 +206,7 @@ def test_which_batches_are_asked_for(bench):
 
 
 def test_the_label_and_the_moves_of_the_memory_are_those_of_the_data(bench):
-    """Predictions of every stored test sample, and of moved training samples, equal those of the streamed
-    ones.
-    """
+    """Predictions of every stored test sample, and of moved training samples, equal the streamed ones."""
     with bench.open() as board:
         board.load(initial(TINY, 3))
         plan = Plan.of(TINY, "embedded", TRAIN, shift=3, flip=True, free_steps=8, nudged_steps=8)

@@ -1,6 +1,4 @@
-"""Sweeps of the `nudge` command by workers that join a scheduler: killed, restarted, interrupted, with a full
-disk.
-"""
+"""Sweeps of `nudge` by workers that join a scheduler: killed, restarted, interrupted, with a full disk."""
 
 import os
 import resource

@@ -34,9 +34,7 @@ def listed(title: str) -> list[str]:
 
 @functools.cache
 def ours(path: str) -> str | None:
-    """A file of the product, below the checkout's root: `host/...`, though it is imported as
-    `nudge/host/...`.
-    """
+    """Path of a product file below the checkout's root: `host/...`, also if imported as `nudge/host/...`."""
     below, package = Path(path), ROOT / "nudge"
     name = below.relative_to(package).as_posix() if below.is_relative_to(package) else ""
     return name if name.startswith(("host/", "golden/", "plumbing/")) else None
@@ -44,9 +42,7 @@ def ours(path: str) -> str | None:
 
 @pytest.fixture
 def passed(tmp_path, monkeypatch, heard):
-    """All files that run in a training on a board, and those that call when a sample is sent and when weights
-    are kept.
-    """
+    """All files that run in a training on a board; those on the stack when samples are sent, weights kept."""
     board, ran = Modelled(configuration(preset("tiny"))), set()
     stacks: dict[str, set[str]] = {}
 

@@ -35,9 +35,7 @@ NAMES = [f"class number {n}" + " of many things" * (n % 5 == 0) for n in range(6
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory) -> Path:
-    """A folder of runs: other images than MNIST's, few classes, 64 named ones, a network that begins with a
-    dense one.
-    """
+    """A folder of runs: other images than MNIST's, few classes, 64 named ones, a network of dense layers."""
     folder = tmp_path_factory.mktemp("shapes")
     colour = {"channels": 3, "height": 32, "width": 32}
     nudge.Network((nudge.Conv(4, kernel=5), nudge.Dense(10)), input=colour).fit(out=folder / "colour", **FEW)

@@ -65,9 +65,7 @@ def test_nothing_is_cut_off(chromium, request, pages, width):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_64_named_classes_can_be_read(chromium, named, width):
-    """Each name lies within its heading, in two lines at most, and stays in view when the matrix is
-    scrolled.
-    """
+    """Each name lies within its heading, in at most two lines, and stays in view when the matrix scrolls."""
     names = """return [...document.querySelectorAll('.confusion th')].map((head) => {
         const [box, text] = [head, head.firstChild].map((e) => e.getBoundingClientRect());
         const across = text.left >= box.left && text.right <= box.right;
