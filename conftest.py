@@ -58,7 +58,7 @@ VERIFY = (
     "tests/host/cli/test_builds.py",
     *(
         f"tests/host/view/test_{name}.py"
-        for name in ("browser", "compared", "looks", "save", "serve", "watch")
+        for name in ("browser", "compared", "content", "live", "looks", "save", "serve", "watch")
     ),
     "tests/host/view/sweep",
     "tests/nudge/test_notebooks.py",

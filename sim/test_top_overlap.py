@@ -23,6 +23,7 @@ from sim.harness.fake_core import (
     FAKE_BOARDS,
     SYSTEMS,
     TINY,
+    FakeExecution,
     byte_wire,
     identity,
     lone_cycles,
@@ -258,41 +259,6 @@ async def counters_behind_samples_include_them(dut):
     wire.sequence = 5
     assert await wire.read("spikes_1") == [sum(map(sum, images)) + 3 * BETA]
     await wire.silence()
-
-
-class FakeExecution:
-    """Model of a board with the fake core that executes requests one by one, for `ProtocolModel`."""
-
-    def __init__(self, wire: Wire):
-        self.registers = {r.address: r.name for r in wire.registers.values()}
-        self.scratch = self.total = self.pending = 0
-        self.batch, self.stale = wire.registers["batch"].reset, False
-
-    def __call__(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
-        match command:
-            case Command.INFER | Command.TRAIN:
-                if self.stale or (command is T and self.pending >= self.batch):
-                    return Status.BAD_ORDER, b""
-                if payload[0] >= LABELS:
-                    return Status.BAD_RANGE, b""
-                if command is T:
-                    self.total += sum(payload[1:]) + BETA
-                    self.pending += 1
-                return Status.OK, Sampled(predicted(payload[1:]), 0).encode()
-            case Command.COMMIT:
-                pending, self.pending, self.stale = self.pending, 0, False
-                self.total += 1
-                return Status.OK, Committed(pending, 1).encode()
-            case Command.WRITE_REGISTER:
-                self.batch = payload[1]
-                return Status.OK, b""
-            case Command.WRITE_WEIGHTS:
-                if self.pending:
-                    return Status.BAD_ORDER, b""
-                self.stale = True
-                return Status.OK, b""
-        values = {"spikes_1": self.total, "pending": self.pending}
-        return Status.OK, values[self.registers[payload[0]]].to_bytes(4, "little")
 
 
 @cocotb.test()

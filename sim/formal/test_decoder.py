@@ -55,6 +55,27 @@ class PlayedSamples:
         self.alone = alone
 
 
+def request_ends(dut: Decoder, name: str) -> Value:
+    """Return whether an executor ends its request: with `done`, or the one of samples with `taken` too."""
+    executor = getattr(dut, name)
+    return executor.done | executor.taken if name == "samples" else executor.done
+
+
+def running_executors(m: Module, dut: Decoder) -> Signal:
+    """Return a signal with a bit for each executor that runs. Assume the contract of executors, except of
+    that of samples: done comes once after start, and payload only while running."""
+    running = Signal(len(dut.executors))
+    for n, name in enumerate(dut.executors):
+        executor = getattr(dut, name)
+        if name != "samples":
+            m.d.comb += Assume(~(executor.done | executor.o.valid) | running[n])
+        with m.If(executor.start):
+            m.d.sync += running[n].eq(1)
+        with m.Elif(request_ends(dut, name)):
+            m.d.sync += running[n].eq(0)
+    return running
+
+
 def decoder(
     window: int = 2, in_flight: int = 4, stores: bool = False
 ) -> tuple[Module, Opened, Decoder, Signal, PlayedSamples]:
@@ -67,20 +88,11 @@ def decoder(
         # the contract of the memory's test: `tested` rises once, and `works` then stays
         tested = past(m, dut.tested)
         m.d.comb += Assume(~tested | dut.tested & (dut.works == past(m, dut.works)))
-    executors = {name: getattr(dut, name) for name in dut.executors}
-    mine = list(executors).index("samples")
-    starts = {name: e.start for name, e in executors.items()}
-    begun, running = Signal(), Signal(len(starts))
-    m.d.comb += begun.eq(sum(starts.values()) != 0)
-    for n, (name, executor) in enumerate(executors.items()):
-        ends = executor.done | executor.taken if name == "samples" else executor.done
-        if name != "samples":
-            # the contract of executors: done comes once after start, and payload only while running
-            m.d.comb += Assume(~(executor.done | executor.o.valid) | running[n])
-        with m.If(executor.start):
-            m.d.sync += running[n].eq(1)
-        with m.Elif(ends):
-            m.d.sync += running[n].eq(0)
+    mine = list(dut.executors).index("samples")
+    starts = sum(getattr(dut, name).start for name in dut.executors)
+    begun = Signal()
+    m.d.comb += begun.eq(starts != 0)
+    running = running_executors(m, dut)
     played = PlayedSamples(m, dut, running[mine])
     # the contract of the deframer: an offered frame stays until it is taken
     held = past(m, dut.i.valid & ~dut.i.ready)
@@ -93,7 +105,7 @@ def decoder(
     hello = opened["saying"]  # the identity is being written
     with m.If(hello | begun):
         m.d.sync += [known.eq(1), last.eq(request.sequence)]
-    m.d.comb += Assert(~begun | (known & (request.sequence == (last + 1)[:8]) & (sum(starts.values()) == 1)))
+    m.d.comb += Assert(~begun | (known & (request.sequence == (last + 1)[:8]) & (starts == 1)))
     m.d.comb += keeps_its_offer(m, dut.o)
     answers_in_order(m, opened, played)
     # invariants for the induction step
@@ -201,9 +213,9 @@ def test_decoder_never_waits_for_ever(stores):
     if dut.stores:
         m.d.comb += Assume(dut.tested)
     for n, name in enumerate(dut.executors):
-        executor = getattr(dut, name)
-        ends = executor.done | executor.taken if name == "samples" else executor.done
-        m.d.comb += Assume(ends == (running[n] | (played.speaking if name == "samples" else 0)))
+        m.d.comb += Assume(
+            request_ends(dut, name) == (running[n] | (played.speaking if name == "samples" else 0))
+        )
     under_way = (played.flight != 0) & ~played.speaking
     m.d.comb += Assume(~(under_way & past(m, under_way)) | dut.samples.finished)
     m.d.comb += Assume(dut.samples.idle == (played.flight == 0))

@@ -236,7 +236,7 @@ def stored() -> tuple[Module, list[Value], StoredSamples]:
         ~(execute.start | running) | (request.length >= shortest) & (request.length <= REQUEST_BYTES)
     )
     # registers and weights don't change while it runs
-    batch, pending = issuer.dut.batch, issuer.dut.pending
+    batch = issuer.dut.batch
     m.d.comb += [Assume(~running | ~issuer.dut.written), Assume(~running | (batch == past(m, batch)))]
     # counts of what the request has done so far
     begun, commits = (counted(m, now, execute.start) for now in (issuer.begins, issuer.commits))
@@ -263,7 +263,17 @@ def stored() -> tuple[Module, list[Value], StoredSamples]:
         Assert(~issuer.dut.committed | (commits == 1) & train),
         *keeps_its_offer(m, move),
     ]
-    # invariants for the induction step
+    invariants_of_stored(m, opened, run, issuer, state, running, (begun, commits, moved, took, said))
+    return m, [*opened.inputs, *issuer.inputs], dut
+
+
+def invariants_of_stored(m, opened, run, issuer, state, running, counts) -> None:
+    """Assert the invariants for the induction step. counts: of samples begun, COMMITs, samples requested from
+    the store, samples taken from it, and bytes said in this request."""
+    (begun, commits, moved, took, said), left = counts, opened["left"]
+    execute, found, request = opened.dut.execute, opened.dut.found, opened.dut.execute.request
+    train = request.command == Command.TRAIN_STORED
+    batch, pending = issuer.dut.batch, issuer.dut.pending
     inside, waiting, pause, hold = issuer.inside, issuer.waiting, opened["pause"], issuer.state("HOLD")
     before = state["MEASURE"] | state["ORDER"] | state["CHECK"]
     behind = state["COMMIT"] | state["RESULT"] | state["TAIL"] | state["DONE"]
@@ -301,7 +311,6 @@ def stored() -> tuple[Module, list[Value], StoredSamples]:
         Assert(~state["TAIL"] | (left != 0) & (left <= VALUE_BYTES) & (said + left == begun + VALUE_BYTES)),
         Assert(~state["DONE"] | (said == begun + VALUE_BYTES)),
     ]
-    return m, [*opened.inputs, *issuer.inputs], dut
 
 
 def test_stored_samples():

@@ -77,41 +77,32 @@ def is_last(at) -> Value:
     return at.following == at.end
 
 
-def record_access() -> tuple[Module, Opened, RecordAccess]:
-    """Return a module with the assertions, the opened `RecordAccess` in it, and the `RecordAccess`."""
-    m = Module()
-    opened, at = opened_with(m, dut := RecordAccess(), access, "Records")
-    names = (
-        "SEEK",
-        "HEADER",
-        "MEASURE",
-        "COMPARE",
-        "JUDGE",
-        "ADD",
-        "ALL",
-        "COPY",
-        "RANGE",
-        "DIGEST",
-        "TAIL",
-        "DONE",
-    )
-    state = {name: opened.state(name) for name in ("IDLE", *names)}
-    records, left, storing, index = at.records, at.left, at.storing, at.index
-    execute, request, record = dut.execute, dut.execute.request, dut.record
-    first, wanted = range_of(request)
+def rank_of_records(at) -> dict[str, Any]:
+    """Return the rank of each state but IDLE for `executor`."""
     behind = (2 * REQUEST_BYTES - at.place) << 4
     passed = 1 << 20  # added to the rank of the first reading, since `place` starts anew in the second
     offsets = {"SEEK": 5, "HEADER": 4, "MEASURE": 3, "COMPARE": 2, "JUDGE": 1}
-    rank = {name: behind + offset + Mux(storing, 0, passed) for name, offset in offsets.items()}
-    rank |= {
+    rank = {name: behind + offset + Mux(at.storing, 0, passed) for name, offset in offsets.items()}
+    return rank | {
         "COPY": behind,
         "ADD": passed + 2,
         "ALL": passed + 1,
         "RANGE": 20,
         "DIGEST": 10,
-        "TAIL": left + 1,
+        "TAIL": at.left + 1,
         "DONE": 0,
     }
+
+
+def record_access() -> tuple[Module, Opened, RecordAccess]:
+    """Return a module with the assertions, the opened `RecordAccess` in it, and the `RecordAccess`."""
+    m = Module()
+    opened, at = opened_with(m, dut := RecordAccess(), access, "Records")
+    rank = rank_of_records(at)
+    state = {name: opened.state(name) for name in ("IDLE", *rank)}
+    records, left, storing, index = at.records, at.left, at.storing, at.index
+    execute, request, record = dut.execute, dut.execute.request, dut.record
+    first, wanted = range_of(request)
     running = executor(m, opened, rank, waits=("HEADER", "COPY", "DIGEST"))
     m.d.comb += Assert(~state["JUDGE"] | (at.whole == whole(at)))
     m.d.comb += Assert(~(state["JUDGE"] | state["COPY"]) | (at.last == is_last(at)))

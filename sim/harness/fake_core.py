@@ -11,14 +11,14 @@ from amaranth.lib.memory import Memory
 from nudge.golden.contract import layout, protocol
 from nudge.golden.contract.config import Config, configuration
 from nudge.golden.contract.presets import preset
-from nudge.golden.contract.protocol import Identity, Sampled
+from nudge.golden.contract.protocol import LABELS, Command, Committed, Identity, Sampled, Status
 from nudge.hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature, Operation, samples_in_flight
 from nudge.hw.lib.adder_tree import delay
 from nudge.hw.system import System
 from nudge.hw.top import Top
 
 from .testbench import Testbench
-from .wire import ByteWire, SerialWire
+from .wire import ByteWire, SerialWire, Wire
 
 TINY = configuration(preset("tiny"))
 
@@ -216,3 +216,38 @@ def byte_wire(dut, name: str = "bytes") -> ByteWire:
 def serial_wires(dut, *divisors: int) -> list[SerialWire]:
     """Wires to the boards with these divisors."""
     return [SerialWire(dut, f"serial_{divisor}", TINY, divisor) for divisor in divisors]
+
+
+class FakeExecution:
+    """Model of a board with the fake core that executes requests one by one, for `ProtocolModel`."""
+
+    def __init__(self, wire: Wire):
+        self.registers = {r.address: r.name for r in wire.registers.values()}
+        self.total = self.pending = 0
+        self.batch, self.stale = wire.registers["batch"].reset, False
+
+    def __call__(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
+        match command:
+            case Command.INFER | Command.TRAIN:
+                if self.stale or (command is Command.TRAIN and self.pending >= self.batch):
+                    return Status.BAD_ORDER, b""
+                if payload[0] >= LABELS:
+                    return Status.BAD_RANGE, b""
+                if command is Command.TRAIN:
+                    self.total += sum(payload[1:]) + BETA
+                    self.pending += 1
+                return Status.OK, Sampled(predicted(payload[1:]), 0).encode()
+            case Command.COMMIT:
+                pending, self.pending, self.stale = self.pending, 0, False
+                self.total += 1
+                return Status.OK, Committed(pending, 1).encode()
+            case Command.WRITE_REGISTER:
+                self.batch = payload[1]
+                return Status.OK, b""
+            case Command.WRITE_WEIGHTS:
+                if self.pending:
+                    return Status.BAD_ORDER, b""
+                self.stale = True
+                return Status.OK, b""
+        values = {"spikes_1": self.total, "pending": self.pending}
+        return Status.OK, values[self.registers[payload[0]]].to_bytes(4, "little")
