@@ -84,11 +84,11 @@ verify: setup
 
 # The long builds, hours on two cores: bitstreams, and their area, fmax over three seeds and cycles against the committed reports,
 # of as many samples as those have: a batch that isn't full takes more cycles a sample.
-# board:preset:seeds:samples; three seeds for an iCE40 and for each LFE5U.
+# board:preset:seeds:samples; three seeds for a board of each part.
 DESIGNS := icebreaker:tiny:3:10 orangecrab:tiny:3:4 icepi-zero:tiny:1:4 icesugar-pro:tiny:1:4 colorlight-5a-75b:tiny:1:4 \
-	colorlight-i5:tiny:1:4 colorlight-i9:tiny:1:4 ulx3s-25f:tiny:1:4 ulx3s-45f:tiny:3:4 ecpix5-45f:tiny:1:4 ecpix5:tiny:1:4 \
-	butterstick:tiny:1:4 ulx3s:tiny:3:4 ulx3s:small:3:32 ulx3s:medium:3:32 \
-	tang-primer-20k:tiny:1:4 tang-nano-20k:tiny:1:4
+	colorlight-i5:tiny:1:4 colorlight-i9:tiny:1:4 ulx3s-25f:tiny:1:4 ulx3s-45f:tiny:3:4 ecpix5-45f:tiny:3:4 ecpix5:tiny:1:4 \
+	ecpix5:small:3:32 butterstick:tiny:1:4 butterstick:small:1:32 ulx3s:tiny:3:4 ulx3s:small:3:32 ulx3s:medium:3:32 \
+	tang-primer-20k:tiny:3:4 tang-nano-20k:tiny:3:4
 boards: setup
 	for design in $(DESIGNS); do \
 		set -- $$(echo $$design | tr : ' '); \

@@ -200,15 +200,14 @@ def check_memory(subject: Subject) -> Found:
     if stored != count:
         raise BoardError(f"{stored - count} of {count} records had to be stored again")
     covered = sum(map(len, records)) + 4 * count  # with the entries of the table
-    figures = {"records": count, "bytes_covered": covered, "bytes": capacity}
     says = f"self test passed; {count} records of noise ({covered / capacity:.1%} of the memory) keep digests"
-    return says, figures
+    return says, {"records": count, "bytes_covered": covered, "bytes": capacity}
 
 
 def check_batches(subject: Subject) -> Found:
     """Train whole batches, then short ones, streamed."""
-    parts = [compare(subject.board, subject.plan(subject.extent.samples), subject.data)]
-    parts.append(compare(subject.board, subject.plan(8, batch=3), subject.data))
+    plans = subject.plan(subject.extent.samples), subject.plan(8, batch=3)
+    parts = [compare(subject.board, plan, subject.data) for plan in plans]
     return _equal(sum(p.predictions for p in parts), parts[0].weights)
 
 
