@@ -18,6 +18,9 @@ from .decoder_model import IDENTITY, Model, PlayedFramer, frame, offer
 WINDOW = 2
 UNITS = {"decoder": Decoder(IDENTITY, WINDOW)}
 
+#: Name of the executor of each command.
+SERVED = {command: name for name, commands in EXECUTORS.items() for command in commands}
+
 
 class PlayedExecutor:
     """An executor with random times, bytes and statuses; `done` records all requests and answers."""
@@ -50,6 +53,30 @@ class PlayedExecutor:
             port.done.value, port.status.value = 0, random.choice((0, Status.BAD_RANGE))
 
 
+def due(model, fields, verdict, done, where) -> tuple[int, Status, bytes, int | None]:
+    """Return the command, status and payload of the answer that is due, and its cycles (None: any number).
+    Check that a request is executed once if the verdict says so, and else not at all.
+
+    done: by the name of an executor, the requests and answers that it recorded since the frame was offered.
+    """
+    command = fields["command"]
+    if verdict == "execute" and command != Command.HELLO:
+        name = SERVED[Command(command)]
+        assert list(done) == [name], f"{where}: {list(done)} executed"
+        assert len(done[name]) == 1, f"{where}: executed {len(done[name])} times"
+        ((request, status, payload, took),) = done[name]
+        assert request == Request.const(fields).as_bits(), (
+            f"{where}: the executor saw {Request.from_bits(request)}"
+        )
+        return command, status, payload if status is Status.OK else b"", 4 + took
+    assert not done, f"{where}: {done} executed"
+    if verdict == "execute":
+        return command, Status.OK, IDENTITY, None
+    if verdict == "again":
+        return *model.stored[fields["sequence"]], 3
+    return command, Status(verdict), b"", 3 if verdict == Status.BAD_SEQUENCE else 2
+
+
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.9])
 async def each_frame_is_answered_as_the_model_says(dut, stall):
@@ -59,7 +86,6 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
     # each request ends before the next one: samples are executed like other commands, and none is taken
     executors = {name: PlayedExecutor(dut, name) for name in EXECUTORS}
     executors["samples"].port.idle.value = 1
-    served = {command: name for name, commands in EXECUTORS.items() for command in commands}
     refusals, offered = Recorder(dut, "decoder__refused"), Recorder(dut, "decoder__o__valid")
     requests, happened = Recorder(dut, "decoder__i__valid"), set()
     for number in range(500):
@@ -84,32 +110,9 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
         else:
             raise AssertionError(f"request {number}, {fields}: no answer")
 
-        where, (sequence, command) = (
-            f"request {number}, {fields}, {verdict}",
-            (fields["sequence"], fields["command"]),
-        )
+        where, sequence = f"request {number}, {fields}, {verdict}", fields["sequence"]
         done = {name: e.done[known[name] :] for name, e in executors.items() if e.done[known[name] :]}
-        cycles = None
-        if verdict != "execute":
-            assert not done, f"{where}: {done} executed"
-            if verdict == "again":
-                command, status, payload = model.stored[sequence]
-            else:
-                status, payload = Status(verdict), b""
-            cycles = 3 if verdict in ("again", Status.BAD_SEQUENCE) else 2
-        elif command == Command.HELLO:
-            assert not done, f"{where}: {done} executed"
-            status, payload = Status.OK, IDENTITY
-        else:
-            name = served[Command(command)]
-            assert list(done) == [name], f"{where}: {list(done)} executed"
-            assert len(done[name]) == 1, f"{where}: executed {len(done[name])} times"
-            ((request, status, payload, took),) = done[name]
-            assert request == Request.const(fields).as_bits(), (
-                f"{where}: the executor saw {Request.from_bits(request)}"
-            )
-            payload = payload if status is Status.OK else b""
-            cycles = 4 + took
+        command, status, payload, cycles = due(model, fields, verdict, done, where)
         if verdict == "execute":
             model.execute(sequence, command, status, payload)
         answer, data = framer.taken[number]

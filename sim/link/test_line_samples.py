@@ -214,6 +214,30 @@ async def watch_idle(execute, core: PlayedCore) -> None:
         assert calm <= SAYING or execute.idle.value, f"{execute.name}: nothing is under way, not idle"
 
 
+async def until_it_may_start(decoder: Decoder, core: PlayedCore, pulses, fits: bool, where: str) -> None:
+    """Wait until the offered request fits, or the unit is idle; ask for answers before. fits: whether it is a
+    sample that may be started beside others."""
+    port, execute = decoder.core_port, decoder.port
+    talkative, steady = random.random() < 0.5, 0
+    for _ in range(PATIENCE):
+        in_flight = len(core.under_way) + len(core.finished)
+        steady = steady + 1 if port.ready.value and in_flight < core.most else 0
+        await port.edge
+        assert not (execute.idle.value and (core.under_way or core.finished or port.busy.value)), (
+            f"{where}: idle"
+        )
+        if core.finished and execute.finished.value and (talkative or in_flight == core.most or not fits):
+            await say(decoder, core, pulses)
+            await port.edge
+            steady = 0
+            continue
+        assert fits or not execute.fits.value, f"{where}: fits"
+        assert not fits or steady < 3 or execute.fits.value, f"{where}: doesn't fit"
+        if execute.fits.value or execute.idle.value:
+            return
+    raise AssertionError(f"{where}: never fits")
+
+
 @cocotb.test()
 @cocotb.parametrize(unit=list(UNITS))
 async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
@@ -248,29 +272,8 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
             status = Status.BAD_ORDER
         else:
             status = Status.BAD_RANGE if sample and label >= LABELS else Status.OK
-        fits, where = (
-            sample and status is Status.OK,
-            f"{command.name}, label {label}, batch {batch}, stale {stale}",
-        )
-        talkative, steady = random.random() < 0.5, 0
-        for _ in range(PATIENCE):
-            in_flight = len(core.under_way) + len(core.finished)
-            steady = steady + 1 if port.ready.value and in_flight < most else 0
-            await port.edge
-            assert not (execute.idle.value and (core.under_way or core.finished or port.busy.value)), (
-                f"{where}: idle"
-            )
-            if core.finished and execute.finished.value and (talkative or in_flight == most or not fits):
-                await say(decoder, core, pulses)
-                await port.edge
-                steady = 0
-                continue
-            assert fits or not execute.fits.value, f"{where}: fits"
-            assert not fits or steady < 3 or execute.fits.value, f"{where}: doesn't fit"
-            if execute.fits.value or execute.idle.value:
-                break
-        else:
-            raise AssertionError(f"{where}: never fits")
+        where = f"{command.name}, label {label}, batch {batch}, stale {stale}"
+        await until_it_may_start(decoder, core, pulses, sample and status is Status.OK, where)
         known, before = len(core.runs), {name: len(times) for name, times in pulses.items()}
         got, answer, cycles = await decoder.run(execute.start)
         await port.edge

@@ -94,18 +94,9 @@ async def check(dut, name, unit):
         )
         index = random.choice([*bundles, *bundles, *bundles, *bundles, 0, len(bundles) + 1, 255])
         memory, size = (memories[index - 1], sizes[index]) if index in bundles else ([b""], 2)
-        count = random.choice((1, 1, 2, 3, random.randint(1, 255)))
-        if command is Command.READ_WEIGHTS and index in bundles:
-            count = random.choice(
-                (count, 0, max_words(config, bundles[index]), max_words(config, bundles[index]) + 1, 255)
-            )
-        if command is Command.WRITE_WEIGHTS:
-            count = min(count, MOST_BYTES // size)
         depth = len(memory)
-        word = random.choice(
-            (0, depth - count, depth - count + 1, depth - 1, random.randrange(depth), 1 << 16, (1 << 32) - 1)
-        )
-        word = max(word, 0)
+        most_read = max_words(config, bundles[index]) if index in bundles else 0
+        count, word = draw_words(command, depth, size, most_read)
         legal = index in bundles and count > 0 and word + count <= depth
 
         block, payload = slice(word, word + count), bytes((index,)) + word.to_bytes(4, "little")
@@ -113,7 +104,7 @@ async def check(dut, name, unit):
         match command:
             case Command.READ_WEIGHTS:
                 payload += bytes((count,))
-                legal = legal and count <= max_words(config, bundles[index])
+                legal = legal and count <= most_read
                 answer = b"".join(memory[block])
             case Command.WRITE_WEIGHTS:
                 data = random.randbytes(size * count)
@@ -155,6 +146,31 @@ async def check(dut, name, unit):
     assert min(means) > 3 or not unit.checks, (
         f"{name}: of writes with running means {means} were wrong and right"
     )
+    check_times(name, unit, sizes, times)
+
+
+def draw_words(command: Command, depth: int, size: int, most_read: int) -> tuple[int, int]:
+    """Draw a number of words and the first word, often at or beyond a bound.
+
+    depth, size: words of the memory, and bytes of a word. most_read: largest number of words that a
+    READ_WEIGHTS may ask for; 0 if there is no such bundle.
+    """
+    count = random.choice((1, 1, 2, 3, random.randint(1, 255)))
+    if command is Command.READ_WEIGHTS and most_read:
+        count = random.choice((count, 0, most_read, most_read + 1, 255))
+    if command is Command.WRITE_WEIGHTS:
+        count = min(count, MOST_BYTES // size)
+    word = random.choice(
+        (0, depth - count, depth - count + 1, depth - 1, random.randrange(depth), 1 << 16, (1 << 32) - 1)
+    )
+    return count, max(word, 0)
+
+
+def check_times(name, unit, sizes: dict[int, int], times) -> None:
+    """Check that each word of a request takes the same number of cycles, and that few are added to these.
+
+    sizes: bytes of a word by bundle. times: cycles by command and bundle, and by number of words.
+    """
     for (command, index), measured in times.items():
         size, fewest = sizes[index], min(measured)
         rounds = 2 if unit.checks else 1

@@ -35,7 +35,7 @@ async def check(dut, name, unit, least: int, most: int):
     """
     config, bundle = unit.config, unit.bundle
     port, layers, sources, sinks = attached(dut, name, unit)
-    f, fine = config.spec.formats, config.spec.spike_bits > 1
+    fine = config.spec.spike_bits > 1
     tiles: list[int] = []
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
     silence = {side: torch.zeros((1, *layer.shape), dtype=torch.int64) for side, layer in layers.items()}
@@ -44,10 +44,7 @@ async def check(dut, name, unit, least: int, most: int):
     kept = dict(last)
 
     for run in range(4):
-        # run 0 reaches the bounds of phi: all weights at their lowest, all neurons spiking. Equal weights
-        # hide some errors, so run 1 has uniform random ones.
-        kind = "uniform" if run == 1 else None
-        w = integers(f.weight_low, f.weight_low if run == 0 else f.weight_high, bundle.weight_shape, kind)
+        w = draw_weights(config, bundle, run)
         tiles[:] = tile_words(config, bundle, w)
         await pulse(port.prepare, port.edge)
         await port.edge
@@ -59,13 +56,10 @@ async def check(dut, name, unit, least: int, most: int):
         ):
             does = {side: half[layer.index % 2] for side, layer in layers.items()}
             port.pre_step.value, port.post_step.value = does["pre"].bits, does["post"].bits
-            new = {}
+            new = dict(silence)
             for side, layer in layers.items():
-                new[side] = (
-                    silence[side]
-                    if does[side].idle
-                    else spikes(layer.shape, all_on=run == 0, fine=fine)[None]
-                )
+                if not does[side].idle:
+                    new[side] = spikes(layer.shape, all_on=run == 0, fine=fine)[None]
             stall = random.choice((0.0, 0.3))
             reads = [
                 cocotb.start_soon(sink.get(config.words(layer), stall=stall))
@@ -109,6 +103,13 @@ async def check(dut, name, unit, least: int, most: int):
                     continue  # the other layers' half reads this bank
                 banks = kept if source.fields.get("keep") else last
                 banks[side, source.slot] = new[side]
+
+
+def draw_weights(config, bundle, run: int) -> torch.Tensor:
+    """Draw the weights of a run. Run 0 reaches the bounds of phi: all weights are at their lowest, beside
+    spikes of all neurons. Equal weights hide some errors, so run 1 has uniform random ones."""
+    f, kind = config.spec.formats, "uniform" if run == 1 else None
+    return integers(f.weight_low, f.weight_low if run == 0 else f.weight_high, bundle.weight_shape, kind)
 
 
 async def _answer(source, drives, words) -> None:

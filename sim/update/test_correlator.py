@@ -48,12 +48,7 @@ async def updates_equal_golden(dut):
 
 async def check(dut, name, unit):
     config, bundle, spec = unit.config, unit.bundle, unit.config.spec
-    f, lanes, shape, word = (
-        spec.formats,
-        config.lanes[bundle.index],
-        item(config, bundle),
-        update_word(config, bundle),
-    )
+    f, lanes, word = spec.formats, config.lanes[bundle.index], update_word(config, bundle)
     source = FlowSource(dut, f"{name}__i")
     entries, monitor = Monitor(dut, f"{name}__i"), Monitor(dut, f"{name}__o")
     rates = [getattr(dut, f"{name}__{kind}_rate") for kind in ("weight", "bias")]
@@ -70,22 +65,9 @@ async def check(dut, name, unit):
 
     top_rate = (1 << f.rate_bits) - 1
     for rate in (0, 1, top_rate, *[None] * 12):
-        items = []
-        # two sums g with as many items as possible, at the upper and the lower bound; then random ones
-        for kind in ("high", "low", *["random"] * 12):
-            bias = int(kind == "random" and random.random() < 0.3)
-            count = longest if kind != "random" else random.randint(shortest, longest)
-            pre, post = _factors(rng, kind, count, lanes, bounds)
-            sign = bounds.sign
-            both = pre[0][:, None] * post[0] + sign * pre[1][:, None] * post[1]
-            g = (post[0] if sign >= 0 else post[0] - post[1]).sum(0) if bias else both.sum(0)
-            items.append((bias, count, pre, post, g))
+        sums = draw_sums(rng, lanes, bounds, shortest, longest)
         if rate is None:
-            sums = [
-                torch.cat([torch.zeros(0, dtype=torch.int64), *(g for of, *_, g in items if of == bias)])
-                for bias in (0, 1)
-            ]
-            chosen = [finest_rate(f, *each) for each in zip(sums, shifts, strict=True)]
+            chosen = [finest_rate(f, all_of(sums, bias), shift) for bias, shift in enumerate(shifts)]
         else:
             chosen = (
                 [rate, rate]
@@ -96,27 +78,14 @@ async def check(dut, name, unit):
             port.value = value
         words: list[int] = []
         expected = []
-        for bias, count, pre, post, g in items:
-            extremes["g"] = max(extremes["g"], 0 if bias else int(g.abs().max()))
-            update = ops.update(g, chosen[bias], shifts[bias], f.update_bound)
+        for one in sums:
+            extremes["g"] = max(extremes["g"], 0 if one.bias else int(one.g.abs().max()))
+            update = ops.update(one.g, chosen[one.bias], shifts[one.bias], f.update_bound)
             extremes["update"] = max(extremes["update"], int(update.abs().max()))
             address = random.randrange(layout.master_words(config, bundle))
             expected.append((address, update))
-            ends.append(len(entries.words) + len(words) + count * cycles - 1)
-            words += [
-                shape.const(
-                    {
-                        "address": address,
-                        "bias": bias,
-                        "first": int(n == 0),
-                        "last": int(n == count - 1),
-                        "pre": pre[: spec.products(bundle), n].tolist(),
-                        "post": post[: spec.products(bundle), n].tolist(),
-                    }
-                ).as_bits()
-                for n in range(count)
-                for _ in range(cycles)
-            ]
+            words += [bits for bits in item_words(config, bundle, address, one) for _ in range(cycles)]
+            ends.append(len(entries.words) + len(words) - 1)
         done = len(monitor.words)
         await source.send(words, gap=random.choice((0.0, 0.3)) if cycles == 1 else 0.0)
         got = [word.from_bits(bits) for bits in (await monitor.wait(done + len(expected)))[done:]]
@@ -156,6 +125,51 @@ class Bounds(NamedTuple):
             return [pre, pre], [post, post]
         difference = (-2 * self.top, 2 * self.top)
         return [pre, pre if self.single else (-2 * self.pre_top, 2 * self.pre_top)], [difference, post]
+
+
+class Sum(NamedTuple):
+    """A sum g (lane) of a bias or weights, with its factors: pre (phase, item), post (phase, item, lane)."""
+
+    bias: int
+    pre: torch.Tensor
+    post: torch.Tensor
+    g: torch.Tensor
+
+
+def draw_sums(rng, lanes: int, bounds: Bounds, shortest: int, longest: int) -> list[Sum]:
+    """Draw two sums with as many items as possible, at the upper and at the lower bound; then random ones."""
+    sums = []
+    for kind in ("high", "low", *["random"] * 12):
+        bias = int(kind == "random" and random.random() < 0.3)
+        count = longest if kind != "random" else random.randint(shortest, longest)
+        pre, post = _factors(rng, kind, count, lanes, bounds)
+        both = pre[0][:, None] * post[0] + bounds.sign * pre[1][:, None] * post[1]
+        g = (post[0] if bounds.sign >= 0 else post[0] - post[1]).sum(0) if bias else both.sum(0)
+        sums.append(Sum(bias, pre, post, g))
+    return sums
+
+
+def all_of(sums: list[Sum], bias: int) -> torch.Tensor:
+    """Return g of all biases or of all weights."""
+    return torch.cat([torch.zeros(0, dtype=torch.int64), *(one.g for one in sums if one.bias == bias)])
+
+
+def item_words(config, bundle, address: int, one: Sum) -> list[int]:
+    """Return the items of a sum as words of the correlator's input."""
+    shape, products, count = item(config, bundle), config.spec.products(bundle), one.pre.shape[1]
+    return [
+        shape.const(
+            {
+                "address": address,
+                "bias": one.bias,
+                "first": int(n == 0),
+                "last": int(n == count - 1),
+                "pre": one.pre[:products, n].tolist(),
+                "post": one.post[:products, n].tolist(),
+            }
+        ).as_bits()
+        for n in range(count)
+    ]
 
 
 def _factors(rng, kind, count, lanes, bounds):
