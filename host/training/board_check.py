@@ -200,7 +200,7 @@ def check_memory(subject: Subject) -> Found:
     if stored != count:
         raise BoardError(f"{stored - count} of {count} records had to be stored again")
     covered = sum(map(len, records)) + 4 * count  # with the entries of the table
-    says = f"self test passed; {count} records of noise ({covered / capacity:.1%} of the memory) keep digests"
+    says = f"self test passed; {count} records of noise, {covered / capacity:.1%} of the memory, read back"
     return says, {"records": count, "bytes_covered": covered, "bytes": capacity}
 
 
@@ -272,7 +272,7 @@ def check_cycles(subject: Subject) -> Found:
         raise ComparisonError(
             "; ".join(f"{name}: {found[name]} cycles, simulated {simulated[name]}" for name in differ)
         )
-    says = f"as the simulated RTL, in each phase of {CYCLE_SAMPLES} samples sent one after another"
+    says = f"equal to the simulated RTL in each phase, for {CYCLE_SAMPLES} samples sent one at a time"
     return says, {name.replace(" ", "_"): count for name, count in found.items() if count}
 
 

@@ -55,7 +55,7 @@ class PlayedExecutor:
 
 def due(model, fields, verdict, done, where) -> tuple[int, Status, bytes, int | None]:
     """Return the command, status and payload of the answer that is due, and its cycles (None: any number).
-    Check that a request is executed once if the verdict says so, and else not at all.
+    Check that an accepted request is executed once, and a refused one never.
 
     done: by the name of an executor, the requests and answers that it recorded since the frame was offered.
     """

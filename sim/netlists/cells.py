@@ -14,6 +14,7 @@ from nudge.boards.family import Family
 from nudge.boards.fpga import Fpga
 from nudge.boards.toolchain import tools
 from nudge.boards.toolchain.netlist import plain_names, synthesis, undefined_collisions
+from nudge.boards.virtual import verilator
 from nudge.hw.lib.elaboration import fast_elaboration
 from nudge.plumbing.cache import cached
 from nudge.plumbing.errors import ToolError
@@ -135,3 +136,11 @@ def cells(component: wiring.Component, name: str, fpga: Fpga) -> dict[str, Any]:
         yosys(f"cells-{name}", {DESIGN: source(component, name, fpga)}, script, CELLS)
     )
     return {"modules": {name: found["modules"][name]}}
+
+
+def check_mode(family: Family, cell: str, folder: Path) -> None:
+    """Raise `ToolError` unless the family's models have the mode of a cell, "NAME #(parameters)"."""
+    file = folder / "top.v"
+    file.write_text(f"module top; {cell} cell_0(); endmodule\n{BLOCKS[family].read_text()}")
+    options = ["--lint-only", "-Wno-lint", "-Wno-fatal", "--top-module", "top"]
+    verilator.run(["verilator", *options, str(file)], folder / "log")

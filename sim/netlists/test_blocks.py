@@ -15,7 +15,6 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from nudge.boards.family import Family
 from nudge.boards.icebreaker import ICEBREAKER
 from nudge.boards.ulx3s import ULX3S
-from nudge.boards.virtual import verilator
 from nudge.hw.lib.block_memory import BlockMemory
 from nudge.hw.lib.multiplier import Multiplier
 from nudge.plumbing.errors import ToolError
@@ -23,7 +22,7 @@ from sim.harness.streams import Port, start
 from sim.harness.units import each
 from sim.lib import test_multiplier
 
-from .cells import BLOCKS
+from .cells import check_mode
 from .unit import Cells
 
 #: Bits of a factor of MULT18X18D, signed or unsigned.
@@ -202,24 +201,6 @@ def test_products_are_multipliers():
     ],
 )
 def test_a_mode_without_a_model_is_refused_by_name(tmp_path, cell, wrong):
-    def check(name):
-        (tmp_path / "top.v").write_text(
-            f"module top; {name} cell_0(); endmodule\n{BLOCKS[Family.ECP5].read_text()}"
-        )
-        verilator.run(
-            [
-                "verilator",
-                "--lint-only",
-                "-Wno-lint",
-                "-Wno-fatal",
-                "--top-module",
-                "top",
-                f"{tmp_path}/top.v",
-            ],
-            log,
-        )
-
-    log = tmp_path / "log"
-    check(cell.partition(" ")[0])
+    check_mode(Family.ECP5, cell.partition(" ")[0], tmp_path)
     with pytest.raises(ToolError, match=wrong):
-        check(cell)
+        check_mode(Family.ECP5, cell, tmp_path)

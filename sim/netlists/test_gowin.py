@@ -8,14 +8,13 @@ import pytest
 
 from nudge.boards.family import Family
 from nudge.boards.gowin import TANG_NANO_20K
-from nudge.boards.virtual import verilator
 from nudge.plumbing.errors import ToolError
 from sim.harness.streams import start
 from sim.harness.units import each
 
 from . import test_blocks as blocks
 from . import test_units as rtl
-from .cells import BLOCKS
+from .cells import check_mode
 from .unit import Cells
 
 
@@ -76,17 +75,5 @@ def test_products_are_multipliers():
     ],
 )
 def test_a_mode_without_a_model_is_refused_by_name(tmp_path, cell, wrong):
-    (tmp_path / "top.v").write_text(
-        f"module top; {cell} cell_0(); endmodule\n{BLOCKS[Family.GOWIN].read_text()}"
-    )
-    words = [
-        "verilator",
-        "--lint-only",
-        "-Wno-lint",
-        "-Wno-fatal",
-        "--top-module",
-        "top",
-        f"{tmp_path}/top.v",
-    ]
     with pytest.raises(ToolError, match=wrong):
-        verilator.run(words, tmp_path / "log")
+        check_mode(Family.GOWIN, cell, tmp_path)

@@ -5,30 +5,17 @@ from dataclasses import replace
 import torch
 
 from nudge.golden.contract.config import configuration
-from nudge.golden.contract.presets import preset
 from nudge.golden.training import checkpoint
-from nudge.golden.training.data import Source, load
-from nudge.golden.training.plan import Plan
 from nudge.golden.training.recover import train
 from nudge.golden.training.run import Run
 from nudge.golden.training.stop import Stop
 from nudge.host.devices.golden import GoldenBoard
 
-SPEC = preset("tiny")
+from . import small_run
+from .small_run import DATA, SPEC
+
 CONFIG = configuration(SPEC)
-DATA = load("embedded")
-PLAN = Plan(
-    "tiny",
-    Source("embedded"),
-    44,
-    epochs=2,
-    batch=8,
-    seed=5,
-    lr_scale=1.0,
-    beta=0.5,
-    free_steps=8,
-    nudged_steps=8,
-)
+PLAN = replace(small_run.PLAN, samples=44, free_steps=8, nudged_steps=8)
 
 
 class After(Stop):

@@ -7,32 +7,16 @@ import numpy as np
 import pytest
 
 from nudge.golden.contract.config import configuration
-from nudge.golden.contract.presets import preset
 from nudge.golden.training.batch import Batch
 from nudge.golden.training.board import Ahead, trained
 from nudge.golden.training.commits import commits
-from nudge.golden.training.data import Source, load
 from nudge.golden.training.epoch import drawn_moves, moved
 from nudge.golden.training.loop import train
-from nudge.golden.training.plan import Plan
 from nudge.golden.training.run import Run
 from nudge.golden.training.stop import Stop
 from nudge.host.devices.golden import GoldenBoard
 
-SPEC = preset("tiny")
-DATA = load("embedded")
-PLAN = Plan(
-    "tiny",
-    Source("embedded"),
-    44,
-    epochs=2,
-    batch=8,
-    seed=5,
-    lr_scale=1.0,
-    beta=0.5,
-    free_steps=8,
-    nudged_steps=8,
-)
+from .cut_run import DATA, PLAN, SPEC
 
 
 @pytest.mark.parametrize(("shift", "flip"), [(0, True), (1, False), (3, True), (4, True)])
