@@ -29,6 +29,6 @@ def test_netlist_trains_bit_for_bit(part):
         VirtualBoard(config, board=VIRTUAL, program=program) as virtual,
         SerialBoard(virtual.url, SPEC, timeout=300) as board,
     ):
-        result = compare(board, plan, images, None)
+        result = compare(board, plan, images)
     assert result.weights == SPEC.parameters
     assert result.predictions == 3
