@@ -15,7 +15,7 @@ from nudge.plumbing.errors import DesignError
 from .features import Features
 from .mapping import Mapped
 
-COEFFICIENTS = Path(__file__).parent / "coefficients.json"
+COEFFICIENTS = Path(__file__).parent / "counts/coefficients.json"
 
 #: Cells of a distributed RAM: four for the read port, two for the write port.
 CELLS_OF_RAM = 6

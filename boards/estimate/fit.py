@@ -23,7 +23,7 @@ from nudge.golden.contract.presets import PRESETS
 from . import cells
 from .units import Unit, units
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "counts"
 SAMPLES, DESIGNS = FOLDER / "samples.csv", FOLDER / "designs.json"
 
 #: A design with a memory for stored samples, and the same design without.

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple, Self
 from nudge.plumbing import files
 from nudge.plumbing.errors import DesignError
 
+FOLDER = Path(__file__).parent / "counts"
+
 #: Wires and cells of builds, written by `boards.toolchain.wires`; transitions per cycle of each kind of wire,
 #: written by `sim.netlists.switching`.
-DESIGNS, RATES = Path(__file__).with_name("wires.json"), Path(__file__).with_name("switching.json")
+DESIGNS, RATES = FOLDER / "wires.json", FOLDER / "switching.json"
 
 #: Maximum size of these files in bytes.
 MAX_BYTES = 1 << 20

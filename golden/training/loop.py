@@ -1,13 +1,17 @@
-"""The training loop: trains a run to its end or to a stop, and saves it on the way."""
+"""The training loop: a run's first parameters, training to the end or to a stop, saving on the way."""
 
+from nudge.golden.contract.spec import Spec
+from nudge.golden.model import centring
+from nudge.golden.model.batch import train_batch
+from nudge.golden.model.parameters import Parameters
 from nudge.golden.model.settings import Settings
 from nudge.plumbing.progress import Meter
 
 from .board import Board
 from .commits import commits
 from .data import Data
+from .plan import Plan
 from .run import Run
-from .start import started
 from .stop import Stop
 
 #: Largest share of the time for checkpoints at the ends of epochs; more frequent ones are postponed. Reading
@@ -16,6 +20,21 @@ CHECKPOINT_SHARE = 0.01
 
 #: Seconds between additions of rows to the metrics file, for anyone who watches the run.
 WATCH_SECONDS = 0.5
+
+
+def started(plan: Plan, spec: Spec, data: Data, parameters: Parameters) -> Parameters:
+    """Return initial weights with running means of the plan's first `Learning.initial_means` images, neither
+    moved nor mirrored; parameters that have means are returned as they are.
+
+    Without them, the first hundred commits would be those of a network that isn't centred, and its rates too
+    large. The model computes them, whatever the board.
+    """
+    count = min(spec.learning.initial_means, plan.samples)
+    if not (spec.schedule.centred and count) or any(mean.any() for mean in parameters.means):
+        return parameters
+    images, labels = data.train_images[:count], data.train_labels[:count]
+    found = train_batch(spec, plan.settings(spec)[0], parameters, images, labels)
+    return parameters._replace(means=centring.begun(spec, found.updates.means, count))
 
 
 def train(run: Run, board: Board, data: Data, stop: Stop) -> float:

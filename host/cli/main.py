@@ -14,14 +14,13 @@ from . import (
     bench,
     bitstream,
     board,
-    estimate,
+    design,
     inference,
     lists,
     network,
     repro,
     sweep,
     training,
-    verilog,
     view,
 )
 from .app import App
@@ -72,11 +71,11 @@ app.command("bench")(bench.bench)
 app.command("repro")(repro.repro)
 app.command("presets")(lists.presets)
 app.command("boards")(lists.boards)
-app.command("estimate")(estimate.estimate)
+app.command("estimate")(design.estimate)
 app.command("build")(bitstream.build)
 app.command("flash")(bitstream.flash)
 app.command("report")(bitstream.report)
-app.command("verilog")(verilog.verilog)
+app.command("verilog")(design.verilog)
 app.add_typer(board.app, name="board")
 app.add_typer(network.app, name="network")
 app.command("doctor")(lists.doctor)

@@ -13,11 +13,11 @@ from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.rounding import clipped, half_up, limited
 from nudge.hw.synapse.interface import slot_bits
 
+from .array_pass import Bank
 from .deviation_sums import DeviationSums
 from .encoder import DeviationEncoder
 from .interface import xi_shape
 from .neuron_array import NeuronArray
-from .state_bank import Bank
 
 
 class DeviationArray(NeuronArray):

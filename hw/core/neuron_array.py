@@ -18,10 +18,9 @@ from nudge.hw.lib.saturate import saturated
 from nudge.hw.lib.turns import padded, slice_of, word_of
 from nudge.hw.synapse.interface import Step, drive, slot_bits, spikes_of
 
-from .array_pass import pass_over, staged
+from .array_pass import Bank, pass_over, staged
 from .encoder import Encoder
 from .interface import annealing, bias_word, label_bits, trace_word, xi_shape
-from .state_bank import Bank
 from .window_sums import WindowSums, connect_readers, readers
 
 

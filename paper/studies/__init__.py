@@ -2,7 +2,7 @@
 
 import importlib
 
-from .study import Study
+from nudge.paper.tables.study import Study
 
 #: Names of all studies; each is a module of this package.
 NAMES: tuple[str, ...] = (

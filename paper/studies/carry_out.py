@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 
+from nudge.paper.tables import rows as table
+from nudge.paper.tables.study import Budget, Cell, Row, Study
 from nudge.plumbing import cluster, files, parts
 from nudge.plumbing.cluster import Job
 from nudge.plumbing.errors import StudyError
 from nudge.plumbing.progress import Meter, note
-
-from . import rows as table
-from .study import Budget, Cell, Row, Study
 
 
 def carry_out(

@@ -12,11 +12,11 @@ from typing import Any
 from nudge.golden.contract.presets import PRESETS
 from nudge.golden.contract.spec import Spec
 from nudge.golden.training.plan import Plan
+from nudge.paper.tables.study import GIBIBYTE, Budget
 
 from .backprop import Backprop
 from .held_out import Rule, Trial, facts, study
 from .recipe import Recipe
-from .study import GIBIBYTE, Budget
 
 DATA = {"data": "cifar10.npz", "held_out": 5000, "flip": True, "lr_scale": 0.7}
 

@@ -19,10 +19,10 @@ from nudge.golden.contract.shapes import Conv
 from nudge.golden.contract.spec import Spec
 from nudge.golden.training.plan import Plan
 from nudge.paper.systems.own import SCALE_WIDTHS, starts, tuned
+from nudge.paper.tables.study import GIBIBYTE, Budget, plain
 
 from .backprop import Backprop
 from .held_out import STUDIED, STUDIED_LARGE, STUDIED_MEDIUM, STUDIED_TINY, STUDIED_WIDE, Trial, facts, study
-from .study import GIBIBYTE, Budget, plain
 
 DATA = {"data": "fashion-mnist"}
 

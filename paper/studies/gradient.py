@@ -25,9 +25,8 @@ from nudge.paper.systems.neuron import Dynamics
 from nudge.paper.systems.own import two_conv_two_dense
 from nudge.paper.systems.published import TABLE_I
 from nudge.paper.systems.train import SystemRun, pixels, train
-
-from . import page
-from .study import GIBIBYTE, Budget, Cell, Study, images, plain
+from nudge.paper.tables import page
+from nudge.paper.tables.study import GIBIBYTE, Budget, Cell, Study, images, plain
 
 BUDGETS = (
     Budget("quick", 1, GIBIBYTE, {"data": "embedded", "samples": 500, "epochs": 2, "batch": 20}, threads=1),

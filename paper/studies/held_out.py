@@ -15,11 +15,11 @@ from nudge.golden.contract.shapes import Conv, Dense, Input
 from nudge.golden.contract.spec import Spec
 from nudge.golden.training.data import Data, folder_of
 from nudge.golden.training.plan import Plan
+from nudge.paper.tables import page
+from nudge.paper.tables.page import Column
+from nudge.paper.tables.study import Budget, Cell, Study, images
 
-from . import page
-from .page import Column
 from .recipe import Recipe
-from .study import Budget, Cell, Study, images
 
 #: The presets' schedule before the order "odd-even"; most studies use it.
 AT_ONCE = Schedule(32, 16)

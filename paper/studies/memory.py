@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from nudge.paper.systems.published import PUBLISHED
+from nudge.paper.tables import page
+from nudge.paper.tables.study import GIBIBYTE, Budget, Cell, Row, Study
 from nudge.plumbing import children
 from nudge.plumbing.errors import StudyError
 
-from . import page
 from .peak import Job
-from .study import GIBIBYTE, Budget, Cell, Row, Study
 
 #: Number of steps at which the paper measures.
 STEPS = 150

@@ -27,10 +27,10 @@ from nudge.paper.systems.configurations import table_two
 from nudge.paper.systems.neuron import Dynamics
 from nudge.paper.systems.published import TABLE_I
 from nudge.paper.systems.train import SystemRun, pixels, test_error, train
+from nudge.paper.tables import page
+from nudge.paper.tables.study import GIBIBYTE, Budget, Cell, Row, Study, images, plain
 
-from . import page
 from .layer_signals import MIDDLE, SIGNALS, TOPS, five_layers, signals, taught
-from .study import GIBIBYTE, Budget, Cell, Row, Study, images, plain
 
 NETS = ("convergent", "spiking")
 POOLINGS = ("maximum", "average")

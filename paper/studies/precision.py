@@ -11,9 +11,9 @@ from nudge.golden.contract.formats import Formats
 from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.spec import Spec
 from nudge.golden.training.plan import Plan
+from nudge.paper.tables.study import GIBIBYTE, Budget
 
 from .held_out import CPU, QUICK, STUDIED, Trial, plan_facts, study
-from .study import GIBIBYTE, Budget
 
 BASE = STUDIED
 

@@ -17,8 +17,8 @@ from nudge.golden.model.fixed import FixedModel
 from nudge.golden.model.parameters import initial, mean
 from nudge.golden.training.commits import Commit, commits
 from nudge.golden.training.data import Data
+from nudge.golden.training.loop import started
 from nudge.golden.training.plan import Plan
-from nudge.golden.training.start import started
 
 #: Commits between two decays of the weights.
 INTERVAL = 64

@@ -11,10 +11,10 @@ from typing import Any
 
 from nudge.golden.contract.presets import PRESETS
 from nudge.golden.contract.schedule import Schedule
+from nudge.paper.tables.page import Column
+from nudge.paper.tables.study import GIBIBYTE, Budget, Row
 
 from .held_out import CPU, QUICK, Trial, study
-from .page import Column
-from .study import GIBIBYTE, Budget, Row
 
 BASE = PRESETS["small"]
 

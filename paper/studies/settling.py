@@ -31,9 +31,8 @@ from nudge.golden.model.parameters import Parameters, Working, working
 from nudge.golden.model.phases import steps
 from nudge.golden.model.settings import Settings
 from nudge.golden.training import checkpoint, data
-
-from . import page
-from .study import GIBIBYTE, Budget, Cell, Row, Study
+from nudge.paper.tables import page
+from nudge.paper.tables.study import GIBIBYTE, Budget, Cell, Row, Study
 
 #: Number of steps or sweeps whose distance is recorded.
 STEPS = 32

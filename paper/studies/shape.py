@@ -5,10 +5,10 @@ from dataclasses import replace
 from nudge.golden.contract.presets import PRESETS
 from nudge.golden.contract.shapes import Conv, Dense
 from nudge.golden.contract.spec import CLASSES
+from nudge.paper.tables.page import Column
+from nudge.paper.tables.study import GIBIBYTE, Budget, Row
 
 from .held_out import AT_ONCE, Trial, study
-from .page import Column
-from .study import GIBIBYTE, Budget, Row
 
 #: In `cpu` the learning rates of the last epoch are a tenth of the first's.
 BUDGETS = (

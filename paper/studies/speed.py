@@ -22,9 +22,8 @@ from nudge.paper.systems import compiled
 from nudge.paper.systems.network import Network
 from nudge.paper.systems.neuron import Dynamics
 from nudge.paper.systems.own import two_conv_two_dense
-
-from . import page
-from .study import GIBIBYTE, Budget, Cell, Study, images
+from nudge.paper.tables import page
+from nudge.paper.tables.study import GIBIBYTE, Budget, Cell, Study, images
 
 #: Rows and columns of the plain product's matrices.
 SIDE = 768

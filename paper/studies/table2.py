@@ -20,9 +20,8 @@ from nudge.paper.systems.own import SCALE_WIDTHS
 from nudge.paper.systems.published import OWN_ROW, PUBLISHED, Published
 from nudge.paper.systems.train import SystemRun, Tell, silent, test_error, train
 from nudge.paper.systems.variants import FALLING
-
-from . import page
-from .study import GIBIBYTE, Budget, Cell, Row, Study, images, plain
+from nudge.paper.tables import page
+from nudge.paper.tables.study import GIBIBYTE, Budget, Cell, Row, Study, images, plain
 
 #: Parts of a run whose training errors form its curve, unless the test error is measured after each epoch.
 PARTS = 8

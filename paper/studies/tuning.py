@@ -15,9 +15,8 @@ from nudge.paper.systems.own import SCALE_WIDTHS, starts
 from nudge.paper.systems.published import PUBLISHED
 from nudge.paper.systems.train import SystemRun, error, train
 from nudge.paper.systems.variants import changed
-
-from . import page
-from .study import GIBIBYTE, Budget, Cell, Study, images, plain
+from nudge.paper.tables import page
+from nudge.paper.tables.study import GIBIBYTE, Budget, Cell, Study, images, plain
 
 #: held_out: number of training images that are held out, the last ones.
 BUDGETS = (

@@ -227,8 +227,8 @@ def small_study() -> None:
     from matplotlib.figure import Figure
 
     from nudge.paper import studies
-    from nudge.paper.studies import page
-    from nudge.paper.studies.study import Budget, Cell, Study
+    from nudge.paper.tables import page
+    from nudge.paper.tables.study import Budget, Cell, Study
 
     def cells(budget: Budget, seed: int, data_dir: Path | None) -> list[Cell]:
         return [Cell({"value": str(n)}, seed, n, functools.partial(dict, error=n + 0.5)) for n in range(3)]

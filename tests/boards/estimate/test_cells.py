@@ -1,4 +1,4 @@
-"""Estimated counts agree with the synthesised ones in boards/estimate/samples.csv and designs.json."""
+"""Estimated counts agree with the synthesised ones in boards/estimate/counts/samples.csv and designs.json."""
 
 import pytest
 

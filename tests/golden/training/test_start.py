@@ -12,10 +12,9 @@ from nudge.golden.contract.schedule import FOLLOW
 from nudge.golden.model.fixed import FixedModel
 from nudge.golden.model.parameters import initial
 from nudge.golden.training.data import Source, load
-from nudge.golden.training.loop import train
+from nudge.golden.training.loop import started, train
 from nudge.golden.training.plan import Plan
 from nudge.golden.training.run import Run
-from nudge.golden.training.start import started
 from nudge.golden.training.stop import Stop
 from nudge.host.devices.golden import GoldenBoard
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from nudge.paper.studies import page, table2
+from nudge.paper.studies import table2
 from nudge.paper.systems.published import PUBLISHED
+from nudge.paper.tables import page
 from nudge.plumbing.axes import logarithmic
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 ROWS = [
     {"system": system, "steps": steps, "seed": seed, "error": error}

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SETS = ("mnist", "fashion-mnist")
 
 

@@ -16,7 +16,7 @@ from nudge.golden.training.data import Data
 from nudge.golden.training.plan import Plan
 from nudge.paper.studies.backprop import Backprop, Scale, pixels
 from nudge.paper.studies.held_out import Trial, measure
-from nudge.paper.studies.study import plain
+from nudge.paper.tables.study import plain
 
 #: Two convolutions, one with padding, on colour images that aren't square, in three classes.
 COLOUR = Spec(

@@ -7,7 +7,6 @@ import pytest
 
 from nudge.golden.contract.shapes import Dense
 from nudge.paper.studies import table2
-from nudge.paper.studies.study import plain
 from nudge.paper.systems.configuration import Configuration
 from nudge.paper.systems.configurations import table_two
 from nudge.paper.systems.network import PaddedConv
@@ -15,6 +14,7 @@ from nudge.paper.systems.neuron import Dynamics
 from nudge.paper.systems.own import SCALE_WIDTHS
 from nudge.paper.systems.published import PUBLISHED, TABLE_I
 from nudge.paper.systems.variants import FINE, PUBLISHED_FALLING, PUBLISHED_WEAK, WEAK
+from nudge.paper.tables.study import plain
 
 OWN = ("snn-ep", "snn-bptt", "crnn-ep", "crnn-bptt")
 SETS = ("mnist", "fashion-mnist")

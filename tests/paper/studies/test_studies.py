@@ -27,10 +27,10 @@ from nudge.paper.studies.held_out import (
     study,
 )
 from nudge.paper.studies.recipe import Recipe
-from nudge.paper.studies.study import Budget
 from nudge.paper.systems import train
 from nudge.paper.systems.configurations import table_two
 from nudge.paper.systems.own import two_conv_two_dense
+from nudge.paper.tables.study import Budget
 
 
 def changed(spec: Spec, base: Spec) -> set[str]:

@@ -13,7 +13,7 @@ from nudge.host.cli import main as cli
 from nudge.paper.studies import NAMES, find
 from nudge.paper.studies import carry_out as carry_out_module
 from nudge.paper.studies.carry_out import available_memory, carry_out, chosen
-from nudge.paper.studies.study import Budget, Cell, Study
+from nudge.paper.tables.study import Budget, Cell, Study
 from nudge.plumbing.errors import ExitCode, StudyError
 from nudge.plumbing.files import owned
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from nudge.paper.studies import NAMES, find, rows
+from nudge.paper.studies import NAMES, find
 from nudge.paper.studies.carry_out import on_device
-from nudge.paper.studies.study import images
+from nudge.paper.tables import rows
+from nudge.paper.tables.study import images
 
-TABLES = sorted((Path(__file__).parents[2] / "results").glob("*.csv"))
+TABLES = sorted((Path(__file__).parents[3] / "results").glob("*.csv"))
 
 
 def test_there_are_tables_of_all_studies():

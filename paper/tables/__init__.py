@@ -1,0 +1,1 @@
+"""A study's frame: its budgets and rows, their table and their picture."""
