@@ -36,10 +36,11 @@ class Sign(torch.optim.Optimizer):
                 x -= group["lr"] * x.grad.sign()
 
 
-#: By name: plain gradient descent; Adam, which scales each weight's step by its own gradients; Adam without
-#: momentum; and signed gradient descent.
+#: By name: plain gradient descent; the same with momentum; Adam, which scales each weight's step by its own
+#: gradients; Adam without momentum; and signed gradient descent.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
+    "momentum": partial(torch.optim.SGD, momentum=0.9),
     "adam": torch.optim.Adam,
     "scaled": partial(torch.optim.Adam, betas=(0.0, 0.999)),
     "sign": Sign,
