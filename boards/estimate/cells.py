@@ -15,7 +15,9 @@ from nudge.plumbing.errors import DesignError
 from .features import Features
 from .mapping import Mapped
 
-COEFFICIENTS = Path(__file__).parent / "counts/coefficients.json"
+#: Counts of synthesised and routed designs, and the coefficients that are fitted to them.
+COUNTS = Path(__file__).parent / "counts"
+COEFFICIENTS = COUNTS / "coefficients.json"
 
 #: Cells of a distributed RAM: four for the read port, two for the write port.
 CELLS_OF_RAM = 6

@@ -10,7 +10,6 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +22,7 @@ from nudge.golden.contract.presets import PRESETS
 from . import cells
 from .units import Unit, units
 
-FOLDER = Path(__file__).parent / "counts"
-SAMPLES, DESIGNS = FOLDER / "samples.csv", FOLDER / "designs.json"
+SAMPLES, DESIGNS = cells.COUNTS / "samples.csv", cells.COUNTS / "designs.json"
 
 #: A design with a memory for stored samples, and the same design without.
 STORE = ("medium-unshared-stores", "medium-unshared")

@@ -7,17 +7,16 @@ too. docs/boards.md explains the method.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from nudge.plumbing import files
 from nudge.plumbing.errors import DesignError
 
-FOLDER = Path(__file__).parent / "counts"
+from .cells import COUNTS
 
 #: Wires and cells of builds, written by `boards.toolchain.wires`; transitions per cycle of each kind of wire,
 #: written by `sim.netlists.switching`.
-DESIGNS, RATES = FOLDER / "wires.json", FOLDER / "switching.json"
+DESIGNS, RATES = COUNTS / "wires.json", COUNTS / "switching.json"
 
 #: Maximum size of these files in bytes.
 MAX_BYTES = 1 << 20

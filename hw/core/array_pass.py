@@ -1,12 +1,11 @@
-"""A pass of a neuron array over its layer, pipeline stage by stage, and the ports of its state memory."""
+"""A pass of a neuron array over the words of its layer: the loop counters, delayed to each pipeline stage."""
 
 from typing import Any, NamedTuple
 
-from amaranth.hdl import Cat, Const, Signal
+from amaranth.hdl import Const, Signal
 
 from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Layer
-from nudge.hw.lib.adder_tree import data_delay, delay
 from nudge.hw.lib.loops import counting
 
 
@@ -81,28 +80,3 @@ def staged(m, number: int, before: At, turns: int) -> At:
         **{name: held(name, getattr(before, name)) for name in ("valid", "word", "turn", "last")}
     )
     return at._replace(part=at.word if turns == 1 else held("part", before.part))
-
-
-class Bank(NamedTuple):
-    """Ports of a state memory, and the address bits that select its banks."""
-
-    read: Any
-    write: Any
-    #: Bank bits above the part number in the read address.
-    of_read: tuple[Any, ...]
-    #: Bank bits above the part number in the write address.
-    of_write: tuple[Any, ...]
-    #: Condition under which it is written; None: in each step.
-    when: Any
-
-    def fetch(self, m, part):
-        """Read the state of a part; it is at the read port one cycle later."""
-        m.d.comb += self.read.addr.eq(Cat(part, *self.of_read))
-
-    def keep(self, m, part, state, valid):
-        """Write the state of a part, one cycle later, if ``valid``."""
-        m.d.comb += [
-            self.write.addr.eq(data_delay(m, Cat(part, *self.of_write))),
-            self.write.data.eq(data_delay(m, state)),
-            self.write.en.eq(delay(m, valid if self.when is None else valid & self.when, 1)),
-        ]

@@ -11,9 +11,9 @@ from nudge.hw.lib.block_memory import BlockMemory
 from nudge.hw.lib.bounds import bounded
 from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.rounding import clipped, half_up, limited
+from nudge.hw.lib.state_bank import Bank
 from nudge.hw.synapse.interface import slot_bits
 
-from .array_pass import Bank
 from .deviation_sums import DeviationSums
 from .encoder import DeviationEncoder
 from .interface import xi_shape

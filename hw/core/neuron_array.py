@@ -15,10 +15,11 @@ from nudge.hw.lib.data_registers import data_registers
 from nudge.hw.lib.flow import Flow
 from nudge.hw.lib.rounding import clipped
 from nudge.hw.lib.saturate import saturated
+from nudge.hw.lib.state_bank import Bank
 from nudge.hw.lib.turns import padded, slice_of, word_of
 from nudge.hw.synapse.interface import Step, drive, slot_bits, spikes_of
 
-from .array_pass import Bank, pass_over, staged
+from .array_pass import pass_over, staged
 from .encoder import Encoder
 from .interface import annealing, bias_word, label_bits, trace_word, xi_shape
 from .window_sums import WindowSums, connect_readers, readers

@@ -1,7 +1,6 @@
 # amaranth: UnusedElaboratable=no
 """Tests the harness with an average pool, a queue and an adder of memory words; an example of a bench."""
 
-import os
 import random
 import re
 
@@ -19,7 +18,6 @@ from nudge.hw.synapse.average_pool import AveragePool
 from nudge.plumbing import cache
 from nudge.plumbing.cache import cached
 from nudge.plumbing.errors import ToolError
-from sim.conftest import CocotbTest
 
 from . import testbench
 from .streams import (
@@ -235,13 +233,3 @@ def test_missing_tools_are_named(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ToolError, match=r"^g\+\+, make, perl not found: apt-get install g\+\+ make perl$"):
         verilator.environment()
-
-
-@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")
-def test_xdist_has_the_groups(request):
-    """Benches that share a build run in one worker of pytest-xdist: others would wait for the compiler."""
-    if not request.config.option.loadgroup:
-        pytest.skip("not with --dist loadgroup, which the Makefile gives")
-    benches = [item for item in request.session.items if isinstance(item, CocotbTest)]
-    ungrouped = [item.nodeid for item in benches if "@" not in item.nodeid]
-    assert not ungrouped, "xdist marks a group in the node's name; this pytest doesn't let it"

@@ -52,7 +52,7 @@ def test_centred_steps_learn_more(seed):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_each_optimizer_learns(optimizer):
     images = load("embedded")
-    rate = {"sgd": 0.1, "adam": 1e-2, "scaled": 1e-2, "sign": 1e-3}[optimizer]
+    rate = {"sgd": 0.1, "momentum": 1e-2, "adam": 1e-2, "scaled": 1e-2, "sign": 1e-3}[optimizer]
     plan = Plan.of(STUDIED_TINY, "embedded", 800, seed=1, epochs=2)
     assert (
         Backprop(optimizer, rate, cross_entropy=True, clipped_output=False).error(
