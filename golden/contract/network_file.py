@@ -56,6 +56,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "input": asdict(Input()),
 }
 
+#: Further keys of the table `learning`, which a document has where they differ from `Learning`'s defaults.
+OPTIONAL = ("bias_rates", "initial_means", "image_gain")
 
 #: Tables that a document always contains.
 SECTIONS = ("schedule", "learning", "formats")
@@ -109,10 +111,9 @@ def document(spec: Spec) -> dict[str, Any]:
     if Formats.of(**formats) != f:
         raise SpecError(f"{spec.name}: its formats are none that a network file can name")
     rates: dict[str, Any] = {"rates": list(learning.rates)}
-    if learning.initial_means:
-        rates["initial_means"] = learning.initial_means
-    if learning.bias_rates is not None:
-        rates["bias_rates"] = list(learning.bias_rates)
+    for name in OPTIONAL:
+        if (value := getattr(learning, name)) != getattr(Learning, name):
+            rates[name] = list(value) if isinstance(value, tuple) else value
     lanes = {
         name: {key: list(x) if isinstance(x, tuple) else x for key, x in asdict(of).items() if x is not None}
         for name, of in spec.lanes
@@ -147,7 +148,7 @@ def _network(values: Any) -> Spec:
         name,
         stages,
         _schedule(_with_defaults("schedule", top)),
-        _learning(_with_defaults("learning", top, ("rates", "bias_rates", "initial_means")), len(stages)),
+        _learning(_with_defaults("learning", top, ("rates", *OPTIONAL)), len(stages)),
         _formats(_with_defaults("formats", top)),
         tuple((key, _lanes(f"lanes.{key}", value)) for key, value in lanes.items()),
         Input(**_with_defaults("input", top)),
@@ -229,16 +230,16 @@ def _learning(values: dict[str, Any], stages: int) -> Learning:
     rates = _rates("rates", values["rates"], stages) if "rates" in values else default_rates(stages)
     biases = _rates("bias_rates", values["bias_rates"], stages) if "bias_rates" in values else None
     check_whole("learning.batch", values["batch"], 1, Formats().max_batch)
-    measured = values.get("initial_means", Learning.initial_means)
-    check_whole("learning.initial_means", measured, 0, MAX_MEASURED)
-    for name, low, high in (("beta", 0.0, 2.0), ("gain", 0.0, 100.0), ("decay", 0.0, 1.0)):
+    values = {name: getattr(Learning, name) for name in OPTIONAL} | values
+    check_whole("learning.initial_means", values["initial_means"], 0, MAX_MEASURED)
+    for name, high in (("beta", 2.0), ("gain", 100.0), ("decay", 1.0), ("image_gain", 100.0)):
         value = values[name]
-        if not _is_number(value) or not low < value <= high:
+        if not _is_number(value) or not 0 < value <= high:
             raise SpecError(
-                f"learning.{name} must be above {low:g} and at most {high:g}, not {reprlib.repr(value)}"
+                f"learning.{name} must be above 0 and at most {high:g}, not {reprlib.repr(value)}"
             )
     numbers = (float(values["beta"]), values["batch"], float(values["gain"]), float(values["decay"]))
-    return Learning(rates, biases, *numbers, measured)
+    return Learning(rates, biases, *numbers, values["initial_means"], float(values["image_gain"]))
 
 
 def _rates(name: str, values: Any, stages: int) -> tuple[float, ...]:

@@ -58,7 +58,9 @@ def zeros(spec: Spec, device: torch.device | str = "cpu") -> Parameters:
 def initial(spec: Spec, seed: int) -> Parameters:
     """Return initial parameters: weights uniform in +-gain/sqrt(fan_in), biases and means zero.
 
-    The weights are drawn as integers by numpy's PCG64, bundle by bundle.
+    The weights are drawn as integers by numpy's PCG64, bundle by bundle. Bundle 1's bound is `image_gain`
+    times as large; unless that is 1, each neuron's weights are reduced by their mean, rounded half up, and
+    clipped to [-1, 1).
     """
     seed = values.plain(int, seed, "seed", ModelError)
     if seed < 0:
@@ -66,10 +68,14 @@ def initial(spec: Spec, seed: int) -> Parameters:
     random, f = np.random.Generator(np.random.PCG64(seed)), spec.formats
     weights = []
     for bundle in spec.bundles:
-        bound = min(round((1 << f.master_fraction) * spec.learning.gain / bundle.fan_in**0.5), f.master_high)
-        weights.append(
-            torch.from_numpy(random.integers(-bound, bound, bundle.weight_shape, np.int64, endpoint=True))
-        )
+        factor = spec.learning.image_gain if bundle.index == 1 else 1
+        largest = (1 << f.master_fraction) * spec.learning.gain * factor / bundle.fan_in**0.5
+        bound = min(round(largest), f.master_high)
+        drawn = random.integers(-bound, bound, (bundle.post.channels, bundle.fan_in), np.int64, endpoint=True)
+        if factor != 1:
+            mean = (2 * drawn.sum(1, keepdims=True) + bundle.fan_in) // (2 * bundle.fan_in)
+            drawn = (drawn - mean).clip(f.master_low, f.master_high)
+        weights.append(torch.from_numpy(drawn.reshape(bundle.weight_shape)))
     return zeros(spec)._replace(weights=tuple(weights))
 
 

@@ -66,7 +66,7 @@ class Trial:
 #: Options that schedules and learning rules got after the first committed tables.
 LATER = {
     "schedule": ("order", "halvings", "feedback_shift", "fine", *FLAGS),
-    "learning": ("initial_means",),
+    "learning": ("initial_means", "image_gain"),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nudge.golden.contract.network_file import DEFAULTS, FORMATS, default_rates, network
+from nudge.golden.contract.network_file import DEFAULTS, FORMATS, OPTIONAL, default_rates, network
 from nudge.plumbing.errors import SpecError
 
 PAGE = Path(__file__).parents[3] / "docs/networks.md"
@@ -59,7 +59,7 @@ def accepted(**tables: Any) -> bool:
 
 def test_the_keys_are_those_of_a_file():
     for table, defaults in DEFAULTS.items():
-        assert TABLES[table].keys() - {"rates", "bias_rates", "initial_means"} == defaults.keys()
+        assert TABLES[table].keys() - {"rates", *OPTIONAL} == defaults.keys()
         for key, value in defaults.items():
             said = (
                 "none"

@@ -117,7 +117,7 @@ OTHERS: dict[str, Any] = {
     "halvings": (1,),
 }
 OTHERS |= {"feedback_shift": 1, "fine": (1, 0), "centred": True, "linear_output": True, "vector_field": True}
-OTHERS |= {"rates": (0.3, 0.2), "bias_rates": (0.1, 0.1), "beta": 0.75, "initial_means": 9}
+OTHERS |= {"rates": (0.3, 0.2), "bias_rates": (0.1, 0.1), "beta": 0.75, "initial_means": 9, "image_gain": 3.5}
 OTHERS |= {"batch": 33, "gain": 2.0, "decay": 0.5}
 
 

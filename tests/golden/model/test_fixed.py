@@ -196,6 +196,19 @@ def test_initial_weights():
         assert not b.any()
 
 
+def test_initial_weights_with_image_gain_sum_to_nothing():
+    """Those of each neuron in bundle 1, within half a unit for each weight; other bundles' stay."""
+    spec = PRESETS["cifar"]
+    plain, scaled = (
+        initial(replace(spec, learning=replace(spec.learning, image_gain=x)), 1).weights for x in (1.0, 3.0)
+    )
+    assert scaled[0].sum((1, 2, 3)).abs().max() <= 27 / 2
+    assert plain[0].sum((1, 2, 3)).abs().min() > 27 / 2
+    centred = plain[0] - plain[0].double().mean((1, 2, 3), keepdim=True)
+    assert (scaled[0] - 3 * centred).abs().max() <= 4
+    assert all(torch.equal(x, y) for x, y in zip(plain[1:], scaled[1:], strict=True))
+
+
 def test_settings_follow_learning():
     spec = Spec(
         "x", (Conv(2), Dense(10)), Schedule(20, 10), Learning((0.5, 0.2), beta=0.5, batch=32, decay=0.5)

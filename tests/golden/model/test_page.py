@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from nudge.golden.contract import schedule
 from nudge.golden.contract.formats import Formats
 from nudge.golden.contract.network_file import FORMATS
+from nudge.golden.contract.presets import PRESETS
 from nudge.golden.contract.registers import rate_scale
 from nudge.golden.contract.schedule import Schedule
 from nudge.golden.contract.shapes import Conv, Dense, Input
@@ -181,10 +182,11 @@ def test_masters_at_their_limits(data):
     ] == (followed.tolist())
 
 
-@pytest.mark.parametrize("gain", [0.7, 3.0, 100.0])
-def test_initial_weights(gain):
-    spec = replace(MINUSCULE, learning=replace(MINUSCULE.learning, gain=gain))
-    drawn = page.of(spec).initial(7, gain, [b.weight_shape for b in spec.bundles])
+@pytest.mark.parametrize(("gain", "image_gain"), [(0.7, 1.0), (3.0, 0.3), (1.3, 4.0), (100.0, 100.0)])
+@pytest.mark.parametrize("spec", [MINUSCULE, PRESETS["cifar"]], ids=lambda spec: spec.name)
+def test_initial_weights(spec, gain, image_gain):
+    spec = replace(spec, learning=replace(spec.learning, gain=gain, image_gain=image_gain))
+    drawn = page.of(spec).initial(7, gain, image_gain, [b.weight_shape for b in spec.bundles])
     for wanted, found in zip(initial(spec, 7).weights, drawn, strict=True):
         assert np.array_equal(wanted.numpy(), found)
 
@@ -255,7 +257,7 @@ def test_a_run_from_its_seed_to_its_average(tmp_path, centred):
     train(run, FixedModel(spec), Data(images, labels, images[:1], labels[:1]), Stop())
 
     found = page.of(spec)
-    weights = list(found.initial(6, 1.3, [b.weight_shape for b in spec.bundles]))
+    weights = list(found.initial(6, 1.3, 1.0, [b.weight_shape for b in spec.bundles]))
     model = ScalarModel(spec, weights, [np.zeros(b.post.channels, int) for b in spec.bundles])
     kept = []
     for epoch in range(3):
