@@ -61,7 +61,7 @@ def trials(budget: Budget) -> Iterator[Trial]:
     sgd = Backprop(
         "sgd", budget.values.get("lr_scale", 1.0), clipped_output=False, by_layer=True, centred=True
     )
-    adam = Backprop("adam", 1e-3, clipped_output=False, normalised=True)
+    adam = Backprop("adam", 1e-3, clipped_output=False)
     yield ep("as it is", rule=Recipe())
     yield from (ep(f"rates x {x:g}", rule=Recipe(), lr_scale=x) for x in (0.7, 1.4))
     if budget.name == "scale":
@@ -72,20 +72,23 @@ def trials(budget: Budget) -> Iterator[Trial]:
         yield ep("means from 0", learning(initial_means=0), Recipe())
         yield ep("feedback / 4", schedule(feedback_shift=2), Recipe())
         yield ep("full feedback", schedule(feedback_shift=0), Recipe())
-        yield ep("T 24/12", schedule(free=24, nudged=12), Recipe())
+        yield ep("T 32/16, third halving at 16", schedule(free=32, nudged=16, halvings=(1, 4, 16)), Recipe())
+        yield ep("T 16/8", schedule(free=16, nudged=8), Recipe())
+        yield ep("first weights of layer 1 as of the others", learning(image_gain=1.0), Recipe())
+        yield ep("gain 1.25", learning(gain=1.25), Recipe())
         yield ep("not mirrored", rule=Recipe(), flip=False)
         yield ep("shifted by up to 2 pixels", rule=Recipe(), shift=2)
         yield ep("momentum 0.5, rates x 0.5", rule=Recipe(momentum=0.5), lr_scale=0.5)
-        yield ep("momentum 0.9, rates x 0.1", rule=Recipe(momentum=0.9), lr_scale=0.1)
-        yield from (ep(f"weight decay {x:g}", rule=Recipe(weight_decay=x)) for x in (1e-3, 1e-2))
+        yield ep("weight decay 0.001", rule=Recipe(weight_decay=1e-3))
     yield back("descent at the same rates, centred", rule=sgd)
     yield from (back(f"the same, rates x {x:g}", rule=replace(sgd, rate=x * sgd.rate)) for x in (0.5, 2.0))
-    yield back("descent, pixels normalised", rule=replace(sgd, normalised=True))
+    plain = learning(image_gain=1.0)
+    yield back("descent, first weights of layer 1 as of the others", plain, sgd)
+    yield back("the same, pixels normalised", plain, replace(sgd, normalised=True))
     yield back(
         "descent, momentum 0.9, rates x 0.1", rule=replace(sgd, optimizer="momentum", rate=0.1 * sgd.rate)
     )
-    yield back("Adam", rule=replace(adam, normalised=False))
-    yield back("Adam, pixels normalised", rule=adam)
+    yield back("Adam", rule=adam)
     yield from (back(f"the same, rate x {x:g}", rule=replace(adam, rate=x * adam.rate)) for x in (0.5, 2.0))
     yield back("Adam, cross-entropy, ReLU", rule=replace(adam, cross_entropy=True, clipped=False))
 
