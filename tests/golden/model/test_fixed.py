@@ -200,7 +200,8 @@ def test_initial_weights_with_image_gain_sum_to_nothing():
     """Those of each neuron in bundle 1, within half a unit for each weight; other bundles' stay."""
     spec = PRESETS["cifar"]
     plain, scaled = (
-        initial(replace(spec, learning=replace(spec.learning, image_gain=x)), 1).weights for x in (1.0, 3.0)
+        initial(replace(spec, learning=replace(spec.learning, gain=1.0, image_gain=x)), 1).weights
+        for x in (1.0, 3.0)
     )
     assert scaled[0].sum((1, 2, 3)).abs().max() <= 27 / 2
     assert plain[0].sum((1, 2, 3)).abs().min() > 27 / 2
