@@ -37,8 +37,8 @@ class Learning:
     #: The running means of centred commits begin with the means over this many training images, of the
     #: initial weights; 0: they begin at 0, and are 95 % there after 95 commits.
     initial_means: int = 0
-    #: Factor of bundle 1's initial weights. Unless it is 1, those of each neuron sum to 0: the network begins
-    #: as if its pixels had mean 0 and were so many times as large.
+    #: Factor of bundle 1's initial weights. Unless it is 1, those of each neuron sum to 0 as far as [-1, 1)
+    #: allows: the network begins as if its pixels had mean 0 and were so many times as large.
     image_gain: float = 1.0
 
 
