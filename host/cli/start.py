@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     # the command has reported its end: a later signal must not change that
     for number in heard:
         signal.signal(number, signal.SIG_IGN)
+    # CPython ends `python -m` by SIGINT if a dataclass's code was interrupted, caught or not; this resets it
+    eval("None")
     _close_standard_streams()
     return code
 

@@ -48,6 +48,25 @@ def test_an_interrupt_at_any_moment_is_one_line_and_130(tmp_path, seed):
         assert err.endswith("nudge: interrupted\n") or '"interrupted": true' in out
 
 
+def test_an_interrupt_in_generated_code_leaves_the_exit_code(tmp_path):
+    """CPython notes an interrupt in a string's code, caught or not, and ends `python -m` by SIGINT."""
+    (tmp_path / "generated.py").write_text("""
+import sys
+from nudge.host.cli import main, start
+
+def run(arguments):
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        return 130
+
+main.main = run
+sys.exit(start.main())
+""")
+    command = [sys.executable, "-m", "generated"]
+    assert subprocess.run(command, cwd=tmp_path, timeout=60).returncode == ExitCode.INTERRUPTED
+
+
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_lead_nowhere(closed, tmp_path):
     words = [*NUDGE, *TRAIN, "--out", str(tmp_path / "run")]
