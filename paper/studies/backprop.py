@@ -137,6 +137,8 @@ class Backprop:
         groups = [{"params": pair, "lr": rate} for *pair, rate in zip(weights, biases, rates, strict=True)]
         optimizer = OPTIMIZERS[self.optimizer](groups, lr=self.rate)
         means: list[Tensor] = []
+        trained = [*weights, *biases]
+        kept: list[list[Tensor]] = []
         scale = Scale.of(spec, images.train_images[: plan.samples]) if self.normalised else None
         wrong = 0
         for epoch in range(plan.epochs):
@@ -162,7 +164,11 @@ class Backprop:
                         assert b.grad is not None
                         w.grad, b.grad = centred(w.grad, b.grad, m)
                 optimizer.step()
+            if epoch >= plan.epochs - plan.average:
+                kept.append([x.detach().clone() for x in trained])
         with torch.no_grad():
+            for x, values in zip(trained, zip(*kept, strict=True), strict=True):
+                x.copy_(torch.stack(values).mean(0))
             tried = (pixels(spec, part, scale) for part in images.train_images[-held_out:].split(CHUNK))
             parts = [self.forward(spec, weights, biases, x).argmax(1) for x in tried]
         missed = torch.cat(parts) != images.train_labels[-held_out:]

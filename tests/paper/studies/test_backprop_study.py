@@ -95,6 +95,24 @@ def test_one_epoch_of_colours_is_learned(tmp_path, normalised):
     assert measure(trial, plan, 100, str(tmp_path / "colours.npz"), None)["error_percent"] < 10
 
 
+def test_the_last_epochs_weights_are_averaged(monkeypatch):
+    """The weights with which held-out images are tried, after one epoch, after two, and their mean."""
+    (images, labels), forward, tried = drawn(60, 7), Backprop.forward, []
+
+    def noted(rule, spec, weights, biases, x, read=None):
+        if not torch.is_grad_enabled():
+            tried.append([w.clone() for w in (*weights, *biases)])
+        return forward(rule, spec, weights, biases, x, read)
+
+    monkeypatch.setattr(Backprop, "forward", noted)
+    for epochs, average in ((1, 1), (2, 1), (2, 2)):
+        plan = Plan.of(COLOUR, "embedded", 50, seed=1, epochs=epochs, average=average, batch=10)
+        Backprop(rate=0.5).error(COLOUR, plan, 10, Data(images, labels, images, labels))
+    one, two, both = tried
+    assert not torch.equal(one[0], two[0])
+    assert all(torch.equal(z, (x + y) / 2) for x, y, z in zip(one, two, both, strict=True))
+
+
 def test_an_option_that_is_not_taken_is_no_part_of_a_fingerprint():
     assert "normalised" not in plain(Backprop())
     assert plain(Backprop(normalised=True))["normalised"] is True
