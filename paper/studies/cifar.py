@@ -62,9 +62,9 @@ def trials(budget: Budget) -> Iterator[Trial]:
     )
     adam = Backprop("adam", 1e-3, clipped_output=False)
     yield ep("as it is", spec, Recipe())
-    yield back("descent at the same rates, centred", spec, sgd)
-    yield back("Adam", spec, adam)
-    if budget.name in ("scale", "wide"):
+    if budget.name in ("scale", "wide"):  # with the better rates of short runs
+        yield back("descent, rates x 2", spec, replace(sgd, rate=2 * sgd.rate))
+        yield back("Adam, rate x 2", spec, replace(adam, rate=2 * adam.rate))
         return
 
     def schedule(**changes: Any) -> Spec:
@@ -88,6 +88,7 @@ def trials(budget: Budget) -> Iterator[Trial]:
     yield ep("shifted by up to 2 pixels", spec, Recipe(), shift=2)
     yield ep("momentum 0.5, rates x 0.5", spec, Recipe(momentum=0.5), lr_scale=0.5)
     yield ep("weight decay 0.001", spec, Recipe(weight_decay=1e-3))
+    yield back("descent at the same rates, centred", spec, sgd)
     yield from (back(f"descent, rates x {x:g}", spec, replace(sgd, rate=x * sgd.rate)) for x in (0.5, 2.0))
     plain = learning(image_gain=1.0)
     yield back("descent, first weights of layer 1 as of the others", plain, sgd)
@@ -97,6 +98,7 @@ def trials(budget: Budget) -> Iterator[Trial]:
         spec,
         replace(sgd, optimizer="momentum", rate=0.1 * sgd.rate),
     )
+    yield back("Adam", spec, adam)
     yield from (back(f"Adam, rate x {x:g}", spec, replace(adam, rate=x * adam.rate)) for x in (0.5, 2.0))
     yield back("Adam, cross-entropy, ReLU", spec, replace(adam, cross_entropy=True, clipped=False))
 
