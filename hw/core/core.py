@@ -194,9 +194,11 @@ class Core(wiring.Component):
             m.d.comb += [array.step.eq(steps[n].of(n)), array.start.eq(starts[n])]
             if self.config.spec.schedule.halvings:
                 told = parts.sequencer.odd_annealing if n % 2 else parts.sequencer.even_annealing
-                annealing = Signal.like(told, name=f"annealing_{n}")
                 # A register for each array, because arrays are spread across the part. The extra cycle is
-                # harmless: the first word of drives comes later.
+                # harmless: the first word of drives comes later. Synthesis would merge equal registers, but
+                # not if they are reset to different values, which no step reads.
+                init = dict.fromkeys(("halved", "falls"), n // 2 % 2)
+                annealing = Signal.like(told, name=f"annealing_{n}", init=init)
                 m.d.sync += annealing.eq(told)
                 m.d.comb += array.annealing.eq(annealing)
             m.d.comb += array.clear.eq(self.clear)
