@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections import namedtuple
 
 from nudge.plumbing import signals
 
@@ -28,8 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     # the command has reported its end: a later signal must not change that
     for number in heard:
         signal.signal(number, signal.SIG_IGN)
-    # CPython ends `python -m` by SIGINT if a dataclass's code was interrupted, caught or not; this resets it
-    eval("None")
+    # CPython ends `python -m` by SIGINT if an interrupt fell into generated code, even one that was caught.
+    # A namedtuple is made by generated code, which resets this.
+    namedtuple("Reset", ())
     _close_standard_streams()
     return code
 

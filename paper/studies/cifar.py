@@ -63,6 +63,7 @@ def trials(budget: Budget) -> Iterator[Trial]:
     adam = Backprop("adam", 1e-3, clipped_output=False)
     yield ep("as it is", spec, Recipe())
     if budget.name in ("scale", "wide"):  # with the better rates of short runs
+        yield ep("cosine schedule", spec, Recipe(cosine=True))
         yield back("descent, rates x 2", spec, replace(sgd, rate=2 * sgd.rate))
         yield back("Adam, rate x 2", spec, replace(adam, rate=2 * adam.rate))
         return
