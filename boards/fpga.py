@@ -37,6 +37,9 @@ class Design:
     clock_hz: int
     #: Spacers per flip-flop (`boards.toolchain.spacers`), for designs that run short of wires.
     spacers: Fraction = Fraction(0)
+    #: Whether router2 raises the cost of shared wires slowly (`boards.toolchain.router.slow`), for designs
+    #: that aren't routed otherwise.
+    slow: bool = False
     #: Default seed of placement: a seed that is known to route, if one is known.
     seed: int = 1
 

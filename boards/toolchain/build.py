@@ -14,7 +14,7 @@ from nudge.plumbing import files
 from nudge.plumbing.cache import build_root, unkept
 from nudge.plumbing.errors import TimingError, ToolError
 
-from . import clock, dfu, enables, readback, spacers, stamp, tools
+from . import clock, dfu, enables, readback, router, spacers, stamp, tools
 from .netlist import build_id, commands, plan
 from .route import CONSTRAINTS, Progress, Route, place_and_route
 
@@ -205,26 +205,29 @@ def synthesise(
     if kept.exists():
         progress(f"{folder} isn't as it was made: it is made again")
     _clear(folder)
-    made = plan(fpga, preset, facts)
-    made.extract(folder)
-    words = commands(made)
+    planned = plan(fpga, preset, facts)
+    planned.extract(folder)
+    words = commands(planned)
     progress("synthesising")
     start = time.monotonic()
     failure = tools.run(words[0], kind, folder, Path("yosys.log"))
     if failure or not netlist.is_file():
         reason = failure.reason if failure else "no netlist"
         raise ToolError(f"yosys failed: {reason}; see {folder / 'yosys.log'}")
-    added, share = 0, fpga.design(preset).spacers
-    if share or fpga.family is Family.GOWIN:
+    added, design = 0, fpga.design(preset)
+    if design.spacers or design.slow or fpga.family is Family.GOWIN:
         try:
-            cells = json.loads(netlist.read_text())
+            made = json.loads(netlist.read_text())
+            top = made["modules"]["top"]
             if fpga.family is Family.GOWIN:
-                enables.follow(cells)
-            if share:
-                added = spacers.add(cells, share)
-        except (ValueError, LookupError, TypeError, StopIteration) as error:
+                enables.follow(top)
+            if design.spacers:
+                added = spacers.add(top, design.spacers)
+            if design.slow:
+                router.slow(top)
+        except (ValueError, LookupError, TypeError) as error:
             raise ToolError(f"yosys left a damaged {netlist}: {error}") from None
-        files.write(netlist, json.dumps(cells))
+        files.write(netlist, json.dumps(made))
     constraints = [folder / name for name in CONSTRAINTS if (folder / name).exists()]
     stamp.save(kept, inputs, [netlist, *constraints], {"commands": words, "spacers": added})
     progress(f"synthesised, {time.monotonic() - start:.0f} s" + (f", {added} spacers" if added else ""))

@@ -14,9 +14,8 @@ ENABLES |= {name: {"OCEA": "CEA", "OCEB": "CEB"} for name in ("DPB", "DPX9B")}
 ENABLES |= {name: {"OCE": "CE"} for name in ("SP", "SPX9")}
 
 
-def follow(netlist: dict[str, Any]) -> None:
-    """Connects each output enable to its port's enable. netlist: Yosys' JSON."""
-    for module in netlist["modules"].values():
-        for cell in module["cells"].values():
-            for output, port in ENABLES.get(cell["type"], {}).items():
-                cell["connections"][output] = cell["connections"][port]
+def follow(top: dict[str, Any]) -> None:
+    """Connects each output enable to its port's enable. top: the top module of a netlist in Yosys' JSON."""
+    for cell in top["cells"].values():
+        for output, port in ENABLES.get(cell["type"], {}).items():
+            cell["connections"][output] = cell["connections"][port]

@@ -18,19 +18,20 @@ from nudge.plumbing.errors import DesignError
 
 from .clock import pll
 from .logic import BoardLogic
+from .router import SLOW
 
 
 def build_id(fpga: Fpga, preset: str, facts: BuildFacts, versions: dict[str, str]) -> int:
     """Return the value of the register `build`: CRC-32 of netlist, constraints, commands, versions of tools,
-    and spacers.
+    spacers and settings of the router.
 
     The text of the sources is not included. The number is part of the netlist, so a new one changes
     placement, which moves fmax by up to 10 % either way.
     """
-    digest, share = plan(fpga, preset, facts).digest(), fpga.design(preset).spacers
-    return zlib.crc32(
-        digest + json.dumps(versions).encode() + (f"spacers {share}".encode() if share else b"")
-    )
+    digest, design = plan(fpga, preset, facts).digest(), fpga.design(preset)
+    spaced = f"spacers {design.spacers}" if design.spacers else ""
+    slow = f"router {SLOW}" if design.slow else ""
+    return zlib.crc32(digest + (json.dumps(versions) + spaced + slow).encode())
 
 
 def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:

@@ -44,8 +44,7 @@ def count(netlist: dict[str, Any]) -> dict[str, int]:
     A carry chain takes an additional pair of cells at its start, at its end, and at each carry that other
     logic reads.
     """
-    top = next(m for m in netlist["modules"].values() if int(m["attributes"].get("top", "0"), 2))
-    cells = top["cells"].values()
+    cells = netlist["modules"]["top"]["cells"].values()
     found: Counter[str] = Counter(cell["type"] for cell in cells)
     users: Counter[int | str] = Counter()
     carries = [cell["connections"] for cell in cells if cell["type"] == "CCU2C"]

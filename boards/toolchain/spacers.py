@@ -17,16 +17,15 @@ FLIP_FLOP, LUT, COUNTED_AS = "TRELLIS_FF", "LUT4", "TRELLIS_COMB"
 IN_PIN = "syn_useioff"
 
 
-def add(netlist: dict[str, Any], share: Fraction) -> int:
-    """Adds a spacer to this share of a netlist's flip-flops, spread evenly, and returns the number of
-    spacers.
+def add(top: dict[str, Any], share: Fraction) -> int:
+    """Adds a spacer to this share of the flip-flops, spread evenly, and returns the number of spacers.
 
-    netlist: Yosys' JSON. Nothing else in it changes, and a spacer drives nothing, so the logic stays the
-    same.
+    top: the top module of a netlist in Yosys' JSON. Nothing else in it changes, and a spacer drives nothing,
+    so the logic stays the same.
     """
     if not 0 < share <= 1:
         raise ValueError(f"the share must be above 0 and at most 1, not {share}")
-    cells = next(m["cells"] for m in netlist["modules"].values() if int(m["attributes"].get("top", "0"), 2))
+    cells = top["cells"]
     outputs = [
         cell["connections"]["Q"]
         for cell in cells.values()

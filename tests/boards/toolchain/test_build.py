@@ -1,4 +1,4 @@
-"""A build keeps the results of its routed seeds, and adds spacers to its netlist."""
+"""A build keeps the results of its routed seeds, and adds spacers and settings to its netlist."""
 
 import copy
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from nudge.boards.catalog import board
 from nudge.boards.toolchain import build as builds
-from nudge.boards.toolchain import spacers
+from nudge.boards.toolchain import router, spacers
 from nudge.boards.toolchain.netlist import build_id
 from nudge.boards.toolchain.route import Route, read_route
 from nudge.golden.contract.protocol import BuildFacts
@@ -36,14 +36,13 @@ def test_a_further_seed_that_is_not_routed_is_reported(monkeypatch, tmp_path):
         builds.build_bitstream(board("icebreaker"), "tiny", seed=2, seeds=2)
 
 
-def netlist() -> dict:
-    """Return Yosys' JSON: a top module with five flip-flops and one in an I/O cell, and another module."""
+def module() -> dict:
+    """Return the top module in Yosys' JSON: five flip-flops, one in an I/O cell, and a LUT."""
     flip_flop = {"type": "TRELLIS_FF", "attributes": {}}
     cells = {f"ff{n}": flip_flop | {"connections": {"DI": [n], "Q": [n + 1]}} for n in range(2, 7)}
     cells["pin"] = flip_flop | {"attributes": {"syn_useioff": "1"}, "connections": {"DI": [7], "Q": [10]}}
     cells["lut"] = {"type": "LUT4", "connections": {"A": [2], "Z": [9]}}
-    top = {"attributes": {"top": "00000000000000000000000000000001"}, "cells": cells}
-    return {"modules": {"other": {"attributes": {}, "cells": {"ff": cells["ff2"]}}, "top": top}}
+    return {"attributes": {}, "cells": cells}
 
 
 @pytest.mark.parametrize(
@@ -56,10 +55,10 @@ def netlist() -> dict:
     ],
 )
 def test_spacers_drive_nothing_and_change_nothing(share, beside):
-    before = netlist()
+    before = module()
     after = copy.deepcopy(before)
     assert spacers.add(after, share) == len(beside)
-    cells = after["modules"]["top"]["cells"]
+    cells = after["cells"]
     added = [cells.pop(name) for name in list(cells) if name.startswith("spacer")]
     assert after == before
     assert [cell["connections"]["A"] for cell in added] == [[wire] for wire in beside]
@@ -69,25 +68,25 @@ def test_spacers_drive_nothing_and_change_nothing(share, beside):
             spacers.add(after, wrong)
 
 
-def test_a_build_has_the_spacers_that_its_design_asks_for(monkeypatch, tmp_path):
-    ulx3s = board("ulx3s")
-    design = ulx3s.design("tiny")
-    spaced, without = (
-        replace(ulx3s, designs={"tiny": replace(design, spacers=n)}) for n in (Fraction(1, 2), Fraction(0))
-    )
-    facts = BuildFacts(0, 1, 0, 0)
-    assert build_id(spaced, "tiny", facts, {}) != build_id(without, "tiny", facts, {})
+def test_a_build_has_the_spacers_and_router_settings_that_its_design_asks_for(monkeypatch, tmp_path):
+    ulx3s, facts = board("ulx3s"), BuildFacts(0, 1, 0, 0)
+    changed = ({}, {"spacers": Fraction(1, 2)}, {"slow": True}, {"spacers": Fraction(1, 2), "slow": True})
+    boards = [
+        replace(ulx3s, designs={"tiny": replace(ulx3s.design("tiny"), **values)}) for values in changed
+    ]
+    assert len({build_id(made, "tiny", facts, {}) for made in boards}) == len(boards)
 
     def yosys(words, kind, folder, log, seconds=0.0):
-        (folder / "top.json").write_text(json.dumps(netlist()))
+        (folder / "top.json").write_text(json.dumps({"modules": {"top": module()}}))
 
     monkeypatch.setattr(builds.tools, "run", yosys)
     lines: list[str] = []
     for _ in range(2):  # the second call reuses the netlist
-        commands, added = builds.synthesise(spaced, "tiny", facts, tmp_path, "yowasp", lines.append)
+        commands, added = builds.synthesise(boards[-1], "tiny", facts, tmp_path, "yowasp", lines.append)
         assert (commands[0][0], added) == ("yosys", 3)
-        written = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"]
-        assert sum(name.startswith("spacer") for name in written) == 3
+        written = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]
+        assert sum(name.startswith("spacer") for name in written["cells"]) == 3
+        assert written["settings"] == router.SLOW
     assert lines[1].endswith(", 3 spacers")
     assert "kept netlist" in lines[2]
 

@@ -105,7 +105,7 @@ def test_output_enables_follow_their_ports():
         "dual": memory("DPB", CEA=[4], CEB=["1"], OCEA=["1"], OCEB=["1"]),
         "other": memory("DFFE", CE=[5]),
     }
-    enables.follow({"modules": {"top": {"cells": cells}}})
+    enables.follow({"cells": cells})
     assert cells["semi"]["connections"] == {"CEA": [2], "CEB": [3], "OCE": [3]}
     assert cells["dual"]["connections"] == {"CEA": [4], "CEB": ["1"], "OCEA": [4], "OCEB": ["1"]}
     assert cells["other"]["connections"] == {"CE": [5]}
