@@ -4,6 +4,7 @@ import copy
 import json
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -70,10 +71,13 @@ def test_spacers_drive_nothing_and_change_nothing(share, beside):
 
 def test_a_build_has_the_spacers_and_router_settings_that_its_design_asks_for(monkeypatch, tmp_path):
     ulx3s, facts = board("ulx3s"), BuildFacts(0, 1, 0, 0)
-    changed = ({}, {"spacers": Fraction(1, 2)}, {"slow": True}, {"spacers": Fraction(1, 2), "slow": True})
-    boards = [
-        replace(ulx3s, designs={"tiny": replace(ulx3s.design("tiny"), **values)}) for values in changed
-    ]
+    changed: tuple[dict[str, Any], ...] = (
+        {},
+        {"spacers": Fraction(1, 2)},
+        {"slow": True},
+        {"spacers": Fraction(1, 2), "slow": True},
+    )
+    boards = [replace(ulx3s, designs={"tiny": replace(ulx3s.design("tiny"), **values)}) for values in changed]
     assert len({build_id(made, "tiny", facts, {}) for made in boards}) == len(boards)
 
     def yosys(words, kind, folder, log, seconds=0.0):
