@@ -88,7 +88,7 @@ verify: setup
 DESIGNS := icebreaker:tiny:3:10 orangecrab:tiny:3:4 icepi-zero:tiny:1:4 icesugar-pro:tiny:1:4 colorlight-5a-75b:tiny:1:4 \
 	colorlight-i5:tiny:1:4 colorlight-i9:tiny:1:4 ulx3s-25f:tiny:1:4 ulx3s-45f:tiny:3:4 ecpix5-45f:tiny:3:4 ecpix5:tiny:1:4 \
 	ecpix5:small:3:32 butterstick:tiny:1:4 butterstick:small:1:32 ulx3s:tiny:3:4 ulx3s:small:3:32 ulx3s:medium:3:32 \
-	tang-primer-20k:tiny:3:4 tang-nano-20k:tiny:3:4
+	ulx3s:cifar:3:32 tang-primer-20k:tiny:3:4 tang-nano-20k:tiny:3:4
 boards: setup
 	for design in $(DESIGNS); do \
 		set -- $$(echo $$design | tr : ' '); \

@@ -21,6 +21,9 @@ ULX3S = Fpga(
         # 60 MHz makes 3 Mbaud exactly, with the PLL's phase detector at 25 MHz
         "tiny": Design(configuration(preset("tiny"), "event"), 60_000_000),
         "small": Design(configuration(preset("small"), "event"), 60_000_000, spacers=Fraction(1, 2)),
+        "cifar": Design(
+            configuration(preset("cifar"), "event"), 41_964_286, spacers=Fraction(1, 3), slow=True
+        ),
         "medium": Design(configuration(preset("medium"), "event"), 54_166_667, spacers=Fraction(1, 3)),
     },
     network_hz=48_076_923,  # 625 MHz / 13, and 3 Mbaud + 0.2 %

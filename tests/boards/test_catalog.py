@@ -15,10 +15,9 @@ from nudge.plumbing.errors import DesignError
 from nudge.plumbing.programs import LOADERS
 
 DESIGNS = [(name, preset) for name, fpga in BOARDS.items() for preset in fpga.designs]
-#: `medium` is slow: it takes half a minute and differs from `small` in numbers only.
-QUICK = [
-    pytest.param(*design, marks=[pytest.mark.slow] if design[1] == "medium" else []) for design in DESIGNS
-]
+#: These take half a minute, and differ from `small` in numbers and engines only.
+SLOW = ("cifar", "medium")
+QUICK = [pytest.param(*design, marks=[pytest.mark.slow] if design[1] in SLOW else []) for design in DESIGNS]
 
 
 @pytest.mark.parametrize(("name", "preset"), QUICK)
