@@ -96,7 +96,7 @@ boards: setup
 		$(BIN)/nudge build $$1 --preset $$2 --seeds $$3 $$verify && \
 		$(BIN)/nudge report $$1 --preset $$2 --samples $$4 --check || exit; \
 	done
-	$(BIN)/pytest -q sim/netlists sim/test_cycles.py --slow
+	$(BIN)/pytest -q sim tests/boards -m slow --slow
 
 ATTACK := $(BIN)/python -m tests.attack
 
