@@ -114,6 +114,6 @@ STUDY = study(
     "cifar",
     BUDGETS,
     trials,
-    "`cifar`, or `cifar-wide` at the budget `wide`; each row changes one thing of the first.",
+    "`cifar`, with one change a row; at the budgets `wide` and `paper`, `cifar-wide` and `cifar-paper`.",
     facts=with_rule,
 )
