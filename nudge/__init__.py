@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import paper
+    from .classifier import Classifier as Classifier
     from .golden.contract.presets import NAMES as PRESETS
     from .golden.contract.shapes import Conv, Dense
     from .golden.training.data import Data
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .result import History, Result
     from .trace import Trace
 
+# `Classifier` isn't listed: without the package scikit-learn, `import *` would fail.
 __all__ = [
     "PRESETS",
     "Conv",
@@ -50,6 +52,7 @@ __all__ = [
 #: used: Python runs this file before any submodule, and most submodules need neither torch nor matplotlib.
 _HOMES = {
     "PRESETS": "golden.contract.presets NAMES",
+    "Classifier": "classifier",
     "Conv": "golden.contract.shapes",
     "Data": "golden.training.data",
     "Dense": "golden.contract.shapes",

@@ -141,6 +141,7 @@ class Network:
 
         Equals `nudge train`, with the same weights. data: a value of --data, or your own images and labels as
         `nudge.Data`; the run keeps only a digest of those, so `nudge resume` needs them as a file, by --data.
+        Without test images nothing is tested.
         board: "golden" (the model), "sim" (the RTL, simulated), or a device path or pyserial URL. seed: of
         the initial weights and the order of samples; together with `options` it determines every bit of the
         result, on any board. out: directory of weights, metrics and learning curve; None: a temporary one,
@@ -175,7 +176,8 @@ class Network:
         forget = weakref.finalize(run, shutil.rmtree, where, ignore_errors=True) if out is None else None
         try:
             with run.owned():
-                outcome = fit(run, images, board, engines, twin, recover, stream)
+                test = len(images.test_images) > 0
+                outcome = fit(run, images, board, engines, twin, recover, stream, test)
                 run.plot(None if outcome.test is None else outcome.test.error_percent)
         except BaseException:
             if forget is not None:
@@ -274,7 +276,7 @@ class Network:
 
     def to_module(self) -> Module:
         """Return the network as a torch module with the same predictions: see `nudge.module.Module`."""
-        return Module(self.spec, self.settings, self.parameters)
+        return Module(self.spec, self.settings, self.parameters).eval()  # it has no training mode
 
     def to_nir(self, *, strict: bool = False) -> "nir.NIRGraph":
         """Return the network as a NIR graph: see `nudge.exchange.to_nir`."""
@@ -311,8 +313,7 @@ def _checked(data: Data, spec: Spec) -> Data:
             checked_labels(labels, len(pixels), spec).cpu(),
         )
     found = Data(*parts, classes=getattr(data, "classes", ())[: spec.classes])
-    if not len(found.train_images) or not len(found.test_images):
-        sizes = f"{len(found.train_images)} and {len(found.test_images)}"
-        raise ModelError(f"there must be images to train and to test, not {sizes}")
+    if not len(found.train_images):
+        raise ModelError("there must be images to train")
     datasets.note_missing(found, "data", spec.classes)
     return found

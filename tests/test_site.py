@@ -180,6 +180,7 @@ def test_a_notebook_has_one_thread():
     assert done.stdout == "1\n", done.stderr
 
 
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch.onnx.export copies graphs of torch
 def test_the_snippets_about_python_run(tmp_path, monkeypatch):
     """The snippets run one after the other in one namespace, with 40 digits for "images of your own"."""
     monkeypatch.chdir(tmp_path)

@@ -37,7 +37,7 @@ def run(
     device = images.device
     copies = working(spec, parameters)
     runner = engine(spec, copies)
-    spikes = [0] * len(spec.bundles)
+    spikes: list[Tensor | int] = [0] * len(spec.bundles)
     updates = zeros(spec, device)
     predictions = [torch.zeros(0, dtype=torch.int64, device=device)]
     for at in range(0, len(images), CHUNK):
@@ -50,16 +50,16 @@ def run(
             _add_updates(spec, settings, runner, pixels, sums, updates)
             for total, new in zip(updates.means, centring.read(pixels, sums["free"]), strict=False):
                 total += new  # no means unless commits are centred
-    return Result(torch.cat(predictions), spikes, updates)
+    return Result(torch.cat(predictions), [int(total) for total in spikes], updates)
 
 
 def averaged(
     spec: Spec, settings: Settings, course: Iterator[Step]
-) -> tuple[dict[str, list[Tensor]], list[int]]:
+) -> tuple[dict[str, list[Tensor]], list[Tensor | int]]:
     """Return window sums and spike counts of a run.
 
     Window sums: xi of layers 1..N, summed over the averaging window of each phase, by phase. Spike counts: of
-    each layer, in all steps.
+    each layer, in all steps; tensors, so that nothing waits for the device and `torch.export` can follow.
     """
     first = {
         phase: length - spec.schedule.window
@@ -70,9 +70,9 @@ def averaged(
         )
     }
     sums: dict[str, list[Tensor]] = {}
-    spikes = [0] * len(spec.bundles)
+    spikes: list[Tensor | int] = [0] * len(spec.bundles)
     for phase, t, layers, _ in course:
-        spikes = [total + int(layer.s.count_nonzero()) for total, layer in zip(spikes, layers, strict=True)]
+        spikes = [total + layer.s.count_nonzero() for total, layer in zip(spikes, layers, strict=True)]
         if t == first[phase]:
             sums[phase] = [layer.xi.clone() for layer in layers]
         elif t > first[phase]:

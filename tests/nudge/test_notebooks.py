@@ -21,8 +21,9 @@ def drawings(notebook) -> int:
     return sum("plt.show()" in source for source in code) + sum(source.endswith(".plot()") for source in code)
 
 
-def test_there_are_three():
-    assert [path.stem for path in NOTEBOOKS] == ["beside-bptt", "equilibrium-propagation", "own-network"]
+def test_all_are_here():
+    names = ["beside-bptt", "equilibrium-propagation", "from-scikit-learn", "own-network"]
+    assert [path.stem for path in NOTEBOOKS] == names
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

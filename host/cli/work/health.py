@@ -21,6 +21,8 @@ EXTRAS = {
     "sim": "simulation",
     "build": "bitstreams",
     "nir": "optional",
+    "onnx": "optional",
+    "sklearn": "optional",
     "sweep": "optional",
     "tensorboard": "optional",
 }
