@@ -19,6 +19,10 @@ def test_nothing_is_unpickled_unpacked_or_given_to_a_shell(package):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 if ast.unparse(node) == "from zipfile import BadZipFile":
                     continue  # an exception class unpacks nothing
+                if ast.unparse(node) == "import tarfile" and path.name == "cifar.py":
+                    assert ".extractall(" not in path.read_text()
+                    assert ".extract(" not in path.read_text()
+                    continue  # it reads members in memory
                 names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
                 assert not FORBIDDEN & {name.partition(".")[0] for name in names}, where
             elif isinstance(node, ast.Call):

@@ -1,12 +1,13 @@
 """Data sets: the embedded MNIST subset, torchvision's files, or the user's own images.
 
-Nothing is downloaded.
+Nothing is downloaded: `nudge data get` fetches the published files.
 """
 
 import hashlib
 import io
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +19,13 @@ import torch
 from torch import Tensor
 
 from nudge.golden.contract import values
-from nudge.golden.contract.datasets import EMBEDDED, FOLDERS, NAMES, VARIABLE
+from nudge.golden.contract.datasets import EMBEDDED, FOLDERS, NAMES, VARIABLE, folder_of
 from nudge.golden.contract.shapes import Input
 from nudge.plumbing import files
 from nudge.plumbing.errors import DataError, PlanError
 from nudge.plumbing.progress import note
 
-from .sets import cifar, class_names, idx, own_data
+from .sets import class_names, idx, own_data, published
 from .sets.class_names import Names
 
 #: Kinds of a `Source` besides `NAMES`: a .npz file or a folder; arrays given to `nudge.Network.fit`.
@@ -105,9 +106,11 @@ class Source:
         if isinstance(data, str) and data in NAMES:
             return cls(data)
         place = str(values.plain(Path, data, "--data", PlanError))
-        if not isinstance(data, str) or (
-            data and (place.endswith(".npz") or "/" in data or Path(place).is_dir())
-        ):
+        try:
+            folder = Path(place).is_dir()
+        except OSError as why:  # such as a path that is too long
+            raise PlanError(f"--data {values.said(place)}: {why.strerror}") from None
+        if not isinstance(data, str) or (data and (place.endswith(".npz") or "/" in data or folder)):
             return cls(PATH, os.path.realpath(place))
         raise PlanError(
             f"unknown data set {data!r}: choose one of {', '.join(NAMES)}, a .npz file, or a folder of "
@@ -146,12 +149,6 @@ class Source:
         return self if self.kind in NAMES else replace(self, digest=digest(data))
 
 
-def folder_of(root: str | Path | None = None) -> Path | None:
-    """Return the folder to look for data in: `root`, else NUDGE_DATA from the environment, else None."""
-    given = root or os.environ.get(VARIABLE)
-    return Path(given) if given else None
-
-
 def load(
     data: str | os.PathLike[str] | Source,
     root: str | Path | None = None,
@@ -182,16 +179,17 @@ def load(
         )
     if name == PATH:
         return _own(source, shown)
-    folder, inside = folder_of(root), FOLDERS[name]
+    command = shlex.join(["nudge", "data", "get", name, *(["--dir", str(root)] if root else [])])
+    hint = f"`{command}` fetches it, or set {VARIABLE} or --data-dir to the folder that holds {FOLDERS[name]}"
+    folder = folder_of(root, name)
     if folder is None:
-        hint = "; the digits of --data embedded need none" if name == "mnist" else ""
-        raise DataError(
-            f"{name} needs a folder: set {VARIABLE} or --data-dir to the one that holds {inside}{hint}"
-        )
-    if name == "cifar10":
-        return _checked(_tensors(cifar.load(folder / inside), class_names.USUAL[name]), name, shown)
-    hint = f"set {VARIABLE} or --data-dir to the folder that holds {inside}"
-    return _checked(_tensors(idx.load(name, folder / inside, hint), class_names.USUAL[name]), name, shown)
+        also = "; the digits of --data embedded need neither" if name == "mnist" else ""
+        raise DataError(f"{name} isn't here: {hint}{also}")
+    try:
+        found = published.load(name, folder)
+    except (DataError, ValueError) as error:
+        raise DataError(f"{error}; {hint}") from None
+    return _checked(_tensors(found, class_names.USUAL[name]), name, shown)
 
 
 def digest(data: Data) -> str:
@@ -206,8 +204,11 @@ def digest(data: Data) -> str:
 def _own(source: Source, shown: Input) -> Data:
     """Load the user's own data set; with a digest, exactly that one."""
     path = Path(source.path)
-    if not path.exists():
-        raise DataError(f"--data {path}: no such file or folder")
+    try:
+        path.stat()
+    except (OSError, ValueError) as why:
+        reason = why.strerror if isinstance(why, OSError) else why
+        raise DataError(f"--data {path}: {reason}") from None
     found = own_data.of_folder(path, shown) if path.is_dir() else own_data.of_file(path)
     data = _checked(_tensors(*found), str(path), shown)
     if source.digest and digest(data) != source.digest:

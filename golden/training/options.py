@@ -38,7 +38,9 @@ class TrainingOptions:
     network: Path | None = option(NETWORK, "Take the network of this TOML file.")  # noqa: RUF009 (it is a field)
     data: str | None = option(DATA, f"Take {SETS} [default: embedded].")
     data_dir: Path | None = option(  # noqa: RUF009 (it is a field)
-        DATA, f"Look in this folder, the one that holds MNIST/raw and so on [default: ${VARIABLE}]."
+        DATA,
+        "Look in this folder, the one that holds MNIST/raw and so on "
+        f"[default: ${VARIABLE}, else that of `nudge data get`].",
     )
     samples: int | None = option(DATA, "Train on the first N images [default: all].")
     held_out: int | None = option(

@@ -14,6 +14,7 @@ from . import (
     bench,
     bitstream,
     board,
+    data,
     design,
     inference,
     lists,
@@ -78,6 +79,7 @@ app.command("report")(bitstream.report)
 app.command("verilog")(design.verilog)
 app.add_typer(board.app, name="board")
 app.add_typer(network.app, name="network")
+app.add_typer(data.app, name="data")
 app.command("doctor")(lists.doctor)
 
 

@@ -71,7 +71,7 @@ def _images(source: Source, data_dir: str, shown: Input) -> tuple[str, Data | No
         if source.kind == datasets.PATH:
             return str(error), None
         if source.kind != "mnist":
-            return f"no {source} on this machine: set {datasets.VARIABLE}", None
+            return f"no {source} on this machine: nudge data get {source}", None
         return "the embedded digits of mnist's test set", datasets.load("embedded", shown=shown)
 
 

@@ -29,6 +29,8 @@ BASE = {
     "doctor": [],
     "presets": [],
     "boards": [],
+    "data get": ["none"],
+    "data list": [],
     "network show": ["tiny", "--samples", "1"],
     "board info": ["--board", "/none"],
     "board status": ["--board", "/none"],

@@ -1,17 +1,27 @@
-"""CIFAR-10 from torchvision's files in `cifar-10-batches-py`.
+"""CIFAR-10 from the published archive, or from torchvision's files in `cifar-10-batches-py`.
 
-They are pickles, and unpickling one may execute anything. So they aren't unpickled: a file with the published
-checksum has known contents, which are read from the pickle's operations without executing any.
+The archive is read in memory; nothing is unpacked to the disk. The files are pickles, and unpickling one may
+execute anything. So they aren't unpickled: a file with the published checksum has known contents, which are
+read from the pickle's operations without executing any.
 """
 
 import hashlib
+import io
+import os
 import pickletools
+import tarfile
 from pathlib import Path
 
 import numpy as np
 
+from nudge.golden.contract.datasets import ARCHIVE, FOLDERS
 from nudge.plumbing import files
 from nudge.plumbing.errors import DataError
+
+from . import idx
+
+#: SHA-256 of the archive, as in Keras (keras/datasets/cifar10.py).
+CHECKSUM = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 
 #: MD5 of each file, as in torchvision; no stronger checksum is published.
 CHECKSUMS = {
@@ -29,13 +39,23 @@ SHAPE = (3, 32, 32)
 #: Largest size of a file in bytes; the real ones have 31 million.
 MAX_BYTES = 1 << 26
 
+#: Largest size of the archive in bytes; the real one has 170,498,071.
+MAX_ARCHIVE = 1 << 28
 
-def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+
+def load(root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return training images (50,000, 3, 32, 32) and labels, test images and labels.
 
-    Raises `DataError` for a file that is missing or not the published one.
+    root: the folder that holds the archive, or the files' folder. Raises `DataError` for a file that is
+    missing or not the published one.
     """
-    parts = [batch(folder / name, checksum) for name, checksum in CHECKSUMS.items()]
+    paths = {f"{FOLDERS['cifar10']}/{name}": checksum for name, checksum in CHECKSUMS.items()}
+    archive = root / ARCHIVE
+    if os.access(archive, os.F_OK):
+        contents = _members(idx.verified(files.read(archive, MAX_ARCHIVE, DataError), archive, CHECKSUM))
+    else:
+        contents = {path: files.read(root / path, MAX_BYTES, DataError) for path in paths}
+    parts = [batch(contents.get(path, b""), root / path, checksum) for path, checksum in paths.items()]
     *train, test = parts
     return (
         np.concatenate([images for images, _ in train]),
@@ -44,13 +64,17 @@ def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-def batch(path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return images and labels of one file."""
-    content = files.read(path, MAX_BYTES, lambda why: DataError(f"cifar10 not readable: {why}"))
+def _members(archive: bytes) -> dict[str, bytes]:
+    """Return the contents of the archive's regular files by their paths, of each at most `MAX_BYTES`."""
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r|gz") as tar:
+        found = ((member.name, tar.extractfile(member)) for member in tar if member.isreg())
+        return {name: stream.read(MAX_BYTES) for name, stream in found if stream}
+
+
+def batch(content: bytes, path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return images and labels of the content of one file. path: its name in errors."""
     if (found := hashlib.md5(content, usedforsecurity=False).hexdigest()) != checksum:
-        raise DataError(
-            f"{path}: MD5 of its {len(content)} bytes is {found}, not {checksum}: fetch CIFAR10 again"
-        )
+        raise DataError(f"{path}: MD5 of its {len(content)} bytes is {found}, not {checksum}")
     try:
         images, labels = found_in(content)
     except ValueError as error:

@@ -1,6 +1,10 @@
-"""MNIST and FashionMNIST from torchvision's files in `MNIST/raw` and `FashionMNIST/raw`."""
+"""MNIST and FashionMNIST from torchvision's files in `MNIST/raw` and `FashionMNIST/raw`, packed or not."""
 
+import gzip
 import hashlib
+import io
+import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,18 +39,18 @@ CHECKSUMS = {
     },
 }
 
-#: Largest size of a file in bytes; the largest real one has 47,040,016.
+#: Largest size of a file in bytes, packed and unpacked; the largest real one has 47,040,016.
 MAX_BYTES = 1 << 26
 
 
-def load(name: str, raw: Path, hint: str) -> Arrays:
+def load(name: str, raw: Path) -> Arrays:
     """Return training images and labels, test images and labels, as bytes.
 
-    name: a key of `CHECKSUMS`. raw: the folder of its files. hint: advice on the folder, for errors. Raises
+    name: a key of `CHECKSUMS`. raw: the folder of its files, as published (.gz) or unpacked. Raises
     `DataError` for a file that is missing, not readable or not the published one.
     """
     try:
-        images, labels, test_images, test_labels = (_array(content) for content in _verified(name, raw, hint))
+        images, labels, test_images, test_labels = (_array(content) for content in _contents(name, raw))
     except (IndexError, ValueError) as error:
         raise DataError(f"{name} not readable in {raw}: {error}") from error
     return images, labels, test_images, test_labels
@@ -62,22 +66,32 @@ def _array(content: bytes) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()
 
 
-def _verified(name: str, raw: Path, hint: str) -> Iterator[bytes]:
+def _contents(name: str, raw: Path) -> Iterator[bytes]:
     """Yield the contents of the data set's `FILES`; `DataError` if one is missing or isn't the published one.
 
     No other file in the folder is read, and each is read once: the checked bytes are the ones used.
     """
 
     def unreadable(why: str) -> DataError:
-        return DataError(
-            f"{name} not readable: looked for {', '.join(CHECKSUMS[name])} in {raw} ({why}); {hint}"
-        )
+        return DataError(f"{name} not readable: looked for {', '.join(CHECKSUMS[name])} in {raw} ({why})")
 
     for file in FILES:
-        content = files.read(raw / file, MAX_BYTES, unreadable)
-        if (found := hashlib.sha256(content).hexdigest()) != (expected := CHECKSUMS[name][file]):
-            raise DataError(
-                f"{raw / file}: SHA-256 is {found}, not {expected}: fetch {raw.parent.name} again, "
-                "uncompressed"
-            )
-        yield content
+        packed = raw / f"{file}.gz"
+        check, path = (unpacked, packed) if os.access(packed, os.F_OK) else (verified, raw / file)
+        yield check(files.read(path, MAX_BYTES, unreadable), path, CHECKSUMS[name][file])
+
+
+def verified(content: bytes, what: object, checksum: str) -> bytes:
+    """Return the content; `DataError` about `what`, its path or address, if its SHA-256 is another one."""
+    if (found := hashlib.sha256(content).hexdigest()) != checksum:
+        raise DataError(f"{what}: SHA-256 is {found}, not {checksum}")
+    return content
+
+
+def unpacked(packed: bytes, what: object, checksum: str) -> bytes:
+    """Return the `verified` content of a .gz file."""
+    try:
+        content = gzip.GzipFile(fileobj=io.BytesIO(packed)).read(MAX_BYTES)
+    except (OSError, EOFError, zlib.error) as why:
+        raise DataError(f"{what} can't be unpacked: {why}") from None
+    return verified(content, what, checksum)

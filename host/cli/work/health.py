@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nudge.golden.contract.datasets import EMBEDDED, FOLDERS, VARIABLE
+from nudge.golden.contract.datasets import EMBEDDED, FOLDERS, VARIABLE, folder_of, there
 from nudge.plumbing import DISTRIBUTION, install
 from nudge.plumbing.errors import NudgeError
 from nudge.plumbing.programs import LOADERS, SIMULATION
@@ -27,8 +27,8 @@ EXTRAS = {
     "tensorboard": "optional",
 }
 
-#: Packages that simulation doesn't need.
-PAGES = ("bokeh", "jinja2", "markupsafe", "tornado")
+#: Uses of the packages that simulation doesn't need.
+USES = dict.fromkeys(("bokeh", "jinja2", "markupsafe", "tornado"), "pages") | {"pooch": "nudge data get"}
 
 #: Time limit in seconds for a program's --version.
 SECONDS = 10
@@ -73,7 +73,7 @@ def packages() -> Iterator[Finding]:
         name, _, extra = re.fullmatch(r"([\w.-]+)([^;]*)(?:; extra == \"(\w+)\")?", line).groups()  # type: ignore[union-attr]
         if (extra is not None and extra not in EXTRAS) or name == DISTRIBUTION:
             continue
-        use = EXTRAS[extra] if extra else "pages" if name in PAGES else "simulation"
+        use = EXTRAS[extra] if extra else USES.get(name, "simulation")
         try:
             found: str | None = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -136,11 +136,11 @@ def data() -> Iterator[Finding]:
         "simulation",
         "install nudge again",
     )
-    root = os.environ.get(VARIABLE)
     for name, folder in FOLDERS.items():
-        place = Path(root, folder) if root else None
-        there = str(place) if place is not None and place.is_dir() else None
-        yield Finding("data", name, there, "optional", f"set {VARIABLE} to the folder that holds {folder}")
+        root = folder_of(name=name)
+        place = None if root is None else there(name, root)
+        get = f"nudge data get {name}, or set {VARIABLE} to the folder that holds {folder}"
+        yield Finding("data", name, None if place is None else str(place), "optional", get)
 
 
 def places() -> Iterator[Finding]:

@@ -82,19 +82,32 @@ def test_choice_is_balanced_and_repeatable():
 
 def test_missing_data_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv(data.VARIABLE, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(
         PlanError, match="unknown data set 'cifar': choose one of embedded, mnist, fashion-mnist"
     ):
         data.load("cifar")
     with pytest.raises(
-        DataError, match="mnist needs a folder: set NUDGE_DATA or --data-dir to the one that holds MNIST/raw"
+        DataError,
+        match="mnist isn't here: `nudge data get mnist` fetches it, or set NUDGE_DATA or --data-dir",
     ):
         data.load("mnist")
     with pytest.raises(DataError) as caught:
         data.load("fashion-mnist", tmp_path)
     assert str(tmp_path / "FashionMNIST" / "raw") in str(caught.value)
-    assert "NUDGE_DATA or --data-dir" in str(caught.value)
+    assert f"; `nudge data get fashion-mnist --dir {tmp_path}` fetches it, or" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("odd", ["x" * 5000, "/" + "x" * 5000, "a\0b", "/a\0b"])
+def test_a_path_that_no_file_can_have_is_refused(odd):
+    with pytest.raises(PlanError, match=r"File name too long|must be a path"):
+        data.load(odd)
+    with pytest.raises(DataError, match=r"File name too long|null byte"):  # as a weight file may have it
+        data.load(data.Source(data.PATH, odd))
+    for name in ("mnist", "cifar10"):
+        with pytest.raises(DataError, match=r"File name too long|null byte"):
+            data.load(name, odd)
 
 
 @pytest.mark.parametrize("size", [0, 3, 16, 1000])
@@ -119,7 +132,7 @@ def test_other_data_is_refused(tmp_path, monkeypatch, part):
     content[-1] ^= 1
     file.write_bytes(content)
     with pytest.raises(
-        DataError, match=f"{file.name}: SHA-256 is [0-9a-f]{{64}}, not [0-9a-f]{{64}}: fetch MNIST again"
+        DataError, match=f"{file.name}: SHA-256 is [0-9a-f]{{64}}, not [0-9a-f]{{64}}; `nudge data get mnist"
     ):
         data.load("mnist", tmp_path)
 

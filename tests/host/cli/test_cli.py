@@ -138,8 +138,9 @@ def test_a_run_goes_on_with_its_board(capsys, trained, tmp_path):
 
 
 @pytest.fixture
-def no_data(monkeypatch):
+def no_data(monkeypatch, tmp_path):
     monkeypatch.delenv(datasets.VARIABLE, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 def test_eval_takes_a_file_a_run_or_a_packaged_name(capsys, no_data, trained, tmp_path, monkeypatch):

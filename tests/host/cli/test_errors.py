@@ -14,6 +14,8 @@ from nudge.plumbing.errors import BoardError, ExitCode, IdentityError, ToolError
 
 from .command import run
 
+LONG = "x" * 5000
+
 ERRORS = {
     "unknown preset": (
         ["compare", "--preset", "huge", "--board", "golden"],
@@ -55,6 +57,28 @@ ERRORS = {
         ["compare", "--board", "golden", "--data", "mnist", "--data-dir", "{tmp}"],
         ExitCode.DATA,
         "MNIST",
+    ),
+    "no data, and where they are": (
+        ["compare", "--board", "golden", "--data", "mnist", "--data-dir", "{tmp}"],
+        ExitCode.DATA,
+        "`nudge data get mnist --dir {tmp}` fetches it",
+    ),
+    "long data": (["compare", "--board", "golden", "--data", LONG], ExitCode.USAGE, "File name too long"),
+    "long path": (["eval", "tiny-mnist", "--data", f"/{LONG}"], ExitCode.USAGE, "File name too long"),
+    "long folder": (
+        ["eval", "tiny-mnist", "--data-dir", LONG],
+        ExitCode.DATA,
+        "File name too long",
+    ),
+    "fetch into a long folder": (
+        ["data", "get", "mnist", "--dir", LONG],
+        ExitCode.DATA,
+        "File name too long",
+    ),
+    "no such data to fetch": (
+        ["data", "get", "mnst"],
+        ExitCode.USAGE,
+        "'mnst': choose from mnist, fashion-mnist",
     ),
     "unknown data": (
         ["compare", "--board", "golden", "--data", "mnst"],
