@@ -57,10 +57,12 @@ def fit(
     recover = values.plain(int, recover, "--recover", UsageError)
     if recover < 0:
         raise UsageError(f"--recover must be 0 or more, not {recover}")
-    outcome = Outcome()
+    outcome, compared = Outcome(), twin and not run.done
 
     def work(run: Run, device: OpenBoard) -> None:
-        run.counters, run.board = (lambda: counters(device, board)), board
+        # samples trained beside a twin, which stay behind if the run goes on without it
+        run.counters = lambda: counters(device, board) | {"compared": run.done if compared else None}
+        run.board = board
         held = None if stream else device.hold(images, run.plan.samples)
         if held is not None:
             outcome.upload = (outcome.upload or 0.0) + held.seconds

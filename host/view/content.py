@@ -46,7 +46,8 @@ def content(runs: list[tuple[Folder, Look]]) -> Content:
         _learning(made, number, folder, seen)
         _weights(made, number, folder.spec, seen)
         texts = {
-            "facts": words.facts(folder, seen),
+            "headline": words.headline(folder, seen),
+            "facts": words.facts(folder),
             "confusion": words.confusion(folder, seen),
             "misread": words.misread(folder, seen),
             "counters": words.counters(folder),
@@ -79,8 +80,7 @@ def _learning(made: Content, number: int, folder: Folder, seen: Look) -> None:
     }
     tested = seen.evaluation
     errors = [] if tested is None else drawable([tested.error_percent], tested.samples)
-    saved = folder.found.epoch * folder.plan.samples + folder.found.position
-    made.tables[f"tested-{number}"] = {"samples": [saved][: len(errors)], "percent": errors}
+    made.tables[f"tested-{number}"] = {"samples": [folder.saved][: len(errors)], "percent": errors}
     made.tables[f"rate-{number}"] = _rate(folder, samples)
     firing = [100 * share for share in seen.firing]
     made.tables[f"firing-{number}"] = {

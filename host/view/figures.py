@@ -13,6 +13,7 @@ from bokeh.core.properties import value
 from bokeh.models import (
     BasicTickFormatter,
     ColumnDataSource,
+    FixedTicker,
     Label,
     Legend,
     LegendItem,
@@ -29,10 +30,14 @@ from .content import Content
 from .folder import Folder
 from .look import Look
 from .steps import PHASES
+from .ticks import round_ticks
 from .tiles import tiled, weights_picture
 
 #: Sizes of figures in pixels, on a page that is wide enough.
-WIDE, HIGH, SMALL = 620, 320, 300
+WIDE, HIGH, SMALL = 700, 320, 300
+
+#: Beginnings of the names of errors' tables.
+CURVES = ("error-", "trained-", "held-", "tested-")
 
 #: Legends: pixels of a row, pixels of a sample line, number of columns, most letters of a run's name.
 LEGEND_ROW, LEGEND_LINE, LEGEND_COLUMNS, LETTERS = 24, 36, 2, 16
@@ -105,13 +110,18 @@ def style(number: int) -> dict[str, Any]:
 def legend(shown: Any, entries: dict[str, list[Any]]) -> None:
     """Add a legend above the data; a click on an entry hides its renderers. entries: renderers, by name."""
     items = [LegendItem(label=value(name), renderers=drawn) for name, drawn in entries.items()]
-    placed = Legend(items=items, orientation="horizontal", ncols=LEGEND_COLUMNS, click_policy="hide")
-    placed.label_text_font_size, placed.border_line_color, placed.background_fill_color = "12px", None, None
-    placed.location, placed.stylesheets, placed.glyph_width, placed.margin = (
-        "bottom_left",
-        [LEGEND_STYLE],
-        LEGEND_LINE,
-        4,
+    placed = Legend(
+        items=items,
+        orientation="horizontal",
+        ncols=LEGEND_COLUMNS,
+        click_policy="hide",
+        label_text_font_size="12px",
+        border_line_color=None,
+        background_fill_color=None,
+        location="bottom_left",
+        stylesheets=[LEGEND_STYLE],
+        glyph_width=LEGEND_LINE,
+        margin=4,
     )
     shown.add_layout(placed, "above")
     shown.height += LEGEND_ROW * -(-len(items) // LEGEND_COLUMNS)
@@ -130,14 +140,27 @@ def _short(name: str) -> str:
     return name if len(name) <= LETTERS else f"{name[:half]}…{name[-half + 1 :]}"
 
 
+def round_errors(content: Content, names: tuple[str, ...] = CURVES) -> tuple[float, ...]:
+    """Return `round_ticks` of the tables whose names begin so."""
+    tables = content.tables.items()
+    return round_ticks([x for name, table in tables if name.startswith(names) for x in table["percent"]])
+
+
+def label(axis: Any, ticks: tuple[float, ...]) -> None:
+    """Label these numbers alone; for (), those that Bokeh chooses."""
+    if ticks:
+        axis.ticker = FixedTicker(ticks=list(ticks))
+    axis.formatter = PrintfTickFormatter(format="%g")
+
+
 def together(artist: Artist, runs: list[tuple[Folder, Look]]) -> dict[str, Panel]:
     """Return the figures that show all runs together."""
     return {
         "error": Panel(
             "Error",
             "Training error over the last samples, each predicted before it was learned (line), and over "
-            "whole epochs (circles); held-out images after each epoch (diamonds); test images with the "
-            "weights that were saved last (square). The axis is logarithmic: no error at all is drawn as "
+            "whole epochs (circles); held-out images, if any, after each epoch (diamonds); test images with "
+            "the weights that were saved last (square). The axis is logarithmic: no error at all is drawn as "
             "half of one.",
             _errors(artist, runs),
         ),
@@ -190,9 +213,10 @@ def _errors(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
                 fill_alpha=0 if kind == "trained" else 1,
             )
         drawn.append(kinds)
-    shown.yaxis.formatter = PrintfTickFormatter(format="%g")
+    label(shown.yaxis, round_errors(artist.content))
     if len(runs) == 1:
-        legend(shown, {name: [each] for name, each in drawn[0].items()})
+        known = {name: [each] for name, each in drawn[0].items() if each.data_source.data["percent"]}
+        legend(shown, known)
     by_run(shown, runs, [list(kinds.values()) for kinds in drawn])
     return shown
 
@@ -200,34 +224,30 @@ def _errors(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
 def _rates(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
     tooltips = [("samples", "@samples{0,0}"), ("rate", "@rate{0,0.0}/s")]
     shown = artist.curves(x_axis_label="training samples", y_axis_label="samples/s", tooltips=tooltips)
-    shown.y_range.start = 0
-    drawn = []
-    for number in range(len(runs)):
-        source = artist.table(f"rate-{number}")
-        points = shown.scatter("samples", "rate", source=source, color=style(number)["line_color"], size=4)
-        drawn.append([shown.line("samples", "rate", source=source, **style(number)), points])
-    by_run(shown, runs, drawn)
-    return shown
+    return _dotted(artist, runs, shown, "rate", "samples", "rate")
 
 
 def _firing(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
     most = max(len(folder.spec.bundles) for folder, _ in runs)
-    shown = figure(
+    shown = artist.curves(
         width=SMALL,
-        height=240,
-        sizing_mode="stretch_width",
         x_range=[f"layer {n}" for n in range(1, most + 1)],
         y_axis_label="spikes a sweep (%)",
-        toolbar_location=None,
-        tools="hover",
         tooltips=[("", "@layer: @percent{0.0} %")],
     )
+    return _dotted(artist, runs, shown, "firing", "layer", "percent")
+
+
+def _dotted(
+    artist: Artist, runs: list[tuple[Folder, Look]], shown: Any, kind: str, across: str, up: str
+) -> Any:
+    """Draw the tables of a kind as lines with dots, from 0 on. across, up: names of columns."""
     shown.y_range.start = 0
     drawn = []
     for number in range(len(runs)):
-        source = artist.table(f"firing-{number}")
-        points = shown.scatter("layer", "percent", source=source, color=style(number)["line_color"], size=10)
-        drawn.append([shown.line("layer", "percent", source=source, **style(number)), points])
+        source = artist.table(f"{kind}-{number}")
+        points = shown.scatter(across, up, source=source, color=style(number)["line_color"], size=6)
+        drawn.append([shown.line(across, up, source=source, **style(number)), points])
     by_run(shown, runs, drawn)
     return shown
 

@@ -61,12 +61,15 @@ class Folder:
         return self.plan.epochs * self.plan.samples
 
     @property
+    def saved(self) -> int:
+        """Number of samples trained at the last checkpoint."""
+        return self.found.epoch * self.plan.samples + self.found.position
+
+    @property
     def done(self) -> int:
         """Number of samples trained so far, by the metrics or the checkpoint, whichever is larger."""
         row = self.rows[-1] if self.rows else None
-        samples = self.plan.samples
-        saved = self.found.epoch * samples + self.found.position
-        return saved if row is None else max(saved, row.epoch * samples + row.position)
+        return self.saved if row is None else max(self.saved, row.epoch * self.plan.samples + row.position)
 
     @property
     def rate(self) -> float:

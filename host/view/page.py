@@ -15,7 +15,7 @@ from nudge.plumbing import DISTRIBUTION
 
 from .compared import Table, compared
 from .content import Content, content
-from .figures import Artist, Panel, alone, stepper, together
+from .figures import Artist, Panel, alone, round_errors, stepper, together
 from .folder import DRAWN, Folder, fingerprint
 from .look import Look
 from .steps import GAP
@@ -113,12 +113,12 @@ class Page:
         return text.encode(errors="backslashreplace").decode()
 
 
-def structure(runs: list[tuple[Folder, Look]]) -> str:
-    """Return a hash of the figures' and tables' structure of the page of some runs."""
-    shapes = [
-        (folder.name, folder.spec.identity, len(seen.firing), len(seen.steps) > 0) for folder, seen in runs
-    ]
-    return fingerprint((shapes, [(table.columns, len(table.rows)) for table in compared(runs)]))
+def structure(runs: list[tuple[Folder, Look]], made: Content) -> str:
+    """Return a hash of the structure of figures, legends and tables of the page of some runs."""
+    shapes = [(folder.name, folder.spec.identity, len(seen.steps) > 0) for folder, seen in runs]
+    tables = [(table.columns, len(table.rows)) for table in compared(runs)]
+    drawn = [any(table.values()) for table in made.tables.values()]
+    return fingerprint((shapes, tables, drawn, round_errors(made)))
 
 
 def page(runs: list[tuple[Folder, Look]]) -> Page:
@@ -137,7 +137,7 @@ def page(runs: list[tuple[Folder, Look]]) -> Page:
     ]
     title = runs[0][0].name if len(runs) == 1 else f"{len(runs)} training runs"
     sections = [Section("learning", "Learning", together(artist, drawn))]
-    return Page(title, _subtitle(runs), made, compared(runs), sections, structure(runs), runs=parts)
+    return Page(title, _subtitle(runs), made, compared(runs), sections, structure(runs, made), runs=parts)
 
 
 def _subtitle(runs: list[tuple[Folder, Look]]) -> str:

@@ -89,7 +89,8 @@ class Runs:
     def now(self) -> tuple[Content, str]:
         """Return content and structure of the page."""
         runs = self._looked_at()
-        return content(runs), structure(runs)
+        made = content(runs)
+        return made, structure(runs, made)
 
     def _looked_at(self) -> list[tuple[Folder, Look]]:
         """Read the runs, then evaluate changed weights."""

@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 import PIL.Image
 
+from nudge.golden.contract.network_file import document
 from nudge.golden.contract.registers import MAX_BUNDLES, registers
 
 from .folder import Folder
@@ -35,21 +36,41 @@ def _clock(seconds: float) -> str:
     return str(timedelta(seconds=round(min(seconds, timedelta.max.total_seconds() - 1))))
 
 
-def facts(folder: Folder, seen: Look) -> str:
-    """Return the facts of a run as items of a description list."""
+def headline(folder: Folder, seen: Look) -> str:
+    """Return a run's result as items of a description list. Facts that its folder lacks are left out."""
+    tested, error = seen.evaluation, seen.images
+    if tested is not None:
+        error = f"{tested.error_percent:.2f} % ({tested.errors} of {error})"
+    return _listed(
+        {
+            "test error": error,
+            "weights": f"{folder.spec.parameters:,}",
+            "board": folder.found.board,
+            "bit-identical": "to the model" if folder.counters.get("compared") == folder.saved else "",
+        }
+    )
+
+
+def facts(folder: Folder) -> str:
+    """Return the other facts of a run as items of a description list."""
     spec = folder.spec
-    error = "" if seen.evaluation is None else f"{seen.evaluation.error_percent:.2f} % of {seen.images}"
+    stages = (", ".join(f"{key} {x}" for key, x in stage.items()) for stage in document(spec)["stage"])
     found = {
-        "network": f"{spec.name}: {', '.join(map(repr, spec.stages))}; {spec.parameters:,} parameters",
+        "network": f"{spec.name}: {'; '.join(stages)}",
         "input": f"images of {'x'.join(map(str, spec.input.shape))} (channels, height, width) in "
         f"{spec.classes} classes",
         "progress": f"{folder.done:,} of {folder.total:,} training samples, at {folder.rate:,.0f}/s",
-        "misread now": error or seen.images,
         "plan": ", ".join(f"{name} {value}" for name, value in vars(folder.plan).items() if name != "preset"),
-        "board": str(folder.counters.get("board", "unknown")),
         "command": folder.found.command,
     }
-    return "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in found.items())
+    return _listed(found)
+
+
+def _listed(found: dict[str, str]) -> str:
+    """Return a description list's items, without empty ones."""
+    return "".join(
+        f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in found.items() if value
+    )
 
 
 def confusion(folder: Folder, seen: Look) -> str:

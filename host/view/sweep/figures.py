@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from bokeh.models import FactorRange, FixedTicker, HoverTool, LinearScale, PrintfTickFormatter, Range1d
+from bokeh.models import FactorRange, HoverTool, LinearScale, Range1d
 
+from nudge.host.view import figures
 from nudge.host.view.content import Content
-from nudge.host.view.figures import HIGH, Artist, Panel
+from nudge.host.view.figures import HIGH, Artist, Panel, label
 from nudge.host.view.page import Section
+from nudge.host.view.ticks import round_ticks
 
 from .content import BAD
 from .folder import CURVES, POINTS, Sweep
-from .settings import Axis, axes, mantissas, powers, settings
+from .settings import Axis, axes, settings
 
-#: Width in pixels of the curves, and width and height of a figure of one varied key.
-FULL, WIDTH, HEIGHT = 1180, 380, 300
+#: Width and height in pixels of a figure of one varied key.
+WIDTH, HEIGHT = 380, 300
 
 #: Letters of all categories that fit side by side below such a figure; more are turned.
 LETTERS = 30
@@ -21,11 +23,17 @@ LETTERS = 30
 #: Pixels of a letter.
 LETTER = 7
 
-#: Errors in percent between which round ones are labelled.
-ERRORS = 0.001, 100
-
 #: Most runs that a hover names.
 NAMED = 3
+
+#: Style of marks, of columns of their tables.
+MARK: dict[str, Any] = {
+    "marker": "marker",
+    "size": 9,
+    "line_color": "colour",
+    "fill_color": "colour",
+    "line_width": 2,
+}
 
 #: What marks, zeros and means are.
 MARKS = "A triangle is a run that was pruned, a cross one that failed"
@@ -39,7 +47,6 @@ def learning(artist: Artist, sweep: Sweep) -> list[Section]:
     if not any(trial.curve for trial in sweep.trials):
         return []
     shown = artist.curves(
-        width=FULL,
         height=HIGH + 100,
         y_axis_type="log",
         x_axis_label="training samples",
@@ -47,7 +54,7 @@ def learning(artist: Artist, sweep: Sweep) -> list[Section]:
         toolbar_location="above",
         tools="pan,box_zoom,wheel_zoom,reset,save",
     )
-    _label_errors(shown.yaxis, round_errors(artist.content)[0])
+    label(shown.yaxis, round_errors(artist.content)[0])
     lines = shown.multi_line(
         "xs",
         "ys",
@@ -62,11 +69,7 @@ def learning(artist: Artist, sweep: Sweep) -> list[Section]:
         "samples",
         "percent",
         source=artist.table("ends"),
-        marker="marker",
-        size=9,
-        line_color="colour",
-        fill_color="colour",
-        line_width=2,
+        **MARK,
     )
     tips = [("run", "@run"), ("", "@setting"), ("error", "$snap_y{0.00} % at $snap_x{0,0} samples")]
     shown.add_tools(
@@ -99,29 +102,9 @@ def against(artist: Artist, sweep: Sweep) -> list[Section]:
 
 
 def round_errors(content: Content) -> list[tuple[float, ...]]:
-    """Return the mantissas of labelled errors, of curves and of points; () if the axis chooses its labels."""
-    curves = [percent for ys in content.tables["curves"]["ys"] for percent in ys]
-    points = [
-        percent
-        for name, table in content.tables.items()
-        if name.startswith("points-")
-        for percent in table["percent"]
-    ]
-    return [mantissas(curves), mantissas(points)]
-
-
-def _label_errors(axis: Any, round_ones: tuple[float, ...]) -> None:
-    """Label errors with these mantissas."""
-    if round_ones:
-        _label(axis, powers(round_ones, *ERRORS))
-    else:
-        axis.formatter = PrintfTickFormatter(format="%.4g")
-
-
-def _label(axis: Any, ticks: tuple[float, ...]) -> None:
-    """Label these numbers alone."""
-    axis.ticker = FixedTicker(ticks=list(ticks))
-    axis.major_label_overrides = {tick: f"{tick:g}" for tick in ticks}
+    """Return the labelled errors of curves and of points, as `round_ticks`."""
+    curves = round_ticks([percent for ys in content.tables["curves"]["ys"] for percent in ys])
+    return [curves, figures.round_errors(content, ("points-",))]
 
 
 def _panel(artist: Artist, number: int, axis: Axis, sweep: Sweep) -> Panel:
@@ -139,9 +122,9 @@ def _panel(artist: Artist, number: int, axis: Axis, sweep: Sweep) -> Panel:
         tools="",
         **options,
     )
-    _label_errors(shown.yaxis, round_errors(artist.content)[1])
+    label(shown.yaxis, round_errors(artist.content)[1])
     if axis.ticks:
-        _label(shown.xaxis, axis.ticks)
+        label(shown.xaxis, axis.ticks)
     elif axis.categories is not None and sum(map(len, axis.categories)) > LETTERS:
         shown.xaxis.major_label_orientation = "vertical"
         shown.height += LETTER * max(map(len, axis.categories))
@@ -166,11 +149,7 @@ def _panel(artist: Artist, number: int, axis: Axis, sweep: Sweep) -> Panel:
         "value",
         0.96,
         source=artist.table(f"unknown-{number}"),
-        marker="marker",
-        size=9,
-        line_color="colour",
-        fill_color="colour",
-        line_width=2,
+        **MARK,
         y_range_name="edge",
     )
     tips = [("run", "@run"), ("", "@state"), ("error", "@error")]

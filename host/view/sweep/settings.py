@@ -2,9 +2,10 @@
 
 import math
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+
+from nudge.host.view.ticks import TICKS, round_ticks
 
 from .folder import Sweep, setting
 
@@ -14,14 +15,11 @@ SEED = "seed"
 #: Numbers of a larger ratio have a logarithmic axis.
 RATIO = 10
 
-#: Fewest and most round ticks of an axis, and their smallest distance as a share of its length.
-FEWEST, TICKS, APART = 3, 8, 0.1
+#: Smallest distance of two ticks, as a share of an axis's length.
+APART = 0.1
 
 #: Most letters of a category's label.
 LETTERS = 24
-
-#: Mantissas of the round numbers of logarithmic axes: of many ticks to few.
-MANTISSAS: tuple[tuple[float, ...], ...] = ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1, 3), (1,))
 
 #: Largest distance from a value's place, as a share of an axis of numbers and of a category's width.
 BESIDE, BESIDE_CATEGORY = 0.04, 0.3
@@ -105,27 +103,7 @@ def _ticks(numbers: list[float], logarithmic: bool) -> tuple[float, ...]:
     nearest = min((after - before for before, after in pairwise(places)), default=0.0)
     if len(numbers) <= TICKS and nearest >= APART * (places[-1] - places[0]):
         return tuple(numbers)
-    return powers(mantissas(numbers), numbers[0], numbers[-1]) if logarithmic else ()
-
-
-def mantissas(numbers: Sequence[float]) -> tuple[float, ...]:
-    """Return the densest of `MANTISSAS` that gives a logarithmic axis of these numbers `TICKS` ticks at most.
-
-    Return () for fewer than `FEWEST` ticks: numbers so close need others.
-    """
-    low, high = min(numbers, default=1.0), max(numbers, default=1.0)
-    inside = [sum(low <= tick <= high for tick in powers(each, low, high)) for each in MANTISSAS]
-    if inside[0] < FEWEST:
-        return ()
-    return next(
-        (each for each, count in zip(MANTISSAS, inside, strict=True) if count <= TICKS), MANTISSAS[-1]
-    )
-
-
-def powers(mantissas: Sequence[float], low: float, high: float) -> tuple[float, ...]:
-    """Return the mantissas times powers of ten, over the decades from `low` to `high`."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return tuple(float(f"{mantissa}e{decade}") for decade in decades for mantissa in mantissas)
+    return round_ticks(numbers) if logarithmic else ()
 
 
 def settings(sweep: Sweep) -> list[Setting]:

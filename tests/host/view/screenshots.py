@@ -38,6 +38,7 @@ def pictures(browser: Any, report: Path) -> dict[str, bytes]:
 def _picture(browser: Any, where: str) -> bytes:
     """Return a PNG of a whole element, however high; selenium's own pictures end with the window."""
     script = """
+        document.documentElement.style.scrollbarWidth = 'none';  // no line breaks anew
         const box = document.querySelector(arguments[0]).getBoundingClientRect();
         return {x: box.x + scrollX, y: box.y + scrollY, width: box.width, height: box.height, scale: 1}"""
     clip = browser.execute_script(script, where)

@@ -13,6 +13,7 @@ import nudge
 from nudge.golden.contract.shapes import Layer
 from nudge.golden.training.checkpoint import Checkpoint
 from nudge.golden.training.data import load
+from nudge.host.cli import main as cli
 from nudge.host.view import look as looks
 from nudge.host.view.content import content
 from nudge.host.view.folder import read
@@ -20,8 +21,10 @@ from nudge.host.view.look import look
 from nudge.host.view.save import save
 from nudge.host.view.steps import GAP, listed, packed
 from nudge.host.view.tiles import FIELDS, MOST, matrix, tiled, weights_picture
+from nudge.host.view.words import headline
+from nudge.plumbing.errors import ExitCode
 
-from .conftest import NAMES
+from .conftest import FEW, NAMES
 
 
 def test_what_it_says_is_what_the_run_has(runs, monkeypatch):
@@ -46,7 +49,33 @@ def test_what_it_says_is_what_the_run_has(runs, monkeypatch):
     assert [int(count or 0) for count in counts] == test.confusion.ravel().tolist()
     assert made.tables["error-0"]["samples"][-1] == folder.total == folder.done == 120
     assert "120 of 120 training samples" in made.texts["facts-0"]
+    assert "<dd>tiny: conv 4, kernel 3; dense 10</dd>" in made.texts["facts-0"]
     assert "spikes of the layer" in made.texts["counters-0"]
+
+
+def test_the_headline_is_the_runs_result(runs):
+    """The twin is named only where it compared all commits up to the checkpoint."""
+    folder = read(runs[0])
+    seen = look(folder)
+    test = nudge.Network.load(runs[0]).evaluate()
+    plain = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", headline(folder, seen))
+    error = f"{test.error_percent:.2f} % ({test.errors} of all 500 of the test set of embedded)"
+    assert plain == [("test error", error), ("weights", "6,810"), ("board", "golden")]
+    for compared in (None, 60, 120):
+        found = headline(replace(folder, counters={"compared": compared}), seen)
+        assert ("bit-identical" in found) == (compared == 120)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_twin_from_the_first_sample_on_is_recorded(tmp_path, resumed):
+    run = tmp_path / "run"
+    if resumed:
+        nudge.Network.preset("tiny").fit(epochs=1, out=run, callbacks=[lambda _: True], **FEW)
+        assert cli.main(["resume", str(run), "--twin"]) == ExitCode.OK
+    else:
+        nudge.Network.preset("tiny").fit(epochs=1, out=run, twin=True, **FEW)
+    folder = read(run)
+    assert (folder.counters["samples"], folder.counters["compared"]) == (60, None if resumed else 60)
 
 
 def test_a_stepper_has_every_sweep(runs):

@@ -2,20 +2,22 @@
 
 import io
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
+import nudge
 from nudge.host.view import colours, page
 from nudge.host.view.save import save
 
 from .browser import emulated, opened, until
 from .conftest import NAMES, SEEDS
 
-#: Widths of a telephone's and of a desktop's window, in pixels.
-WIDTHS = (390, 1280)
+#: Widths of a telephone's and of two desktops' windows, in pixels.
+WIDTHS = (400, 1280, 1920)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,40 @@ def test_nothing_is_cut_off(chromium, request, pages, width):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+def test_the_figures_fill_the_page(chromium, one, width):
+    """Those in each line of a row together, beside the gaps; and the text begins with the run's result."""
+    filled = """return [...document.querySelectorAll('.row')].flatMap((row) => {
+        const lines = Map.groupBy([...row.children], (e) => e.offsetTop);
+        const wide = ([...line]) => line.reduce((sum, e) => sum + e.clientWidth, 0);
+        return [...lines.values()].map((line) => wide(line) / row.clientWidth);
+    })"""
+    with emulated(chromium, width=width):
+        opened(chromium, one)
+        assert min(chromium.execute_script(filled)) > 0.85
+        assert chromium.execute_script("return document.body.clientWidth") > 0.9 * width
+        first = chromium.find_element("css selector", "h1 + *")
+        assert first.text.replace("\n", " ").startswith("test error ")
+
+
+def test_labels_of_errors_stand_apart_and_the_legend_names_what_is_drawn(chromium, tmp_path):
+    nudge.Network.preset("tiny").fit(epochs=2, seed=1, out=tmp_path / "run")
+    opened(chromium, save([tmp_path / "run"], tmp_path / "r.html").as_uri())
+    labels = """const root = document.querySelector('#plot-error').firstChild;
+        const view = Bokeh.index.roots.find((v) => v.el === root);
+        const axis = view.views.find_one(view.model.left[0]);
+        return axis.tick_coords.major[1].map((at) => view.frame.y_scale.compute(at)).filter(
+            (at) => at >= 0 && at <= 1e4)"""
+    places = sorted(chromium.execute_script(labels))
+    assert len(places) >= 3
+    assert min(after - before for before, after in pairwise(places)) > 16
+    names = (
+        "return all('.bk-label', document.querySelector('#plot-error').firstChild.shadowRoot)"
+        ".map((e) => e.textContent)"
+    )
+    assert shown_in(chromium, names) == ["training", "epoch", "test"]
+
+
+@pytest.mark.parametrize("width", WIDTHS[:2])
 def test_64_named_classes_can_be_read(chromium, named, width):
     """Each name lies within its heading, in at most two lines, and stays in view when the matrix scrolls."""
     names = """return [...document.querySelectorAll('.confusion th')].map((head) => {

@@ -20,7 +20,8 @@ from nudge.host.view.sweep import folder as folders
 from nudge.host.view.sweep.content import COLUMNS, content, tables
 from nudge.host.view.sweep.folder import IN_PROGRESS, Reader, short
 from nudge.host.view.sweep.picture import PICTURE, picture, write
-from nudge.host.view.sweep.settings import MANTISSAS, axes, mantissas, settings, shown
+from nudge.host.view.sweep.settings import axes, settings, shown
+from nudge.host.view.ticks import round_ticks
 from nudge.host.view.watch import SECONDS, Watch
 from nudge.plumbing.errors import ExitCode, PlanError, ViewError
 
@@ -202,8 +203,10 @@ def test_numbers_and_labels_are_short():
     ]
     path = "/a/path/to/some/network/file.toml"
     assert (shown(path), shown(path[:24])) == (f"…{path[-23:]}", path[:24])
-    assert [mantissas(ends) for ends in ([2, 4], [1, 90], [0.01, 90], [1e-9, 1e3])] == list(MANTISSAS)
-    assert mantissas([77, 98]) == (), "no round number lies between them"
+    for ends, first in (([2, 4], (1, 1.5)), ([1, 90], (1, 2)), ([0.01, 90], (0.01, 0.03))):
+        assert round_ticks(ends)[:2] == first
+    assert round_ticks([1e-9, 1e3])[:2] == (1e-9, 1e-8)
+    assert round_ticks([77, 98]) == (), "no round number lies between them"
 
 
 def test_the_page_follows_the_sweep(growing):
