@@ -92,7 +92,8 @@ DESIGNS := icebreaker:tiny:3:10 orangecrab:tiny:3:4 icepi-zero:tiny:1:4 icesugar
 boards: setup
 	for design in $(DESIGNS); do \
 		set -- $$(echo $$design | tr : ' '); \
-		case $$1 in tang-*) verify= ;; *) verify=--verify ;; esac; \
+		verify=$$($(BIN)/python -c "from nudge.boards.catalog import board; from nudge.boards.toolchain.readback import FAMILIES; \
+			print('--verify' * (board('$$1').family in FAMILIES))") || exit; \
 		$(BIN)/nudge build $$1 --preset $$2 --seeds $$3 $$verify && \
 		$(BIN)/nudge report $$1 --preset $$2 --samples $$4 --check || exit; \
 	done
