@@ -92,7 +92,8 @@ DESIGNS := icebreaker:tiny:3:10 orangecrab:tiny:3:4 icepi-zero:tiny:1:4 icesugar
 boards: setup
 	for design in $(DESIGNS); do \
 		set -- $$(echo $$design | tr : ' '); \
-		case $$1 in tang-*) verify= ;; *) verify=--verify ;; esac; \
+		verify=$$($(BIN)/python -c "from nudge.boards.catalog import board; from nudge.boards.toolchain.readback import FAMILIES; \
+			print('--verify' * (board('$$1').family in FAMILIES))") || exit; \
 		$(BIN)/nudge build $$1 --preset $$2 --seeds $$3 $$verify && \
 		$(BIN)/nudge report $$1 --preset $$2 --samples $$4 --check || exit; \
 	done
@@ -114,6 +115,7 @@ evidence: setup
 	$(ATTACK) fuzz --frames 100000 --seed 1
 	$(ATTACK) fuzz --frames 100000 --seed 1 --memory
 	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py tests/golden/training/test_hostile.py
+	NUDGE_FUZZ=400 $(BIN)/pytest -q tests/host/sweep/test_hostile.py
 	$(BIN)/pytest -q sim/rigs/link/test_kill.py sim/rigs/link/test_virtual.py
 	$(ATTACK) list
 	$(ATTACK) cuts

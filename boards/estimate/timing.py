@@ -6,8 +6,6 @@ names, with that part's own latencies; the constants added to them are registers
 tests/boards/estimate/test_cycles.py compares the result with the cycles that sim/test_cycles.py simulates.
 """
 
-from typing import Any
-
 import numpy as np
 
 from nudge.golden.contract import layout
@@ -15,9 +13,8 @@ from nudge.golden.contract.config import Config
 from nudge.golden.contract.shapes import Bundle, Layer
 from nudge.hw.core.neuron_array import NeuronArray
 from nudge.hw.lib.adder_tree import tree_latency
-from nudge.hw.synapse.event_conv_engine import EventConvEngine
+from nudge.hw.synapse import folded_kernels
 from nudge.hw.synapse.event_side import Side
-from nudge.hw.synapse.folded_kernels import FoldedKernels
 from nudge.hw.synapse.pixel_engine import PixelEngine
 from nudge.hw.synapse.scatter.folding import folding_cycles
 from nudge.hw.synapse.scatter.forward import spike_cycles
@@ -96,24 +93,10 @@ def line_engine(config: Config, bundle: Bundle) -> int:
     return 1 + config.groups(pre) * config.groups(bundle.post) * tile + 2 + DRIVES_START
 
 
-#: Cache of event-driven engines and their `FoldedKernels`, by the choices that they depend on. It is never
-#: cleared, since Amaranth warns about a component that is dropped without having been elaborated.
-_engines: dict[tuple[Any, ...], tuple[EventConvEngine, FoldedKernels]] = {}
-
-
-def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, FoldedKernels]:
-    """Return a bundle's event-driven engine, and the `FoldedKernels` that load its kernels after a commit."""
-    n = bundle.index
-    key = (config.spec.identity, n, config.lanes[n - 1], config.lanes[n], config.passes)
-    if key not in _engines:
-        _engines[key] = EventConvEngine(config, bundle), FoldedKernels(config, bundle)
-    return _engines[key]
-
-
 def prepare_cycles(config: Config, bundle: Bundle) -> int:
     """Return the cycles in which a bundle's engine recomputes values derived from weights after a commit."""
     if config.engine(bundle) == "event":
-        return event_engine(config, bundle)[1].cycles + 2
+        return folded_kernels.cycles(config, bundle) + 2
     if config.engine(bundle) == "scatter":
         return (
             copy_cycles(config, bundle) + folding_cycles(config, bundle) * (bundle.index in config.folded) + 2
@@ -127,18 +110,16 @@ class Windows:
     def __init__(self, config: Config, bundle: Bundle, name: str, busiest: np.ndarray):
         """Compute each window's begin. name: "forward" or "backward". busiest: spikes of the busiest unit in
         each window, (pairs, halves, windows)."""
-        engine, _ = event_engine(config, bundle)
-        side = engine.sides[name]
-        adder = side.adder
-        each = np.maximum(np.maximum(busiest, 1), adder.interval)
+        side = Side(config, bundle, name)
+        each = np.maximum(np.maximum(busiest, 1), side.rows_of_pass)
         #: Index of the source's word that each window waits for.
         self._word = words_needed(config, side) - 1
         #: Cycles from the first window's begin to each window's begin, if none waits for words.
-        self._begin = (np.cumsum(each, -1) - each) * adder.passes
+        self._begin = (np.cumsum(each, -1) - each) * side.passes
         last = each[..., -1]
-        drained = 1 if side.ends_early else last + adder.latency + side.rows_of_pass + 2
+        drained = 1 if side.ends_early else last + side.latency + side.rows_of_pass + 2
         #: Cycles from the last window's begin to the earliest begin of the next half.
-        self._after = (adder.passes - 1) * last + drained
+        self._after = (side.passes - 1) * last + drained
 
     def end(self, half: int, spikes: np.ndarray) -> np.ndarray:
         """Return the first cycle in which the engine may begin the half after this one, (pairs,).

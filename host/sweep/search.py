@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,25 +35,35 @@ class Tree:
         self._file, self._search = file, file.search
         self.storage = file.search.storage or f"sqlite:///{(folder / STORAGE).absolute()}"
         self.name = STUDY if file.search.storage is None else f"{STUDY} {folder.absolute()}"
-        try:
-            self._study = optuna.create_study(storage=self.storage, study_name=self.name, load_if_exists=True)
-        except Exception as error:  # SQLAlchemy's many: no driver, no such host, no database
-            raise PlanError(f"storage {self.storage}: {str(error).partition(chr(10))[0]}") from None
-        # a resumed search mustn't draw the first trials' values again
-        seed = self._search.seed + len(self._study.trials)
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        with self._stored():
+            optuna.create_study(storage=self.storage, study_name=self.name, load_if_exists=True)
+            # opened again, as workers do: a database in memory has no study for them
+            self._study = optuna.load_study(storage=self.storage, study_name=self.name)
+            # a resumed search mustn't draw the first trials' values again
+            seed = self._search.seed + len(self._study.trials)
+            self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         self.prunes = file.search.prune
         self._states = optuna.trial.TrialState
         self._reopened = optuna.Trial
 
+    @contextmanager
+    def _stored(self) -> Iterator[None]:
+        """Context in which Optuna's and SQLAlchemy's many errors become a `PlanError`, such as no driver."""
+        try:
+            yield
+        except Exception as error:
+            line = str(error).partition("\n")[0]
+            raise PlanError(f"storage {self.storage} can't serve workers: {line}") from None
+
     def trials(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
         """Yield the trials to train, up to the number asked for: number, Optuna's identifier, values."""
-        for old in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
-            trial = self._reopened(self._study, old._trial_id)
-            yield old.number, old._trial_id, self._drawn(trial)
-        while len(self._study.get_trials(deepcopy=False)) < self._search.trials:
-            trial = self._study.ask()
-            yield trial.number, trial._trial_id, self._drawn(trial)
+        with self._stored():
+            for old in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
+                trial = self._reopened(self._study, old._trial_id)
+                yield old.number, old._trial_id, self._drawn(trial)
+            while len(self._study.get_trials(deepcopy=False)) < self._search.trials:
+                trial = self._study.ask()
+                yield trial.number, trial._trial_id, self._drawn(trial)
 
     def _drawn(self, trial: "optuna.Trial") -> dict[str, Any]:
         return {key: _value(trial, key, choices) for key, choices in self._file.vary.items()}
@@ -64,7 +75,10 @@ class Tree:
             State.PRUNED: self._states.PRUNED,
             State.FAILED: self._states.FAIL,
         }[state]
-        self._study.tell(number, percent if state is State.DONE else None, state=its, skip_if_finished=True)
+        with self._stored():
+            self._study.tell(
+                number, percent if state is State.DONE else None, state=its, skip_if_finished=True
+            )
 
 
 def _value(trial: "optuna.Trial", key: str, choices: list[Any] | Range) -> Any:

@@ -1,5 +1,6 @@
 """Carries out a sweep: gives its runs to workers, and keeps the table of those that have ended."""
 
+import os
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from typing import Any
 from nudge.golden.contract import network_file
 from nudge.golden.contract.presets import chosen
 from nudge.golden.contract.shapes import Input
+from nudge.golden.contract.values import plain
 from nudge.golden.training import data as datasets
 from nudge.golden.training.data import Source
 from nudge.plumbing import files
@@ -59,8 +61,9 @@ def sweep(
         asked, place = sweep_file.of(file), Path(out)
     else:
         path = Path(file)
-        asked = sweep_file.read(path / COPY if path.is_dir() else path)
-        place = Path(out) if out is not None else path if path.is_dir() else Path("runs") / path.stem
+        folder = os.path.isdir(path)  # noqa: PTH112 (False for a name that is too long)
+        asked = sweep_file.read(path / COPY if folder else path)
+        place = Path(out) if out is not None else path if folder else Path("runs") / path.stem
     wanted = Sweep(asked, place, resume=resume)
     with opened(workers, scheduler) as cluster:
         return wanted.carry_out(cluster, display)
@@ -70,13 +73,14 @@ class Sweep:
     """A sweep in its folder.
 
     resume: whether a sweep that the folder has already is continued; otherwise it raises `PlanError`. Runs
-    that ended by an error are tried again.
+    that ended by an error are tried again. Errors of a grid's options and networks pass through.
     """
 
     def __init__(self, file: SweepFile, out: Path, *, resume: bool = False):
-        self.file, self.out = file, out.absolute()
+        self.file, self.out = file, plain(Path, out, "--out", PlanError).absolute()
         self.rows: dict[str, Row] = {}
-        if not resume and any((out / name).exists() for name in (COPY, TABLE)):
+        self._runs = [] if file.search else [file.run(values) for values in file.grid()]
+        if not resume and any(os.path.exists(out / name) for name in (COPY, TABLE)):  # noqa: PTH110
             raise PlanError(f"{out} has a sweep already: --resume continues it, or choose another --out")
 
     def carry_out(self, cluster: Cluster, display: Display) -> list[Row]:
@@ -100,7 +104,7 @@ class Sweep:
             return list(self.rows.values())
 
     def _grid(self, cluster: Cluster, display: Display) -> None:
-        runs = [self.file.run(values) for values in self.file.grid()]
+        runs = self._runs
         tasks = {task.out.name: (task, asked) for asked in runs for task in [self._task(asked)]}
         if len(tasks) < len(runs):
             raise PlanError(
@@ -168,10 +172,9 @@ def row_of(name: str, values: dict[str, Any], result: Any) -> Row:
     """Return a run's row from its result or the exception that ended it, but raise a `ClusterError`."""
     if isinstance(result, ClusterError):
         raise result
-    if isinstance(result, NudgeError | OSError):
-        return Row(name, State.FAILED, values, error=" ".join(str(result).split()))
     if isinstance(result, BaseException):
-        return Row(name, State.FAILED, values, error=" ".join(f"{type(result).__name__}: {result}".split()))
+        kind = "" if isinstance(result, NudgeError | OSError) else f"{type(result).__name__}: "
+        return Row(name, State.FAILED, values, error=" ".join(f"{kind}{result}".split()))
     state, figures = result
     assert isinstance(figures, Figures)
     return Row(name, state, values, figures)

@@ -8,9 +8,11 @@
 
 import copy
 import itertools
+import math
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ from nudge.plumbing.errors import PlanError, ToolError, meant
 
 #: Largest size of a sweep's file in bytes, and largest number of its runs.
 MAX_BYTES, MAX_RUNS = 1 << 16, 10_000
+
+#: Largest seed of a search, numpy's; largest number in a range, so that all whole numbers in it are floats.
+MAX_SEED, MAX_NUMBER = (1 << 32) - 1, 1 << 53
 
 #: Options of `nudge train`, by their names on the command line; their fields.
 OPTIONS = {
@@ -134,7 +139,7 @@ def of(document: dict[str, Any]) -> SweepFile:
     """Return the sweep that plain data describes, as a sweep's file does."""
     try:
         return _checked(document, _toml(document))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise PlanError(f"sweep: {error}") from None
 
 
@@ -150,6 +155,7 @@ def _toml(document: dict[str, Any]) -> str:
 
 
 def _checked(top: dict[str, Any], text: str) -> SweepFile:
+    _plain(top, "the sweep")
     for name in top:
         _known("table", name, ("train", "vary", "search"))
     if not all(isinstance(table, dict) for table in top.values()) or not top.get("vary"):
@@ -164,10 +170,7 @@ def _checked(top: dict[str, Any], text: str) -> SweepFile:
         raise PlanError(f"{both[0]} is in [train] and in [vary]: choose one")
     found = SweepFile(text, train, vary, search)
     if search is None:
-        runs = 1
-        for choices in vary.values():
-            assert isinstance(choices, list)
-            runs *= len(choices)
+        runs = math.prod(len(choices) for choices in vary.values() if isinstance(choices, list))
         if runs > MAX_RUNS:
             raise PlanError(f"the grid has {runs} runs; the most is {MAX_RUNS}")
     elif not train.get("held-out"):
@@ -175,9 +178,31 @@ def _checked(top: dict[str, Any], text: str) -> SweepFile:
     return found
 
 
+def _plain(value: Any, where: str) -> None:
+    """Raise `PlanError` for values of TOML that no option or network key takes, such as a date or nan."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            _plain(key, where)
+            _plain(below, key)
+    elif isinstance(value, list):
+        for each in value:
+            _plain(each, where)
+    elif not (
+        value.isprintable()
+        if isinstance(value, str)
+        else isinstance(value, int | float) and abs(value) <= values.MAX_WHOLE
+    ):
+        raise PlanError(
+            f"{where} can't have {values.said(value)}: values are true, false, printable texts and numbers "
+            "within 2^63"
+        )
+
+
 def _known(what: str, name: str, known: tuple[str, ...]) -> None:
     if name not in known:
-        raise PlanError(f"unknown {what}: {name!r}{meant(name, known) or '; known are ' + ', '.join(known)}")
+        raise PlanError(
+            f"unknown {what}: {values.said(name)}{meant(name, known) or '; known are ' + ', '.join(known)}"
+        )
 
 
 def _absolute(name: str, value: Any) -> Any:
@@ -210,13 +235,20 @@ def _choices(key: str, value: Any, search: bool) -> list[Any] | Range:
     numbers = [value[name] for name in (*ENDS, "step") if name in value]
     if (
         any(isinstance(x, bool) or not isinstance(x, int | float) for x in numbers)
-        or not value["low"] < value["high"]
+        or not -MAX_NUMBER <= value["low"] < value["high"] <= MAX_NUMBER
     ):
-        raise PlanError(f"{key} must range from low to a larger high, not {values.said(value)}")
-    found = Range(**value)
-    if found.log is not False and (found.low <= 0 or found.step is not None):
         raise PlanError(
-            f"{key}: a logarithmic range begins above 0 and has no step, not {values.said(value)}"
+            f"{key} must range from low to a larger high, both within 2^53, not {values.said(value)}"
+        )
+    found = Range(**value)
+    log = values.plain(bool, found.log, f"log of {key}", PlanError)
+    low, high, *step = (Fraction(str(x)) for x in numbers)  # of the decimal digits, as Optuna
+    if (log and (step or low <= 0)) or any(
+        x <= 0 or (high - low) % x or high - low > x * MAX_NUMBER for x in step
+    ):
+        raise PlanError(
+            f"{key}: a step divides high - low; a logarithmic range begins above 0 and has no step, not "
+            f"{values.said(value)}"
         )
     return found
 
@@ -232,6 +264,8 @@ def _search(table: dict[str, Any]) -> Search:
     )
     if not 1 <= found.trials <= MAX_RUNS:
         raise PlanError(f"trials must be 1..{MAX_RUNS}, not {found.trials}")
+    if not 0 <= found.seed <= MAX_SEED:
+        raise PlanError(f"seed in [search] must be 0..{MAX_SEED}, not {found.seed}")
     return found
 
 
@@ -252,6 +286,7 @@ def _place(container: Any, name: str, key: str) -> str | int:
         return name
     if not isinstance(container, list):
         raise PlanError(f"{key}: there is nothing below a number")
-    if not name.isdigit() or not 1 <= int(name) <= len(container):
+    numbers = [str(n + 1) for n in range(len(container))]
+    if name not in numbers:
         raise PlanError(f"{key}: {name} must be 1..{len(container)}")
-    return int(name) - 1
+    return numbers.index(name)

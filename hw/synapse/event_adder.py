@@ -16,6 +16,11 @@ from .event_layout import CANDIDATES, kernel_word
 from .interface import weighed
 
 
+def latency(units: int) -> int:
+    """Return the cycles from the last spike of a window to its sum: encoder, memory, adder tree, sum."""
+    return 3 + tree_latency(units)
+
+
 class EventAdder(wiring.Component):
     """``units`` small weight memories with a priority encoder each, adder trees, and sums for
     ``lanes // passes`` lanes.
@@ -71,8 +76,7 @@ class EventAdder(wiring.Component):
             bits,
         )
         self.interval, self.passes, self.spike_bits, self.blocks = interval, passes, spike_bits, blocks
-        #: Cycles from the last spike of a window to its sum: encoder, memory, adder tree, sum.
-        self.latency = 3 + tree_latency(units)
+        self.latency = latency(units)
         kernel = kernel_word(units=units, lanes=lanes, chunks=chunks, weight_bits=weight_bits)
         super().__init__(
             {

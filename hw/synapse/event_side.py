@@ -1,5 +1,6 @@
 """One direction of an event-driven engine: spike windows -> event adder -> drive memory."""
 
+from functools import cached_property
 from itertools import product
 
 from amaranth.hdl import Mux, Signal
@@ -13,7 +14,7 @@ from nudge.golden.contract.shapes import Bundle
 from nudge.hw.lib.skid_buffer import SkidBuffer
 
 from .drive_memory import DriveMemory
-from .event_adder import EventAdder
+from .event_adder import EventAdder, latency
 from .event_layout import PAIR, adder_shape
 from .interface import bank_for, bank_of, banks_of
 
@@ -43,18 +44,24 @@ class Side:
         self.wide, self.lines = (1, 1) if forward else (PAIR, SPOTS // PAIR)
         #: Rows of the drive memory in a line of the target.
         self.rows_of_line = -(-self.target.width // self.wide)
-        passes = config.passes[0 if forward else 1]
+        self.passes = config.passes[0 if forward else 1]
         #: Rows of the drive memory that each pass of the adder computes.
-        self.rows_of_pass = len(self.offsets) // passes
+        self.rows_of_pass = len(self.offsets) // self.passes
         largest = self.source.channels * (self.stride * bundle.kernel) ** 2 * -config.spec.formats.weight_low
-        self.adder = EventAdder(
-            **adder_shape(config, bundle, name),
-            bits=signed_bits(-largest, largest),
-            interval=self.rows_of_pass,
-            passes=passes,
-            spike_bits=config.spec.spike_bits,
-            blocks=config.kernel_blocks,
-        )
+        self._options = adder_shape(config, bundle, name) | {
+            "bits": signed_bits(-largest, largest),
+            "interval": self.rows_of_pass,
+            "passes": self.passes,
+            "spike_bits": config.spec.spike_bits,
+            "blocks": config.kernel_blocks,
+        }
+        #: Latency of the adder in cycles.
+        self.latency = latency(self._options["units"])
+
+    @cached_property
+    def adder(self) -> EventAdder:
+        """Made for an engine alone: Amaranth warns of a component that no module has, as in an estimate."""
+        return EventAdder(**self._options)
 
     @property
     def offsets(self) -> list[int]:
@@ -69,13 +76,13 @@ class Side:
         This holds if that window's rows are written before the next half, which reads the drive memory from
         its first row on, reaches them.
         """
-        adder, of_pass = self.adder, self.rows_of_pass
+        of_pass = self.rows_of_pass
         last_window = (self.rows - 1) * self.lines * self.rows_of_line + self.columns - 1
         rows = [last_window + offset for offset in self.offsets]
         # Cycles until all spikes of a pass are taken: up to `longest` in the last pass, 0 in those before.
-        longest = max(CANDIDATES, adder.interval)
+        longest = max(CANDIDATES, of_pass)
         spikes = [longest if n >= len(rows) - of_pass else 0 for n in range(len(rows))]
-        return all(spikes[n] + adder.latency + n % of_pass < row for n, row in enumerate(rows))
+        return all(spikes[n] + self.latency + n % of_pass < row for n, row in enumerate(rows))
 
     def signal(self, name: str, *shape, **options) -> Signal:
         """Return a signal with the direction in its name."""

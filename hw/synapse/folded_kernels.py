@@ -25,6 +25,16 @@ def divided(channel, channels: int, units: int):
     return tuple(table[channel] for table in tables)
 
 
+def cycles(config: Config, bundle: Bundle) -> int:
+    """Return the cycles in which `FoldedKernels` computes all kernels.
+
+    For each pair of taps: the four terms of either (6 cycles each), one cycle to write the first, and one for
+    each lane of the second.
+    """
+    pairs = SIDE**2 // PAIR * bundle.pre.channels * config.groups(bundle.post)
+    return pairs * (6 + 1 + 6 + config.lanes[bundle.post.index])
+
+
 class FoldedKernels(wiring.Component):
     """Reads the working memory and writes folded weights, tap after tap, to the adders of both directions.
 
@@ -56,10 +66,6 @@ class FoldedKernels(wiring.Component):
         self.config, self.bundle = config, bundle
         self.pre_lanes = config.lanes[bundle.pre.index]
         self.post_lanes = config.lanes[bundle.post.index]
-        pairs = SIDE**2 // PAIR * bundle.pre.channels * config.groups(bundle.post)
-        #: For each pair of taps: the four terms of either (6 cycles each), one cycle to write the first, and
-        #: one for each lane of the second.
-        self.cycles = pairs * (6 + 1 + 6 + self.post_lanes)
         super().__init__(
             {
                 "prepare": In(1),

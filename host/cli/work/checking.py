@@ -34,8 +34,7 @@ def check_board(
         raise UsageError(
             "--board golden: the model has no link to check: give a device path, a pyserial URL, or sim"
         )
-    if not out.is_dir():
-        raise UsageError(f"--out {out}: no such folder")
+    out.mkdir(parents=True, exist_ok=True)
     expected: dict[str, Any] = {}
     if target is None:
         spec = chosen(preset, network)

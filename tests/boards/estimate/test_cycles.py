@@ -1,6 +1,8 @@
 """Estimated cycles, from spikes counted in the model, agree with the simulated cycles that are committed."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +40,28 @@ def test_within_two_percent_of_what_was_simulated(name, engines):
     found = estimated(configuration(spec, engines), parameters, spec.learning.batch)
     assert found.training == pytest.approx(COMMITTED[name][engines]["training"], rel=0.02)
     assert found.inference == pytest.approx(COMMITTED[name][engines]["inference"], rel=0.02)
+
+
+#: Estimates of both directions of an event-driven engine, in a process that also elaborates a design.
+ELABORATED = """
+from amaranth.hdl import Fragment, Module
+from nudge.boards.estimate import timing
+from nudge.golden.contract.config import configuration
+from nudge.golden.contract.presets import preset
+import numpy as np
+config = configuration(preset("small"), "event")
+bundle = next(b for b in config.spec.bundles if config.engine(b) == "event")
+Fragment.get(Module(), None)
+timing.prepare_cycles(config, bundle)
+for name in ("forward", "backward"):
+    timing.Windows(config, bundle, name, np.ones((1, 1, 1)))
+"""
+
+
+def test_no_component_is_made_and_left_unused():
+    """Amaranth warns of one when it is dropped, at the latest when the process ends."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", ELABORATED], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_of_one_slot():

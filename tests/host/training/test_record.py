@@ -88,3 +88,9 @@ def test_the_exit_code_of_a_check_is_that_of_its_record(tmp_path, monkeypatch, c
     out, err = capsys.readouterr()
     assert json.loads(out)["held"] == (code == ExitCode.OK)
     assert ("did not hold: link" in err) == (code == ExitCode.DIFFERENT)
+
+
+def test_a_check_makes_its_folder(tmp_path):
+    folder = tmp_path / "new" / "records"
+    assert cli.main(["board", "check", "--board", "/none", "--out", str(folder)]) == ExitCode.LINK
+    assert folder.is_dir()
