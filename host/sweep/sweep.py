@@ -89,6 +89,9 @@ class Sweep:
         The table is written after each run. Raises `PlanError` if the folder can't be written or is in use,
         and `ClusterError` without workers; a run's own error becomes its row.
         """
+        # what can't be carried out leaves no folder: runs that are the same, missing data, another storage
+        tasks, search = self._tasks(), self.file.search
+        tree = Tree(self.file, self.out) if search is not None and search.storage else None
         try:
             (self.out / RUNS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -98,18 +101,19 @@ class Sweep:
                 row.run: row for row in table.read(self.out / TABLE) if row.state is not State.FAILED
             }
             if self.file.search is None:
-                self._grid(cluster, display)
+                self._grid(tasks, cluster, display)
             else:
-                self._search(Tree(self.file, self.out), cluster, display)
+                self._search(tree or Tree(self.file, self.out), cluster, display)
             return list(self.rows.values())
 
-    def _grid(self, cluster: Cluster, display: Display) -> None:
-        runs = self._runs
-        tasks = {task.out.name: (task, asked) for asked in runs for task in [self._task(asked)]}
-        if len(tasks) < len(runs):
-            raise PlanError(
-                f"{len(runs) - len(tasks)} of {len(runs)} combinations are the same run as another one"
-            )
+    def _tasks(self) -> dict[str, tuple[Task, Asked]]:
+        """Return a grid's runs by name; `PlanError` if two are the same."""
+        tasks = {task.out.name: (task, asked) for asked in self._runs for task in [self._task(asked)]}
+        if (same := len(self._runs) - len(tasks)) > 0:
+            raise PlanError(f"{same} of {len(self._runs)} combinations are the same run as another one")
+        return tasks
+
+    def _grid(self, tasks: dict[str, tuple[Task, Asked]], cluster: Cluster, display: Display) -> None:
         rows, self.rows = self.rows, {}
         self.rows = {name: rows[name] for name in tasks if name in rows}
         self._begin(display, cluster, len(tasks))

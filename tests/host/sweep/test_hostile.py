@@ -198,3 +198,19 @@ def test_paths_that_no_disk_has_are_named(tmp_path, cluster):
     for out, why in ((long, "File name too long"), (Path("a\0b"), "must be a path")):
         with pytest.raises(PlanError, match=f"--out .*{why}"):
             Sweep(sweep_file.read(file), out).carry_out(cluster, Display())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[search]\ntrials = 1\nstorage = 'x://y'\n[vary]\nseed = [1]", "storage x://y can't serve workers"),
+        ("[vary]\nseed = [1, 1]", "1 of 2 combinations are the same run"),
+        ("[vary]\ndata = ['./none.npz']", "none.npz: No such file"),
+    ],
+)
+def test_a_sweep_that_can_t_begin_leaves_no_folder(tmp_path, cluster, text, message):
+    file = tmp_path / "sweep.toml"
+    file.write_text(f"[train]\nheld-out = 50\n{text}")
+    with pytest.raises(NudgeError, match=message):
+        Sweep(sweep_file.read(file), tmp_path / "out").carry_out(cluster, Display())
+    assert not (tmp_path / "out").exists()
