@@ -162,7 +162,7 @@ def test_each_flipped_bit_of_a_png_file_is_noticed_or_changes_nothing(tmp_path):
 
 def test_what_is_no_archive_or_not_there(tmp_path):
     file = tmp_path / "mine.npz"
-    with pytest.raises(DataError, match=r"mine.npz: no such file or folder"):
+    with pytest.raises(DataError, match=r"mine.npz: No such file or directory"):
         data.load(str(file))
     for content in (b"", b"PK\3\4" + bytes(40), b"\x80\x04N."):
         file.write_bytes(content)
