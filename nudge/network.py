@@ -200,6 +200,8 @@ class Network:
         The model's predictions equal those of every board, bit for bit; another `board` serves to check this.
         """
         source, images = self._data(data)
+        if not len(images.test_images):
+            raise ModelError("there must be images to test")
         count = first_samples(samples, len(images.test_images), source)
         with open_board(board, self.spec) as device:
             device.load(self.parameters)

@@ -128,15 +128,22 @@ def test_arrays_of_any_order_are_the_same_images(tmp_path):
             r"images must be uint8 \(n, 28, 28\), not torch.uint8 \(\)",
         ),
         (
-            {"test_images": np.zeros((0, 28, 28), np.uint8), "test_labels": np.zeros(0, int)},
+            {"train_images": np.zeros((0, 28, 28), np.uint8), "train_labels": np.zeros(0, int)},
             ModelError,
-            "not 8 and 0",
+            "there must be images to train",
         ),
     ],
 )
 def test_arrays_that_are_none_are_named(change, error, says):
     with pytest.raises(error, match=says):
         network().fit(SMALL._replace(**change), **FEW)
+
+
+def test_without_test_images_nothing_is_tested():
+    untested = SMALL._replace(test_images=SMALL.test_images[:0], test_labels=SMALL.test_labels[:0])
+    assert network().fit(untested, **FEW).evaluation is None
+    with pytest.raises(ModelError, match="there must be images to test"):
+        network().evaluate(untested)
 
 
 @pytest.mark.parametrize("data", [5, None, (1, 2), {"train_images": 1}])
