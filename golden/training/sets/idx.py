@@ -23,7 +23,7 @@ FILES = (
     "t10k-labels-idx1-ubyte",
 )
 
-#: SHA-256 of each data set's files, uncompressed: results are for exactly these images.
+#: SHA-256 of each data set's files, as torchvision unpacks them: results are for exactly these images.
 CHECKSUMS = {
     "mnist": {
         "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
