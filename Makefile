@@ -115,7 +115,7 @@ evidence: setup
 	$(ATTACK) fuzz --frames 100000 --seed 1
 	$(ATTACK) fuzz --frames 100000 --seed 1 --memory
 	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py tests/golden/training/test_hostile.py
-	NUDGE_FUZZ=400 $(BIN)/pytest -q tests/host/sweep/test_hostile.py
+	NUDGE_FUZZ=400 $(BIN)/pytest -q --timeout=0 tests/host/sweep/test_hostile.py
 	$(BIN)/pytest -q sim/rigs/link/test_kill.py sim/rigs/link/test_virtual.py
 	$(ATTACK) list
 	$(ATTACK) cuts
