@@ -31,8 +31,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
     """Spiking network that equilibrium propagation trains, with the weights of `nudge train`, bit for bit.
 
     network: a `nudge.Network`, whatever its weights, the name of a preset, or a network file; None: a hidden
-    layer of 64 neurons between the features and the classes. epochs, batch, seed, lr_scale, decay, average,
-    board: as for `Network.fit`.
+    layer of `HIDDEN` neurons between the features and the classes. epochs, batch, seed, lr_scale, decay,
+    average, board: as for `Network.fit`.
 
     X has a row for each image, (n, channels * height * width), uint8 as it is shown to the network. Other
     numbers are mapped onto 0..255, from the smallest to the largest of the training images, and clipped.

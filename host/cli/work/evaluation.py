@@ -74,7 +74,7 @@ def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path
             f"{path}: learnt {reprlib.repr(found.plan.get('data'))}, unknown here: give --data"
         )
     if known.kind == "mnist" and datasets.folder_of(data_dir, known.kind) is None:
-        why = f"neither --data-dir nor ${VARIABLE} says where MNIST is, which `nudge data get mnist` fetches"
+        why = f"neither --data-dir nor ${VARIABLE} is set, and `nudge data get mnist` was not run"
         note(f"{why}: testing on the 500 embedded digits of it")
         return Source("embedded")
     return known
